@@ -1,0 +1,308 @@
+"""Information multi-distillation networks.
+
+Hui, Gao, Yang, Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM 2019,
+arXiv:1909.11856. IMDN_RTC and IMDN_RTE are the authors' entries to the RTC 2019 and RTE 2020 challenges, IMDN+ the one to
+the NTIRE 2022 efficient SR challenge. Written from the paper and the released weights' shapes; attribute names are the
+published ones, so that those weights load. Attention pools over the whole image, so that IMDN and IMDN_AS have no finite
+receptive radius; the other three do without attention.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from srzoo.ops.pad import pad_to_multiple
+from srzoo.registry import ARCHS
+
+
+def _conv3(num_in: int, num_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    return nn.Conv2d(num_in, num_out, 3, stride, 1, bias=bias)
+
+
+def _subpixel(num_feat: int, num_out: int, scale: int) -> nn.Sequential:
+    return nn.Sequential(_conv3(num_feat, num_out * scale**2), nn.PixelShuffle(scale))
+
+
+class ContrastAwareAttention(nn.Module):
+    """Channel gates from mean plus population standard deviation over the image (section 3.2), (B, C, H, W) -> same."""
+
+    def __init__(self, num_feat: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.conv_du = nn.Sequential(
+            nn.Conv2d(num_feat, num_feat // reduction, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat // reduction, num_feat, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One-pass var_mean is exact enough and keeps gradients finite where a channel is constant.
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        return x * self.conv_du(mean + _safe_sqrt(variance))
+
+
+def _safe_sqrt(variance: Tensor) -> Tensor:
+    """Square root whose gradient is 0 instead of infinite at 0."""
+    positive = variance > 0
+    return torch.where(positive, variance, 1).sqrt() * positive
+
+
+class DistillationBlock(nn.Module):
+    """Information multi-distillation block (figure 3): each step keeps `num_distilled` channels and refines the rest.
+
+    (B, num_feat, H, W) -> the same. Three 3x3 steps and a last one with `num_distilled` outputs; the four distilled parts
+    are attended to, fused by a 1x1 convolution and added to the input. Distilled parts are activated, the last one is not.
+    """
+
+    def __init__(self, num_feat: int, num_distilled: int, attention: bool) -> None:
+        super().__init__()
+        remaining = num_feat - num_distilled
+        self.split = [num_distilled, remaining]
+        self.c1 = _conv3(num_feat, num_feat)
+        self.c2 = _conv3(remaining, num_feat)
+        self.c3 = _conv3(remaining, num_feat)
+        self.c4 = _conv3(remaining, num_distilled)
+        self.c5 = nn.Conv2d(4 * num_distilled, num_feat, 1)
+        self.act = nn.LeakyReLU(0.05, inplace=True)
+        self.cca = ContrastAwareAttention(4 * num_distilled) if attention else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept1, rest = self.act(self.c1(x)).split(self.split, 1)
+        kept2, rest = self.act(self.c2(rest)).split(self.split, 1)
+        kept3, rest = self.act(self.c3(rest)).split(self.split, 1)
+        kept = torch.cat([kept1, kept2, kept3, self.c4(rest)], 1)
+        return self.c5(self.cca(kept)) + x
+
+
+class ShrinkingBlock(nn.Module):
+    """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> the same.
+
+    Step k maps `widths[k]` = (input, output) channels, keeps `num_distilled` of them and hands the rest on.
+    """
+
+    def __init__(
+        self, num_feat: int, num_distilled: int, widths: list[tuple[int, int]], act: nn.Module, bias: bool
+    ) -> None:
+        super().__init__()
+        self.num_distilled = num_distilled
+        for step, (num_in, num_out) in enumerate(widths, 1):
+            self.add_module(f"c{step}", _conv3(num_in, num_out, bias=bias))
+        self.c7 = nn.Conv2d(6 * num_distilled, num_feat, 1, bias=bias)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, rest = [], x
+        for step in range(1, 6):
+            out = self.act(self.get_submodule(f"c{step}")(rest))
+            distilled, rest = out.split([self.num_distilled, out.shape[1] - self.num_distilled], 1)
+            kept.append(distilled)
+        kept.append(self.get_submodule("c6")(rest))
+        return self.c7(torch.cat(kept, 1)) + x
+
+
+class Shortcut(nn.Module):
+    """A chain of modules plus its input; `sub` is the published attribute name."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.sub = nn.Sequential(*modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.sub(x)
+
+
+class _Trunk(nn.Module):
+    """What IMDN and IMDN_AS share: a head, blocks whose outputs are all collected, and a sub-pixel tail."""
+
+    def __init__(self, head: nn.Module, num_feat: int, num_modules: int, num_out: int, upscale: int) -> None:
+        super().__init__()
+        if num_feat % 16 or num_feat < 16:
+            raise ValueError(f"num_feat must be a multiple of 16 (a quarter of it is distilled), got {num_feat}")
+        self.num_modules = num_modules
+        self.fea_conv = head
+        for number in range(1, num_modules + 1):
+            self.add_module(f"IMDB{number}", DistillationBlock(num_feat, num_feat // 4, attention=True))
+        self.c = nn.Sequential(nn.Conv2d(num_feat * num_modules, num_feat, 1), nn.LeakyReLU(0.05, inplace=True))
+        self.LR_conv = _conv3(num_feat, num_feat)
+        self.upsampler = _subpixel(num_feat, num_out, upscale)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        head = self.fea_conv(lq)
+        out, collected = head, []
+        for number in range(1, self.num_modules + 1):
+            out = self.get_submodule(f"IMDB{number}")(out)
+            collected.append(out)
+        return self.upsampler(self.LR_conv(self.c(torch.cat(collected, 1))) + head)
+
+
+@ARCHS.register
+class IMDN(_Trunk):
+    """IMDN: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. Hui et al., ACM MM 2019, figure 2.
+
+    Args:
+        scale: magnification (published: 2, 3, 4).
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, a multiple of 16 [channels].
+        num_modules: information multi-distillation blocks.
+    """
+
+    scales = None
+    multiple_of = 1
+    receptive_radius = None
+
+    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 64, num_modules: int = 6) -> None:
+        super().__init__(_conv3(num_in_ch, num_feat), num_feat, num_modules, num_in_ch, scale)
+
+
+@ARCHS.register
+class IMDN_AS(_Trunk):
+    """IMDN for any scale: image already at its final size, features at a quarter of it, (B, C, H, W) -> the same.
+
+    Two stride-2 convolutions, IMDN, and a x4 sub-pixel tail (section 3.4; trained on RealSR). Sides that 4 does not
+    divide are padded inside and cropped again.
+
+    Args:
+        scale: 1, the input has the size of the output.
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, a multiple of 16 [channels].
+        num_modules: information multi-distillation blocks.
+    """
+
+    scales = (1,)
+    multiple_of = 4
+    receptive_radius = None
+
+    def __init__(self, *, scale: int = 1, num_in_ch: int = 3, num_feat: int = 64, num_modules: int = 6) -> None:
+        _require_scale("IMDN_AS", scale, self.scales)
+        head = nn.Sequential(
+            _conv3(num_in_ch, num_feat, stride=2), nn.LeakyReLU(0.05), _conv3(num_feat, num_feat, stride=2)
+        )
+        super().__init__(head, num_feat, num_modules, num_in_ch, upscale=4)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        height, width = lq.shape[-2:]
+        return super().forward(pad_to_multiple(lq, self.multiple_of))[..., :height, :width]
+
+
+@ARCHS.register
+class IMDN_RTC(nn.Module):
+    """The 20k-parameter IMDN of the RTC 2019 challenge: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1].
+
+    Args:
+        scale: magnification (published: 2).
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, a multiple of 4 [channels].
+        num_modules: distillation blocks, without attention.
+    """
+
+    scales = None
+    multiple_of = 1
+
+    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 12, num_modules: int = 5) -> None:
+        super().__init__()
+        if num_feat % 4 or num_feat < 4:
+            raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
+        self.receptive_radius = 2 + 4 * num_modules
+        blocks = [DistillationBlock(num_feat, num_feat // 4, attention=False) for _ in range(num_modules)]
+        self.model = nn.Sequential(
+            _conv3(num_in_ch, num_feat),
+            Shortcut(*blocks, nn.Conv2d(num_feat, num_feat, 1)),
+            *_subpixel(num_feat, num_in_ch, scale),
+        )
+
+    def forward(self, lq: Tensor) -> Tensor:
+        return self.model(lq)
+
+
+@ARCHS.register
+class IMDN_RTE(nn.Module):
+    """The IMDN of the RTE 2020 challenge, features at half resolution: (B, C, H, W) -> (B, C, scale*H, scale*W), [0, 1].
+
+    Odd sides are padded inside and cropped again. The released weights were trained on values in [0, 255]: load them
+    with ``img_range: 255``, which scales images on the way in and out and is saved with the weights.
+
+    Args:
+        scale: magnification (published: 2).
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, a multiple of 4 [channels].
+        img_range: the value that white has inside the network; 255 for the released weights.
+    """
+
+    scales = None
+    multiple_of = 2
+
+    def __init__(
+        self, *, scale: int, num_in_ch: int = 3, num_feat: int = 20, img_range: float = 1.0
+    ) -> None:
+        super().__init__()
+        if num_feat % 4 or num_feat < 4:
+            raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
+        self.scale = scale
+        self.img_range = img_range
+        # Two convolutions at the input's resolution, then 6 blocks of 6 and the tail at half resolution.
+        self.receptive_radius = 3 + 2 * (6 * 6 + 1)
+        quarter = num_feat // 4
+        widths = [
+            (num_feat, num_feat),
+            (3 * quarter, num_feat),
+            (3 * quarter, num_feat),
+            (3 * quarter, 3 * quarter),
+            (2 * quarter, 2 * quarter),
+            (quarter, quarter),
+        ]
+        self.fea_conv = nn.Sequential(
+            _conv3(num_in_ch, num_feat, stride=2),
+            nn.LeakyReLU(0.05),
+            _conv3(num_feat, num_feat, bias=False),
+        )
+        for number in range(1, 7):
+            act = nn.LeakyReLU(0.05, inplace=True)
+            self.add_module(f"block{number}", ShrinkingBlock(num_feat, quarter, widths, act, bias=False))
+        self.LR_conv = nn.Conv2d(num_feat, num_feat, 1, bias=False)
+        self.upsampler = _subpixel(num_feat, num_in_ch, scale**2)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        height, width = (self.scale * side for side in lq.shape[-2:])
+        head = self.fea_conv(pad_to_multiple(lq * self.img_range, self.multiple_of))
+        out = head
+        for number in range(1, 7):
+            out = self.get_submodule(f"block{number}")(out)
+        return self.upsampler(self.LR_conv(out) + head)[..., :height, :width] / self.img_range
+
+
+@ARCHS.register
+class IMDNPlus(nn.Module):
+    """IMDN+ of the NTIRE 2022 efficient SR challenge: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1].
+
+    Each step of a block distils a sixth of the channels. Li et al., "NTIRE 2022 Challenge on Efficient
+    Super-Resolution", CVPRW 2022, arXiv:2205.05675.
+
+    Args:
+        scale: magnification (published: 4).
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, a multiple of 6 [channels].
+        num_modules: distillation blocks.
+    """
+
+    scales = None
+    multiple_of = 1
+
+    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 36, num_modules: int = 8) -> None:
+        super().__init__()
+        if num_feat % 6 or num_feat < 6:
+            raise ValueError(f"num_feat must be a multiple of 6 (a sixth of it is distilled), got {num_feat}")
+        self.receptive_radius = 3 + 6 * num_modules
+        sixth = num_feat // 6
+        widths = [(sixth * k, sixth * k) for k in range(6, 0, -1)]
+        blocks = [
+            ShrinkingBlock(num_feat, sixth, widths, nn.SiLU(inplace=True), bias=True) for _ in range(num_modules)
+        ]
+        self.FEM = nn.Sequential(_conv3(num_in_ch, num_feat), Shortcut(*blocks, _conv3(num_feat, num_feat)))
+        self.RM = _subpixel(num_feat, num_in_ch, scale)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        return self.RM(self.FEM(lq))
+
+
+def _require_scale(name: str, scale: int, scales: tuple[int, ...]) -> None:
+    if scale not in scales:
+        raise ValueError(f"{name} works at scale {' or '.join(map(str, scales))}, got {scale}")

@@ -1,0 +1,103 @@
+"""Image files in and out. The only module that knows the codec libraries.
+
+Formats: PNG, JPEG, BMP, TIFF, WebP (8 or 16 bits; grey, palette and alpha included) and ``.npy`` (H, W, 3) arrays,
+which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB. JPEG orientation tags are applied.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from srzoo.atomic import write_atomic
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+
+# Enough of a file to see that it was written to its end; other formats carry no such mark.
+_LAST_BYTES = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded image: `rgb` (H, W, 3) uint8 or uint16; `alpha` (H, W) of the same type, or None."""
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+
+
+def read_image(path: Path) -> Picture:
+    """Decode an image file to RGB; grey is repeated, palettes are looked up, alpha is kept apart.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown format, truncated or corrupt; the message names the file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"image {path} does not exist")
+    if path.suffix.lower() == ".npy":
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"{path}: expected a uint8 or uint16 array (H, W, 3), got {array.dtype} {array.shape}")
+        return Picture(array)
+    encoded = np.fromfile(path, np.uint8)
+    # IMREAD_UNCHANGED keeps alpha but ignores the orientation tag of camera JPEGs, which have no alpha.
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if jpeg else cv2.IMREAD_UNCHANGED
+    pixels = cv2.imdecode(encoded, flags) if encoded.size else None
+    if pixels is None:
+        raise ValueError(f"{path}: cannot be decoded (truncated, corrupt or not an image)")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{path}: expected 8 or 16 bits a channel, got {pixels.dtype}")
+    if pixels.ndim == 2:
+        return Picture(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
+    if pixels.shape[2] == 4:
+        return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.ascontiguousarray(pixels[:, :, 3]))
+    return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the header alone, as :func:`read_image` will return it.
+
+    Raises:
+        ValueError: the header cannot be read, or the file ends before its format says it does.
+    """
+    if path.suffix.lower() == ".npy":
+        height, width = read_image(path).rgb.shape[:2]
+        return height, width
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            transposed = image.format == "JPEG" and image.getexif().get(0x0112, 1) >= 5
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: not a readable image ({error})") from error
+    mark = _LAST_BYTES.get(path.suffix.lower())
+    if mark is not None:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            if mark not in file.read():
+                raise ValueError(f"{path}: truncated (the end of the file is missing)")
+    return (width, height) if transposed else (height, width)
+
+
+def write_image(path: Path, rgb: np.ndarray) -> None:
+    """Encode (H, W, 3) RGB uint8 or uint16 by the suffix of `path`; the file appears whole or not at all."""
+    encoded, buffer = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise ValueError(f"{path}: this codec library cannot write {path.suffix}")
+    write_atomic(path, lambda file: file.write(buffer.tobytes()))
+
+
+def to_tensor(rgb: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 or uint16 -> (3, H, W) float32 in [0, 1]."""
+    chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))
+    return torch.from_numpy(chw.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """(3, H, W) in [0, 1] -> (H, W, 3) uint8, clipped and rounded half to even, as BasicSR's writers do."""
+    levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return levels.permute(1, 2, 0).contiguous().cpu().numpy()

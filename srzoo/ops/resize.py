@@ -1,0 +1,135 @@
+"""Bicubic resampling that agrees with MATLAB's ``imresize``.
+
+Kernel: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, a = -1/2,
+stretched by 1/scale when shrinking (antialiasing). Written from the definition. Each dimension is one pass; a pass is a
+dense matrix product on short axes (crops) and a sum of shifted bands on long ones (photographs), which differ only in
+rounding error.
+"""
+
+import functools
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Border = Literal["symmetric", "replicate"]
+
+# Up to this input length a dense product beats the sum of bands (measured by scripts/benchmarks/resize.py).
+_DENSE_UP_TO = 512
+
+
+def imresize(
+    image: Tensor,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    *,
+    antialias: bool = True,
+    border: Border = "symmetric",
+) -> Tensor:
+    """Bicubic resize of (..., H, W) to (..., ceil(scale*H), ceil(scale*W)) or to `size` = (height, width).
+
+    Floating-point images (any range) are resampled as they are, differentiably. uint8 images follow MATLAB: float64
+    arithmetic, rounding half up to uint8 after each of the two passes, the smaller factor first and rows on a tie.
+
+    Args:
+        image: tensor (..., H, W), floating point or uint8, on any device.
+        scale: factor of both dimensions; give either this or `size`.
+        size: output (height, width); the factors are output / input.
+        antialias: stretch the kernel when shrinking.
+        border: "symmetric" mirrors with the edge pixel repeated (MATLAB today), "replicate" repeats the edge pixel (older MATLAB).
+
+    Raises:
+        ValueError: neither or both of `scale` and `size`, or one that is not positive.
+    """
+    if (scale is None) == (size is None):
+        raise ValueError(f"imresize: give either scale or size, got scale={scale}, size={size}")
+    height, width = image.shape[-2:]
+    if scale is not None:
+        if scale <= 0:
+            raise ValueError(f"imresize: scale must be positive, got {scale}")
+        targets = [(height, math.ceil(height * scale), scale), (width, math.ceil(width * scale), scale)]
+    else:
+        assert size is not None
+        if min(size) < 1:
+            raise ValueError(f"imresize: size must be positive, got {size}")
+        targets = [(height, size[0], size[0] / height), (width, size[1], size[1] / width)]
+
+    rounded = image.dtype == torch.uint8
+    result = image.double() if rounded else image
+    for axis in sorted((0, 1), key=lambda axis: targets[axis][2]):
+        source, target, factor = targets[axis]
+        if (source, factor) != (target, 1.0):
+            result = _resample(result, axis - 2, _taps(source, target, factor, antialias, border))
+            if rounded:
+                result = (result + 0.5).floor().clamp(0, 255)
+    return result.to(image.dtype)
+
+
+class _Taps:
+    """Which input pixels make each output pixel along one axis, and how much of each.
+
+    `index` and `weight` are (target, taps); `dense` is the same as a (target, source) matrix.
+    """
+
+    def __init__(self, index: Tensor, weight: Tensor, source: int) -> None:
+        self.source = source
+        self._index = index
+        self._weight = weight
+        self._moved: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._dense: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def bands(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        key = (like.dtype, like.device)
+        if key not in self._moved:
+            self._moved[key] = (self._index.to(like.device), self._weight.to(like))
+        return self._moved[key]
+
+    def dense(self, like: Tensor) -> Tensor:
+        key = (like.dtype, like.device)
+        if key not in self._dense:
+            matrix = torch.zeros(len(self._index), self.source, dtype=torch.float64)
+            self._dense[key] = matrix.scatter_add_(1, self._index, self._weight).to(like)
+        return self._dense[key]
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic kernel with a = -1/2; support [-2, 2]."""
+    x = x.abs()
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
+
+
+@functools.lru_cache(maxsize=256)
+def _taps(source: int, target: int, factor: float, antialias: bool, border: Border) -> _Taps:
+    stretch = factor if antialias and factor < 1 else 1.0
+    support = 4.0 / stretch
+    # Pixel centres: output k (from 0) lies at (k + 0.5) / factor - 0.5 of the input.
+    centre = (torch.arange(target, dtype=torch.float64) + 0.5) / factor - 0.5
+    first = torch.floor(centre - support / 2)
+    index = first[:, None] + torch.arange(math.ceil(support) + 2, dtype=torch.float64)
+    weight = stretch * _cubic(stretch * (centre[:, None] - index))
+    weight = weight / weight.sum(1, keepdim=True)
+    used = (weight != 0).any(0)
+    index, weight = index[:, used].long(), weight[:, used]
+    if border == "symmetric":
+        index = index % (2 * source)
+        index = torch.where(index < source, index, 2 * source - 1 - index)
+    else:
+        index = index.clamp(0, source - 1)
+    return _Taps(index, weight, source)
+
+
+def _resample(image: Tensor, axis: Literal[-2, -1] | int, taps: _Taps) -> Tensor:
+    if taps.source <= _DENSE_UP_TO:
+        matrix = taps.dense(image)
+        return matrix @ image if axis == -2 else image @ matrix.T
+    index, weight = taps.bands(image)
+    result: Tensor | None = None
+    for k in range(index.shape[1]):
+        column = weight[:, k] if axis == -1 else weight[:, k, None]
+        band = image.index_select(axis, index[:, k])
+        result = band * column if result is None else torch.addcmul(result, band, column)
+    assert result is not None
+    return result

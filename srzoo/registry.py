@@ -1,0 +1,163 @@
+"""Name -> plugin. The signature of a plugin's constructor is the schema of its options.
+
+A family (networks, losses, metrics, ...) is one :class:`Registry`. A plugin joins with ``@ARCHS.register``; every
+constructor parameter is keyword-only and annotated, and the ``Args:`` section of the docstring explains it, with the
+unit in brackets at the end of the line. ``srzoo options explain`` and ``docs/options.md`` are made from both.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The plugins of one family by name.
+
+    Args:
+        family: word for one member in messages ("network", "loss", ...).
+        package: dotted name of the package whose modules register the built-in members; imported at the first look-up.
+        supplied: constructor arguments that the framework passes itself and that an option file cannot set.
+    """
+
+    def __init__(self, family: str, package: str, supplied: tuple[str, ...] = ()) -> None:
+        self.family = family
+        self.supplied = supplied
+        self._package = package
+        self._discovered = False
+        self._members: dict[str, Callable[..., T]] = {}
+
+    def register(self, member: Callable[..., T], name: str | None = None) -> Callable[..., T]:
+        """Add `member` under its own name (or `name`); usable as a decorator.
+
+        Raises:
+            ValueError: the name is taken, or a parameter is positional, unannotated or ``**kwargs``.
+        """
+        name = name or member.__name__
+        if name in self._members:
+            raise ValueError(
+                f"{self.family} {name!r} is registered twice: by {self._members[name].__module__} and by "
+                f"{member.__module__}; rename one of the two"
+            )
+        faults = [
+            f"{parameter.name}: {_parameter_fault(parameter)}"
+            for parameter in inspect.signature(member).parameters.values()
+            if _parameter_fault(parameter)
+        ]
+        if faults:
+            raise ValueError(
+                f"{self.family} {name!r} ({member.__module__}): every constructor parameter must be keyword-only and "
+                f"annotated, because the signature is the schema of its options; " + "; ".join(faults)
+            )
+        self._members[name] = member
+        return member
+
+    def __getitem__(self, name: str) -> Callable[..., T]:
+        self._discover()
+        if name not in self._members:
+            raise LookupError(self.unknown(name))
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        return iter(sorted(self._members))
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._members
+
+    def unknown(self, name: object) -> str:
+        """Message for a name that nobody registered, with the closest known names."""
+        return f"unknown {self.family} {name!r}; {closest(str(name), list(self))}"
+
+    def parameters(self, name: str) -> dict[str, inspect.Parameter]:
+        """The options of a member: its constructor parameters without the supplied ones, annotations resolved."""
+        signature = inspect.signature(self[name], eval_str=True)
+        return {key: value for key, value in signature.parameters.items() if key not in self.supplied}
+
+    def build(self, name: str, args: dict[str, Any], **supplied: object) -> T:
+        """Construct a member. Of `supplied`, it gets what its signature names."""
+        member = self[name]
+        wanted = inspect.signature(member).parameters
+        return member(**args, **{key: value for key, value in supplied.items() if key in wanted})
+
+    def _discover(self) -> None:
+        if not self._discovered:
+            self._discovered = True
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+
+
+def _parameter_fault(parameter: inspect.Parameter) -> str:
+    if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        return f"{parameter} hides which options exist; name them"
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        return "positional; put `*,` before it"
+    return "no annotation" if parameter.annotation is parameter.empty else ""
+
+
+def closest(word: str, known: list[str]) -> str:
+    """"did you mean ...?" where something known is close to `word`, else the list of what is known."""
+    folded = {name.lower(): name for name in known}
+    matches = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)]
+    if matches:
+        return "did you mean " + " or ".join(repr(match) for match in matches) + "?"
+    return "known: " + (", ".join(sorted(known)) or "none")
+
+
+def parameter_docs(documented: object) -> dict[str, str]:
+    """The ``Args:`` section of a docstring: parameter name -> explanation on one line."""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", inspect.getdoc(documented) or "", re.MULTILINE)
+    docs: dict[str, str] = {}
+    name = ""
+    for line in section.group(1).splitlines() if section else []:
+        entry = re.match(r" {4}(\w+): (.*)", line)
+        if entry:
+            name = entry.group(1)
+            docs[name] = entry.group(2).strip()
+        elif name and line.strip():
+            docs[name] += " " + line.strip()
+    return docs
+
+
+def load_plugin(path: Path) -> None:
+    """Import a user's plugin file; its ``register`` decorators add what it defines.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file fails to import; the message shows its own error.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"plugin file {path} does not exist")
+    name = "srzoo_plugin_" + re.sub(r"\W", "_", str(path))
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"plugin {path} is not a Python file (expected a name ending in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
+
+
+ARCHS: Registry[Any] = Registry("network", "srzoo.archs", supplied=("scale",))
+LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")
+METRICS: Registry[Any] = Registry("metric", "srzoo.metrics", supplied=("scale",))
+DATASETS: Registry[Any] = Registry("dataset", "srzoo.data", supplied=("scale", "phase"))
+OPTIMIZERS: Registry[Any] = Registry("optimizer", "srzoo.optim", supplied=("params",))
+SCHEDULERS: Registry[Any] = Registry("scheduler", "srzoo.optim")
+MODELS: Registry[Any] = Registry("model", "srzoo.models", supplied=("net_g", "criterion", "step_g", "ema"))
