@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def initialise() -> torch.device:
@@ -83,3 +85,8 @@ def from_main(item: object) -> object:
     items = [item]
     dist.broadcast_object_list(items, src=0)
     return items[0]
+
+
+def unwrapped(net: nn.Module) -> nn.Module:
+    """The network inside its wrapper for several processes."""
+    return net.module if isinstance(net, DistributedDataParallel) else net

@@ -35,7 +35,6 @@ class ContrastAwareAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        # One-pass var_mean is exact enough and keeps gradients finite where a channel is constant.
         variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
         return x * self.conv_du(mean + _safe_sqrt(variance))
 
@@ -76,7 +75,8 @@ class DistillationBlock(nn.Module):
 class ShrinkingBlock(nn.Module):
     """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> the same.
 
-    Step k maps `widths[k]` = (input, output) channels, keeps `num_distilled` of them and hands the rest on.
+    Step k maps `widths[k]` = (input, output) channels, activates, keeps `num_distilled` of them and hands the rest on;
+    the sixth keeps all it has.
     """
 
     def __init__(
@@ -91,11 +91,10 @@ class ShrinkingBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept, rest = [], x
-        for step in range(1, 6):
+        for step in range(1, 7):
             out = self.act(self.get_submodule(f"c{step}")(rest))
             distilled, rest = out.split([self.num_distilled, out.shape[1] - self.num_distilled], 1)
             kept.append(distilled)
-        kept.append(self.get_submodule("c6")(rest))
         return self.c7(torch.cat(kept, 1)) + x
 
 
@@ -250,12 +249,12 @@ class IMDN_RTE(nn.Module):
             (quarter, quarter),
         ]
         self.fea_conv = nn.Sequential(
-            _conv3(num_in_ch, num_feat, stride=2),
-            nn.LeakyReLU(0.05),
-            _conv3(num_feat, num_feat, bias=False),
+            _conv3(num_in_ch, num_feat),
+            nn.ReLU(inplace=True),
+            _conv3(num_feat, num_feat, stride=2, bias=False),
         )
         for number in range(1, 7):
-            act = nn.LeakyReLU(0.05, inplace=True)
+            act = nn.ReLU(inplace=True)
             self.add_module(f"block{number}", ShrinkingBlock(num_feat, quarter, widths, act, bias=False))
         self.LR_conv = nn.Conv2d(num_feat, num_feat, 1, bias=False)
         self.upsampler = _subpixel(num_feat, num_in_ch, scale**2)

@@ -1,0 +1,1 @@
+"""Datasets and the order in which they are read. Every random choice is a function of (seed, step, sample)."""

@@ -1,0 +1,84 @@
+"""GT images only; LQ is made on the fly."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from srzoo.data.imageset import ImageSet, Phase
+from srzoo.data.listing import Pair, gt_files
+from srzoo.ops.resize import imresize
+from srzoo.registry import DATASETS
+
+# The antialiased cubic kernel reaches 2 LQ pixels to each side.
+_MARGIN = 3
+
+
+@DATASETS.register
+class GTImages(ImageSet):
+    """GT files; LQ is their MATLAB-equivalent bicubic reduction, rounded to 8 bits as in the classic LR files.
+
+    A training crop reduces only its own surroundings, yet equals the same crop of the whole reduced image bit for bit.
+
+    Args:
+        scale: magnification; LQ is GT reduced by it.
+        phase: "train" crops and flips, "eval" takes whole images.
+        gt: folder of GT images; sub-folders are searched too.
+        meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
+        gt_size: side of the training crop, a multiple of the scale [GT pixels].
+        use_hflip: flip left-right at random (training).
+        use_rot: rotate by quarter turns at random (training).
+        modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
+        cache: keep decoded images in memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        phase: Phase,
+        gt: Path,
+        meta_info: Path | None = None,
+        gt_size: int | None = None,
+        use_hflip: bool = False,
+        use_rot: bool = False,
+        modcrop: int | None = None,
+        cache: bool = False,
+    ) -> None:
+        found, faults = gt_files(gt, meta_info)
+        super().__init__(
+            found,
+            faults,
+            scale=scale,
+            phase=phase,
+            gt_size=gt_size,
+            use_hflip=use_hflip,
+            use_rot=use_rot,
+            modcrop=modcrop,
+            cache=cache,
+        )
+
+    def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        gt = self._read_gt(pair.gt)
+        return self._reduce(gt), gt
+
+    def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        gt, scale = self._read_gt(pair.gt), self.scale
+        height, width = (side // scale for side in gt.shape[:2])
+        y, x = self._window(height, width, size, generator)
+        # Reduce the window with the margin that the kernel sees; at the image's edges there is none, as in the whole image.
+        y0, x0 = max(0, y - _MARGIN), max(0, x - _MARGIN)
+        y1, x1 = min(height, y + size + _MARGIN), min(width, x + size + _MARGIN)
+        lq = self._reduce(gt[y0 * scale : y1 * scale, x0 * scale : x1 * scale])
+        lq = lq[y - y0 : y - y0 + size, x - x0 : x - x0 + size]
+        return lq, gt[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
+
+    def _reduce(self, gt: np.ndarray) -> np.ndarray:
+        if self.scale == 1:
+            return gt
+        chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1)))
+        if gt.dtype == np.uint8:
+            return imresize(chw, 1 / self.scale).numpy().transpose(1, 2, 0)
+        # 16 bits: the same arithmetic without the rounding between the passes, which is far below 8 bits.
+        levels = imresize(chw.double(), 1 / self.scale).clamp(0, 65535).round()
+        return levels.numpy().astype(np.uint16).transpose(1, 2, 0)

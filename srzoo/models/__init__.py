@@ -1,0 +1,1 @@
+"""Training recipes: networks + losses + one training step each."""
