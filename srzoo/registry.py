@@ -14,9 +14,17 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
+
+import annotated_types
 
 T = TypeVar("T")
+
+# Ranges that option files are checked against, for plugin signatures and option sections alike.
+PositiveInt = Annotated[int, annotated_types.Gt(0)]
+NonNegativeInt = Annotated[int, annotated_types.Ge(0)]
+PositiveFloat = Annotated[float, annotated_types.Gt(0)]
+NonNegativeFloat = Annotated[float, annotated_types.Ge(0)]
 
 
 class Registry(Generic[T]):

@@ -7,6 +7,8 @@ published ones, so that those weights load. Attention pools over the whole image
 receptive radius; the other three do without attention.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -111,6 +113,12 @@ class Shortcut(nn.Module):
 
 class _Trunk(nn.Module):
     """What IMDN and IMDN_AS share: a head, blocks whose outputs are all collected, and a sub-pixel tail."""
+
+    key_options: ClassVar = {
+        r"IMDB(\d+)\.": "num_modules",
+        r"LR_conv\.weight": "num_feat",
+        r"upsampler\.0\.weight": "scale",
+    }
 
     def __init__(self, head: nn.Module, num_feat: int, num_modules: int, num_out: int, upscale: int) -> None:
         super().__init__()

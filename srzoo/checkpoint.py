@@ -1,0 +1,257 @@
+"""Weights and training states on disk: load any published layout whole or not at all, save atomically.
+
+Nothing here runs code from a file: ``.pth`` files are read with PyTorch's restricted unpickler, weights are written as
+safetensors whose metadata say how to build the network again.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+import srzoo
+from srzoo.atomic import write_atomic
+from srzoo.registry import ARCHS
+
+# In order of preference: a moving average is what its authors published numbers for.
+CONTAINERS = ("params_ema", "params", "state_dict", "net_g_ema", "net_g")
+
+
+class CheckpointError(ValueError):
+    """A file holds no weights, or not those of the network."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights as read from a file.
+
+    Args:
+        tensors: state-dict key -> tensor.
+        key: the entry of the file they stood under; "" at its top level.
+        others: entries that could have been chosen instead.
+        metadata: what a srzoo file says of itself (strings), empty for other files.
+    """
+
+    tensors: dict[str, Tensor]
+    key: str
+    others: tuple[str, ...]
+    metadata: dict[str, str]
+
+
+def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights:
+    """The state dict in a file (``.safetensors``, or anything that ``torch.save`` wrote) or in a mapping.
+
+    Bare state dicts, ``params``, ``params_ema``, ``state_dict`` and srzoo's training states are recognised, ``module.``
+    prefixes removed. With several, a moving average is preferred.
+
+    Args:
+        source: path, or what ``torch.load`` returned.
+        key: "auto", or the name of the entry to take.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: not a weights file, one that needs unpickling of code, or without the entry asked for.
+    """
+    metadata: dict[str, str] = {}
+    content: Mapping[str, Any]
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise FileNotFoundError(f"weights {source} do not exist")
+        if source.suffix == ".safetensors":
+            content, metadata = _read_safetensors(source)
+        else:
+            content = _read_torch(source)
+    else:
+        content = source
+    if isinstance(content.get("model"), Mapping):  # a training state of srzoo
+        content = content["model"]
+    found = [name for name in CONTAINERS if isinstance(content.get(name), Mapping)]
+    if key != "auto" and not isinstance(content.get(key), Mapping):
+        raise CheckpointError(f"{_name(source)}: no entry {key!r}; it has {', '.join(found) or 'bare weights (key auto)'}")
+    chosen = key if key != "auto" else (found[0] if found else "")
+    tensors = content[chosen] if chosen else content
+    stray = [str(name) for name, value in tensors.items() if not isinstance(value, Tensor)]
+    if stray or not tensors:
+        raise CheckpointError(
+            f"{_name(source)}: holds no weights: expected name -> tensor or one of {', '.join(CONTAINERS)}, found entries "
+            f"{', '.join(stray[:5]) or 'none'}"
+        )
+    named = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return Weights(named, chosen, tuple(name for name in found if name != chosen), metadata)
+
+
+def load_weights(net: nn.Module, source: Path | Mapping[str, Any], key: str = "auto") -> Weights:
+    """Copy weights into `net`, all of them or none.
+
+    Raises:
+        CheckpointError: keys are missing, unexpected or of another shape; the message lists them and names the likely
+            option.
+    """
+    weights = read_weights(source, key)
+    expected = net.state_dict()
+    missing = [name for name in expected if name not in weights.tensors]
+    unexpected = [name for name in weights.tensors if name not in expected]
+    reshaped = [
+        f"{name} {tuple(weights.tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights.tensors and weights.tensors[name].shape != tensor.shape
+    ]
+    if missing or unexpected or reshaped:
+        kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        listed = [f"  {len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
+        hints = [f"  likely cause: {hint}" for hint in _likely_causes(net, weights.tensors)]
+        raise CheckpointError(
+            f"{_name(source)} does not fit {type(net).__name__}; nothing was loaded:\n" + "\n".join(listed + hints)
+        )
+    net.load_state_dict(weights.tensors)
+    return weights
+
+
+def load_network(path: str | Path, key: str = "auto") -> nn.Module:
+    """Rebuild a network from a weights file that srzoo saved, in evaluation mode.
+
+    Raises:
+        CheckpointError: the file does not say which network it belongs to.
+    """
+    path = Path(path)
+    metadata = read_weights(path, key).metadata
+    if "arch" not in metadata:
+        raise CheckpointError(f"{path} does not say which network it belongs to; build the network and use load_weights")
+    net = ARCHS.build(metadata["arch"], json.loads(metadata["arch_options"]), scale=int(metadata["scale"]))
+    load_weights(net, path, key)
+    return net.eval()
+
+
+def save_weights(
+    path: Path,
+    net: nn.Module,
+    *,
+    arch: str,
+    arch_options: Mapping[str, Any],
+    scale: int,
+    step: int,
+    kind: str,
+    options_hash: str,
+) -> None:
+    """Write `net` as safetensors from which :func:`load_network` rebuilds it.
+
+    Args:
+        path: target; appears whole or not at all.
+        net: the network, unwrapped.
+        arch: registered name.
+        arch_options: its options without `scale`.
+        scale: magnification.
+        step: updates done.
+        kind: "ema" or "raw".
+        options_hash: sha256 of the resolved option file of the training.
+    """
+    metadata = {
+        "format": "pt",
+        "srzoo": srzoo.__version__,
+        "arch": arch,
+        "arch_options": json.dumps(arch_options),
+        "scale": str(scale),
+        "step": str(step),
+        "weights": kind,
+        "options_sha256": options_hash,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    encoded = safetensors.torch.save(tensors, metadata)
+    write_atomic(path, lambda file: file.write(encoded))
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state: nested dicts and lists of tensors, numbers and strings."""
+    write_atomic(path, lambda file: torch.save(dict(state), file))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state, tensors on the CPU.
+
+    Raises:
+        CheckpointError: not a training state of srzoo.
+    """
+    state = _read_torch(path)
+    if not {"model", "step"} <= state.keys():
+        raise CheckpointError(f"{path} is not a training state of srzoo; for weights alone use path.pretrain_network_g")
+    return dict(state)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
+def _read_torch(path: Path) -> Mapping[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # on foreign bytes PyTorch's readers raise almost any type
+        refused = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand|global)[^\n]*", str(error))
+        if refused:
+            raise CheckpointError(
+                f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its author "
+                "for a plain state dict or a safetensors file"
+            ) from error
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: not a PyTorch weights file, or a damaged one ({first})") from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
+    return content
+
+
+def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What the differences between file and network say about the options."""
+    expected = net.state_dict()
+    causes = []
+    # An arch says which of its options numbers or sizes which keys: {key pattern: option}.
+    for pattern, option in getattr(net, "key_options", {}).items():
+        ours, theirs = _matching(pattern, expected), _matching(pattern, tensors)
+        if ours and theirs and ours != theirs:
+            causes.append(f"`{option}`: the file has {theirs}, the network {ours}")
+    if not causes and tensors.keys() != expected.keys():
+        causes += [f"the file holds {name} weights (network_g.type)" for name in ARCHS if _fits(name, tensors)]
+    return causes
+
+
+def _matching(pattern: str, tensors: Mapping[str, Tensor]) -> str:
+    """How many numbered modules match a pattern with a group, or the shape of the first match of one without."""
+    matches = [(match, tensors[name]) for name in tensors if (match := re.match(pattern, name))]
+    if not matches:
+        return ""
+    if matches[0][0].groups():
+        return f"{len({match.group(1) for match, _ in matches})} {matches[0][0].group(0).split(matches[0][0].group(1))[0]}*"
+    return "x".join(map(str, matches[0][1].shape))
+
+
+def _fits(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether an arch with default options has just these keys, at any published scale."""
+    scales = getattr(ARCHS[name], "scales", None) or (4,)
+    with torch.device("meta"):
+        return ARCHS.build(name, {}, scale=scales[0]).state_dict().keys() == tensors.keys()
+
+
+def _name(source: Path | Mapping[str, Any]) -> str:
+    return str(source) if isinstance(source, Path) else "the weights given"
+
+
+def _some(names: list[str], shown: int = 6) -> str:
+    return ", ".join(names[:shown]) + (f", ... ({len(names) - shown} more)" if len(names) > shown else "")

@@ -1,0 +1,7 @@
+"""The option file: YAML in, frozen dataclasses out, every fault of a file reported at once with its line."""
+
+from srzoo.options.load import LoadedOptions, load_options
+from srzoo.options.schema import Options
+from srzoo.options.source import OptionFault, OptionsError
+
+__all__ = ["LoadedOptions", "OptionFault", "Options", "OptionsError", "load_options"]

@@ -1,0 +1,155 @@
+"""An option file to :class:`Options`, or all of its faults at once."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic_core
+import yaml
+
+from srzoo.options.describe import field_at, takes_path, type_name, unknown_option
+from srzoo.options.rules import contradictions
+from srzoo.options.schema import Entry, Options, plain, validate
+from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree
+from srzoo.registry import load_plugin
+
+_ENV = re.compile(r"\$\{env:(\w+)\}")
+
+
+@dataclass(frozen=True)
+class LoadedOptions:
+    """Options, and the resolved file that gives them: inheritance, overrides and defaults written out."""
+
+    options: Options
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the resolved file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def load_options(file: Path, overrides: Sequence[str] = ()) -> LoadedOptions:
+    """Read, inherit, override and check an option file. Touches no data and no GPU.
+
+    Args:
+        file: the option file.
+        overrides: ``key.path=value`` texts, applied last.
+
+    Raises:
+        FileNotFoundError: no such file.
+        OptionsError: everything that is wrong with it.
+    """
+    tree = read_tree(file, overrides)
+    _load_plugins(tree)
+    _expand_environment(tree)
+    options, errors = validate(tree.value)
+    faults = [*tree.faults, *(_fault(error, tree) for error in errors), *contradictions(tree)]
+    if faults or options is None:
+        raise OptionsError(file, sorted(set(faults), key=lambda fault: faults.index(fault)))
+    return LoadedOptions(options, yaml.safe_dump(plain(options), sort_keys=False, width=120))
+
+
+def _load_plugins(tree: Tree) -> None:
+    plugins = tree.value.get("plugins")
+    for number, path in enumerate(plugins if isinstance(plugins, list) else []):
+        if isinstance(path, str):
+            try:
+                load_plugin(Path(path))
+            except (ValueError, FileNotFoundError) as error:
+                tree.fault(("plugins", number), str(error))
+
+
+def _expand_environment(tree: Tree) -> None:
+    """Replace ${env:NAME} in paths; anywhere else it is a fault."""
+    for path, text in _texts(tree.value, ()):
+        names = _ENV.findall(text)
+        if not names:
+            continue
+        option = field_at(path, tree.value)
+        unset = [name for name in names if name not in os.environ]
+        if option is not None and not takes_path(option.annotation):
+            tree.fault(path, "${env:...} is for paths only")
+        elif unset:
+            tree.fault(path, f"the environment variable {', '.join(unset)} is not set")
+        else:
+            parent: Any = tree.value
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = _ENV.sub(lambda match: os.environ[match.group(1)], text)
+
+
+def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*path, number))
+
+
+def _fault(error: pydantic_core.ErrorDetails, tree: Tree) -> OptionFault:
+    path, owner = _key_path(error["loc"], tree.value)
+    return OptionFault(tree.place(path), path, _message(error, path, owner, tree))
+
+
+def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
+    """pydantic's location without the plugin names and union members it inserts; the last plugin name is the owner."""
+    path: list[int | str] = []
+    owner = ""
+    for depth, key in enumerate(loc):
+        if isinstance(data, Mapping) and key not in data and data.get("type") == key and depth + 1 < len(loc):
+            owner = str(key)
+        elif isinstance(key, int) or not isinstance(data, list | str | int | float | bool):
+            path.append(key)
+            data = data[key] if (isinstance(data, list | Mapping) and _holds(data, key)) else None
+            if key == "[key]":  # a name in a mapping: pydantic appends this mark
+                path.pop()
+    return tuple(path), owner
+
+
+def _holds(data: list[Any] | Mapping[str, Any], key: int | str) -> bool:
+    return key in data if isinstance(data, Mapping) else isinstance(key, int) and key < len(data)
+
+
+def _message(error: pydantic_core.ErrorDetails, path: KeyPath, owner: str, tree: Tree) -> str:
+    kind, given = error["type"], error["input"]
+    of = f" of {owner}" if owner else ""
+    entry = field_at(path, tree.value)
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        supplied = _supplied_by_framework(path, tree)
+        return supplied or f"unknown option{of}; {unknown_option(path, tree.value)}"
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        expected = f"; expected {type_name(entry.annotation)}: {entry.doc}" if entry else ""
+        return f"required option{of} is missing{expected}"
+    if kind in ("union_tag_not_found", "union_tag_invalid") and entry is not None:
+        registry = _registry(entry.annotation)
+        given_type = given.get("type") if isinstance(given, Mapping) else None
+        if given_type is None:
+            return f"`type` is missing: which {registry.family}? known: {', '.join(registry)}"
+        return registry.unknown(given_type)
+    expected = type_name(entry.annotation) if entry else error["msg"]
+    detail = "" if kind.endswith("_type") or kind == "literal_error" else f" ({error['msg']})"
+    return f"expected {expected}, got {given!r}{detail}"
+
+
+def _registry(annotation: Any) -> Any:
+    """The plugin family of an annotation that holds one kind of entry."""
+    if isinstance(annotation, type) and issubclass(annotation, Entry):
+        return annotation.registry
+    return next(part.registry for part in annotation.__args__ if isinstance(part, type) and issubclass(part, Entry))
+
+
+def _supplied_by_framework(path: KeyPath, tree: Tree) -> str:
+    entry = field_at(path[:-1], tree.value)
+    try:
+        supplied = _registry(entry.annotation).supplied if entry else ()
+    except (AttributeError, StopIteration):
+        return ""
+    return f"is set by the framework (from `{path[-1]}` at the top), not here" if path[-1] in supplied else ""

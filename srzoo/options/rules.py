@@ -1,0 +1,69 @@
+"""What must fit together beyond types: options that contradict each other.
+
+Rules look at the raw tree and pass over what is missing or ill-typed, so that their findings stand beside those of the
+type check in one report.
+"""
+
+from collections.abc import Callable, Iterator
+
+from srzoo.options.source import OptionFault, Tree
+from srzoo.registry import ARCHS
+
+
+def contradictions(tree: Tree) -> list[OptionFault]:
+    """The findings of all rules."""
+    return [fault for rule in RULES for fault in rule(tree)]
+
+
+def _fault(tree: Tree, path: tuple[str, ...], message: str) -> OptionFault:
+    return OptionFault(tree.place(path), path, message)
+
+
+def scale_fits_the_network(tree: Tree) -> Iterator[OptionFault]:
+    name, scale = tree.get("network_g", "type"), tree.get("scale")
+    if isinstance(scale, int) and isinstance(name, str) and name in ARCHS:
+        scales = getattr(ARCHS[name], "scales", None)
+        if scales is not None and scale not in scales:
+            allowed = " or ".join(map(str, scales))
+            yield _fault(tree, ("scale",), f"the network {name} works at scale {allowed}, got {scale}")
+
+
+def training_has_data(tree: Tree) -> Iterator[OptionFault]:
+    train, data = tree.get("train"), tree.get("datasets", "train")
+    if train is not None and data is None:
+        yield _fault(tree, ("train",), "there is nothing to train on: add datasets.train")
+    if data is not None and train is None:
+        yield _fault(tree, ("datasets", "train"), "there is data to train on but no `train` section")
+
+
+def something_to_do(tree: Tree) -> Iterator[OptionFault]:
+    if not any(tree.get("datasets", split) for split in ("train", "test")):
+        yield _fault(tree, ("datasets",), "nothing to do: add datasets.train (to train) or datasets.test (to benchmark)")
+
+
+def evaluation_has_metrics(tree: Tree) -> Iterator[OptionFault]:
+    for split in ("val", "test"):
+        if tree.get("datasets", split) and not tree.get("val", "metrics"):
+            yield _fault(tree, ("datasets", split), "nothing is measured on these: add val.metrics")
+
+
+def crops_fit_the_scale(tree: Tree) -> Iterator[OptionFault]:
+    size, scale = tree.get("datasets", "train", "gt_size"), tree.get("scale")
+    if isinstance(size, int) and isinstance(scale, int) and scale > 0 and size % scale:
+        yield _fault(tree, ("datasets", "train", "gt_size"), f"expected a multiple of the scale {scale}, got {size}")
+
+
+def batches_split_evenly(tree: Tree) -> Iterator[OptionFault]:
+    batch, parts = tree.get("datasets", "train", "batch_size"), tree.get("train", "accumulate")
+    if isinstance(batch, int) and isinstance(parts, int) and parts > 0 and batch % parts:
+        yield _fault(tree, ("train", "accumulate"), f"the batch of {batch} cannot be cut into {parts} equal parts")
+
+
+RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
+    scale_fits_the_network,
+    training_has_data,
+    something_to_do,
+    evaluation_has_metrics,
+    crops_fit_the_scale,
+    batches_split_evenly,
+)
