@@ -134,6 +134,8 @@ def _message(error: pydantic_core.ErrorDetails, path: KeyPath, owner: str, tree:
         if given_type is None:
             return f"`type` is missing: which {registry.family}? known: {', '.join(registry)}"
         return registry.unknown(given_type)
+    if kind == "string_pattern_mismatch":
+        return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {given!r}"
     expected = type_name(entry.annotation) if entry else error["msg"]
     detail = "" if kind.endswith("_type") or kind == "literal_error" else f" ({error['msg']})"
     return f"expected {expected}, got {given!r}{detail}"

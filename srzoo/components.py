@@ -1,0 +1,203 @@
+"""From options to the objects they describe. Shared by train.py and test.py; knows the whole, decides nothing else."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
+
+from srzoo import ranks
+from srzoo.checkpoint import load_weights, save_weights, sha256
+from srzoo.data.check import DataError, check_datasets
+from srzoo.data.listing import Fault
+from srzoo.data.loading import StepSampler, training_loader
+from srzoo.engine.evaluate import Metric, Results
+from srzoo.engine.hooks import Print, Save, Validate
+from srzoo.engine.loop import Hook, Model
+from srzoo.engine.report import Board, logger
+from srzoo.engine.run_folder import RunFolder
+from srzoo.losses.criterion import Criterion
+from srzoo.optim.ema import EMA
+from srzoo.optim.schedules import WarmUp
+from srzoo.optim.stepper import Stepper
+from srzoo.options import LoadedOptions, Options
+from srzoo.options.schema import Entry
+from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS
+
+Datasets = dict[str, Dataset[dict[str, Any]]]
+
+
+def build_network(options: Options) -> nn.Module:
+    """network_g on the CPU with initial weights drawn from the seed."""
+    torch.manual_seed(options.seed)
+    return ARCHS.build(options.network_g.type, options.network_g.args, scale=options.scale)
+
+
+def load_pretrained(options: Options, net: nn.Module) -> None:
+    """`path.pretrain_network_g` into `net`, if given."""
+    if options.path.pretrain_network_g is not None:
+        path = options.resolve(options.path.pretrain_network_g)
+        weights = load_weights(net, path, options.path.param_key_g)
+        others = f", not {', '.join(weights.others)}" if weights.others else ""
+        logger.info(f"weights: {path}" + (f" (entry {weights.key}{others})" if weights.key else ""))
+
+
+def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool = False) -> dict[str, Datasets]:
+    """The data sets of the splits named ("train", "val", "test"), after the pre-flight over all of them.
+
+    Raises:
+        DataError: everything that is wrong with the files, at once.
+    """
+    wanted: list[tuple[str, str, Entry]] = []
+    if "train" in splits and options.datasets.train is not None:
+        wanted.append(("train", "train", options.datasets.train))
+    for split in ("val", "test"):
+        if split in splits:
+            wanted += [(split, name, entry) for name, entry in getattr(options.datasets, split).items()]
+    built: dict[str, Datasets] = {split: {} for split in splits}
+    labelled: Datasets = {}
+    faults: list[tuple[str, Fault]] = []
+    for split, name, entry in wanted:
+        label = name if split == "train" else f"{split}/{name}"
+        phase = "train" if split == "train" else "eval"
+        try:
+            dataset = DATASETS.build(entry.type, options.resolved_args(entry), scale=options.scale, phase=phase)
+        except (ValueError, OSError) as error:
+            faults.append((label, Fault(Path(f"datasets.{label.replace('/', '.')}"), str(error))))
+            continue
+        built[split][name] = labelled[label] = dataset
+    full = full_check or options.data.check == "full"
+    if ranks.rank() == 0:
+        faults += check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap)
+    found: Any = ranks.from_main(faults)
+    if found:
+        raise DataError(found)
+    return built
+
+
+def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[dict[str, Any]]:
+    """The micro-batches of this process from step `start` on."""
+    train, entry = options.train, options.datasets.train
+    assert train is not None
+    assert entry is not None
+    dataset = datasets["train"]
+    sampler = StepSampler(
+        len(dataset),  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
+        entry.batch_size,
+        seed=options.seed,
+        start=start,
+        total=train.total_iter,
+        rank=ranks.rank(),
+        world_size=ranks.world_size(),
+        accumulate=train.accumulate,
+    )
+    return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
+
+
+def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None) -> Model:
+    """The training recipe: network, losses, optimiser, schedule, moving average; continued from `state` if given."""
+    train = options.train
+    assert train is not None
+    net = build_network(options).to(device)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ValueError(f"network {options.network_g.type} has no weights to train")
+    if state is None:
+        load_pretrained(options, net)
+    ema = EMA(net, train.ema_decay) if train.ema_decay else None
+    wrapped = net
+    if ranks.world_size() > 1:
+        wrapped = DistributedDataParallel(net, device_ids=[device.index] if device.type == "cuda" else None)
+    schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
+    optimizer = OPTIMIZERS.build(train.optim_g.type, train.optim_g.args, params=net.parameters())
+    stepper = Stepper(wrapped, optimizer, schedule, accumulate=train.accumulate, grad_clip=train.grad_clip)
+    losses = {name: LOSSES.build(entry.type, entry.args) for name, entry in train.losses.items()}
+    criterion = Criterion(losses, {name: entry.weight for name, entry in train.losses.items()}).to(device)
+    model: Model = MODELS.build(
+        options.model.type, options.model.args, net_g=wrapped, criterion=criterion, step_g=stepper, ema=ema
+    )
+    if state is not None:
+        model.load_state_dict(state["model"])
+    return model
+
+
+def build_hooks(
+    loaded: LoadedOptions, folder: RunFolder, model: Model, val: Datasets, board: Board, device: torch.device
+) -> list[Hook]:
+    """Progress lines, checkpoints and validation, as the options ask for them."""
+    options, train = loaded.options, loaded.options.train
+    assert train is not None
+    metrics, total = build_metrics(options), train.total_iter
+
+    def write_weights(step: int) -> None:
+        save_weights(
+            folder.weights_of(step),
+            model.inference_net,
+            arch=options.network_g.type,
+            arch_options=options.network_g.args,
+            scale=options.scale,
+            step=step,
+            kind="ema" if train.ema_decay else "raw",
+            options_hash=loaded.sha256,
+        )
+
+    def write_results(results: Results, step: int) -> None:
+        path = folder.weights_of(step)
+        write_scores(options, folder, results, metrics, val[results.dataset], path if path.is_file() else None)
+
+    logging, validation = options.logger, options.val
+    hooks: list[Hook] = [
+        Print(model, board, freq=logging.print_freq, total=total, device=device),
+        Save(
+            model, folder, write_weights, loaded.text, freq=logging.save_freq, total=total, keep=logging.num_states
+        ),
+    ]
+    if val:
+        hooks.append(
+            Validate(
+                model,
+                val,
+                metrics,
+                board,
+                write_results,
+                folder,
+                freq=validation.val_freq,
+                total=total,
+                device=device,
+                save_img=validation.save_img,
+                num_tb_img=validation.num_tb_img,
+            )
+        )
+    return hooks
+
+
+def build_metrics(options: Options) -> dict[str, Metric]:
+    """The metrics of `val.metrics` by name."""
+    return {
+        name: METRICS.build(entry.type, entry.args, scale=options.scale) for name, entry in options.val.metrics.items()
+    }
+
+
+def write_scores(
+    options: Options,
+    folder: RunFolder,
+    results: Results,
+    metrics: Mapping[str, Metric],
+    dataset: object,
+    weights: Path | None,
+) -> None:
+    """results/<dataset>.json with the network, the weights' checksum and every protocol in full."""
+    protocols: dict[str, Any] = {}
+    for name, metric in metrics.items():
+        protocol = getattr(metric, "protocol", None)
+        protocols[name] = protocol.facts(options.scale) if protocol else {"name": type(metric).__name__}
+        # How GT was cropped before LQ was made decides the number too.
+        protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
+    results.write(
+        folder.results / f"{results.dataset}.json",
+        {"type": options.network_g.type, "scale": options.scale, **options.network_g.args},
+        None if weights is None else {"path": str(weights), "sha256": sha256(weights)},
+        protocols,
+    )

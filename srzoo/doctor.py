@@ -1,0 +1,121 @@
+"""`srzoo doctor`: is this machine fit to run srzoo, and if not, what to do."""
+
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+# What requirements.txt pins; other versions work within the range that the architecture page states.
+TORCH_PAIR = ("2.12", "0.27")
+_LEAST_DISK = 5 * 2**30
+
+
+def examine() -> None:
+    """Run every check and print a line for each.
+
+    Raises:
+        ValueError: naming the checks that failed.
+    """
+    failed = []
+    for name, check in CHECKS.items():
+        try:
+            line = f"ok    {name}: {check()}"
+        except Exception as error:  # a check that breaks is a finding, whatever broke it
+            line = f"FAIL  {name}: {error}"
+            failed.append(name)
+        sys.stdout.write(line + "\n")
+    if failed:
+        raise ValueError(f"{len(failed)} check(s) failed: {', '.join(failed)}; each line above says how to mend it")
+
+
+def python_version() -> str:
+    """3.11 to 3.13."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise ValueError(f"{version}; srzoo supports 3.11 to 3.13: make a virtual environment with one of them")
+    return version
+
+
+def torch_pair() -> str:
+    """torch and torchvision belong together, or torchvision fails to import."""
+    import torch
+
+    try:
+        import torchvision
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(
+            f"torch {torch.__version__} imports but torchvision does not ({error}): pip install -r requirements.txt"
+        ) from error
+    found = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+    torch_minor, vision_minor = (int(v.split(".")[1]) for v in (torch.__version__, torchvision.__version__))
+    wanted_torch, wanted_vision = (int(v.split(".")[1]) for v in TORCH_PAIR)
+    if torch_minor - vision_minor != wanted_torch - wanted_vision:
+        raise ValueError(f"{found} are not a pair (expected e.g. {TORCH_PAIR}): pip install -r requirements.txt")
+    return found
+
+
+def gpu() -> str:
+    """A GPU that computes, or none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none (CPU only: fine for tests and small runs)"
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if float(torch.ones(8, device="cuda").sum()) != 8:
+        raise ValueError(f"{names} cannot add: update the driver to one that fits CUDA {torch.version.cuda}")
+    return ", ".join(names)
+
+
+def codecs() -> str:
+    """Every format survives a round trip, losslessly where it should, and both decoders agree on JPEG."""
+    import numpy as np
+    from PIL import Image
+
+    from srzoo.images import read_image, write_image
+
+    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in (".png", ".bmp", ".tif", ".jpg", ".webp"):
+            path = Path(folder) / f"probe{suffix}"
+            write_image(path, picture)
+            again = read_image(path).rgb
+            if suffix in (".png", ".bmp", ".tif") and not np.array_equal(again, picture):
+                raise ValueError(f"{suffix} changes pixels: reinstall opencv-python-headless")
+            if suffix == ".jpg":
+                pillow = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")).astype(int)
+                difference = int(np.abs(pillow - again).max())
+                if difference > 2:
+                    raise ValueError(
+                        f"JPEG decoders of OpenCV and Pillow differ by {difference} levels: reinstall both from wheels"
+                    )
+    return "PNG, BMP, TIFF, JPEG, WebP"
+
+
+def disk() -> str:
+    """Room for runs in the working directory."""
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < _LEAST_DISK:
+        raise ValueError(f"{free / 2**30:.1f} GiB free in {Path.cwd()}; runs need at least {_LEAST_DISK / 2**30:.0f}")
+    return f"{free / 2**30:.0f} GiB free"
+
+
+def write_access() -> str:
+    """Runs can be written below the working directory."""
+    try:
+        with tempfile.TemporaryFile(dir=Path.cwd()) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise ValueError(f"cannot write in {Path.cwd()} ({error}): set path.experiments to a folder that you own") from error
+    return str(Path.cwd())
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "Python": python_version,
+    "PyTorch": torch_pair,
+    "GPU": gpu,
+    "image codecs": codecs,
+    "disk": disk,
+    "write access": write_access,
+}

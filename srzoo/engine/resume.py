@@ -1,0 +1,67 @@
+"""Where a run starts: fresh, or exactly where an earlier one stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from srzoo.checkpoint import load_state
+from srzoo.engine.report import logger
+from srzoo.engine.run_folder import RunFolder
+
+# Differences that do not change what is trained.
+_FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "path.", "train.total_iter", "name")
+
+
+def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dict[str, Any] | None:
+    """The training state to continue from, or None for a fresh start.
+
+    Args:
+        folder: of the run.
+        resume: "none", "auto" (the newest state of the folder, if any) or a path.
+        resolved_options: of this start, compared with those that the state was saved under.
+
+    Raises:
+        ValueError: the folder has been used and `resume` is "none"; or the options that decide the training differ.
+        FileNotFoundError: no such state.
+    """
+    if resume == "none":
+        if folder.used():
+            raise ValueError(
+                f"the run folder {folder.path} exists already and is left as it is; continue that run with --resume auto, "
+                "or give this one another name (--set name=...)"
+            )
+        return None
+    if resume == "auto":
+        steps = folder.saved_steps()
+        if not steps:
+            if folder.used():
+                logger.info(f"{folder.path} holds no training state yet: starting from step 0")
+            return None
+        path = folder.state_of(steps[-1])
+    else:
+        path = Path(resume)
+        if not path.is_file():
+            raise FileNotFoundError(f"--resume: {path} does not exist (expected auto, none or a .state file)")
+    state = load_state(path)
+    _refuse_changes(path, str(state["options"]), resolved_options)
+    logger.info(f"resuming from {path} at step {state['step']}")
+    return state
+
+
+def _refuse_changes(path: Path, before: str, now: str) -> None:
+    old, new = _flat(yaml.safe_load(before)), _flat(yaml.safe_load(now))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    changed = [key for key in changed if not key.startswith(_FREE) and not key.endswith((".num_workers", ".cache"))]
+    if changed:
+        lines = "\n".join(f"  {key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in changed)
+        raise ValueError(
+            f"{path} was trained under other options; the continued run would be neither of the two:\n{lines}\n"
+            "put them back, or start a new run from its weights with path.pretrain_network_g"
+        )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {key: value for name, item in tree.items() for key, value in _flat(item, f"{prefix}{name}.").items()}

@@ -1,0 +1,103 @@
+"""The folder of one run: what is written where, and the promise not to overwrite an earlier run."""
+
+import importlib.metadata
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import srzoo
+from srzoo.atomic import write_text
+
+# What decides a number, besides the code and the options.
+_PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """experiments/<name>/ with fixed places for everything a run leaves behind."""
+
+    path: Path
+
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def states(self) -> Path:
+        return self.path / "states"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def visualization(self) -> Path:
+        return self.path / "visualization"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results"
+
+    def state_of(self, step: int) -> Path:
+        """The training state after `step` updates."""
+        return self.states / f"{step}.state"
+
+    def weights_of(self, step: int) -> Path:
+        """The weights after `step` updates."""
+        return self.models / f"net_g_{step}.safetensors"
+
+    def saved_steps(self) -> list[int]:
+        """Steps of the training states there are, in order."""
+        return sorted(int(path.stem) for path in self.states.glob("*.state") if path.stem.isdigit())
+
+    def used(self) -> bool:
+        """Whether a run has written here."""
+        return self.path.is_dir() and any(self.path.iterdir())
+
+    def record(self, resolved_options: str, step: int | None = None) -> None:
+        """Keep the resolved options, the command line, the versions and the git commit.
+
+        Args:
+            resolved_options: the option file with inheritance, overrides and defaults written out.
+            step: of a resumed run; its record stands beside the first one.
+        """
+        suffix = "" if step is None else f"_resumed_{step}"
+        write_text(self.path / f"options{suffix}.yml", resolved_options)
+        provenance = {
+            "command": shlex.join([sys.executable, *sys.argv]),
+            "srzoo": srzoo.__version__,
+            "git_commit": git_commit(),
+            "python": platform.python_version(),
+            "packages": {name: package_version(name) for name in _PACKAGES},
+        }
+        write_text(self.path / f"provenance{suffix}.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def package_version(name: str) -> str:
+    """Installed version of a package, "not installed" without one."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def git_commit() -> str:
+    """Commit of the checkout that srzoo runs from, with "-dirty" if files differ; "unknown" outside a checkout."""
+    root = Path(srzoo.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

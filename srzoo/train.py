@@ -1,0 +1,58 @@
+"""Train a network from an option file: python srzoo/train.py -opt FILE [--set key.path=value ...] [--resume auto]."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the checkout comes first on the path, not this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from srzoo.command import Arguments, run, train_parser
+
+
+def train(arguments: Arguments) -> None:
+    """Options -> components -> engine."""
+    from srzoo import ranks
+    from srzoo.components import build_datasets, build_hooks, build_loader, build_model
+    from srzoo.engine import loop
+    from srzoo.engine.report import Board, log_to, logger
+    from srzoo.engine.resume import starting_state
+    from srzoo.engine.run_folder import RunFolder
+    from srzoo.options import load_options
+
+    loaded = load_options(arguments.opt, arguments.set)
+    options, settings = loaded.options, loaded.options.train
+    if settings is None:
+        raise ValueError(f"{arguments.opt} has no `train` section; to benchmark use test.py")
+    device = ranks.initialise()
+    log_to()
+    folder = RunFolder(options.run_folder)
+    state = starting_state(folder, arguments.resume, loaded.text)
+    start = state["step"] if state else 0
+    if start >= settings.total_iter:
+        logger.info(f"{folder.path} is complete: {start} of {settings.total_iter} updates done")
+        return
+    data = build_datasets(options, ("train", "val"), full_check=arguments.debug)
+    loader = build_loader(options, data["train"], start, device)
+    model = build_model(options, device, state)
+    ranks.barrier()  # everyone has looked at the folder before it is written to
+    if ranks.rank() == 0:
+        folder.record(loaded.text, start if state else None)
+    log_to(folder.path / "train.log")
+    board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start)
+    logger.info(f"training {options.network_g.type} x{options.scale} on {device}, run folder {folder.path}")
+    loop.train(
+        model,
+        loader,
+        start=start,
+        total=settings.total_iter,
+        accumulate=settings.accumulate,
+        seed=options.seed,
+        device=device,
+        hooks=build_hooks(loaded, folder, model, data["val"], board, device),
+    )
+    board.close()
+    logger.info(f"done: weights {folder.weights_of(settings.total_iter)}")
+
+
+if __name__ == "__main__":
+    run(train, train_parser())
