@@ -16,20 +16,22 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         OSError: naming `path`, when the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = ""
+    temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+            temporary = Path(file.name)
             write(file)  # pyright: ignore[reportArgumentType]  # the wrapper has the whole BinaryIO interface
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(error.errno, f"could not write {path}: {error.strerror}; an earlier file is intact") from error
+            raise OSError(
+                error.errno, f"could not write {path}: {error.strerror}; an earlier file is intact"
+            ) from error
         raise
 
 

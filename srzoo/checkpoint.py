@@ -62,11 +62,13 @@ def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights
     """
     metadata: dict[str, str] = {}
     content: Mapping[str, Any]
+    tensors: Mapping[str, Any]
     if isinstance(source, Path):
         if not source.is_file():
             raise FileNotFoundError(f"weights {source} do not exist")
         if source.suffix == ".safetensors":
-            content, metadata = _read_safetensors(source)
+            read, metadata = _read_safetensors(source)
+            content = dict[str, Any](read)
         else:
             content = _read_torch(source)
     else:
@@ -75,14 +77,16 @@ def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights
         content = content["model"]
     found = [name for name in CONTAINERS if isinstance(content.get(name), Mapping)]
     if key != "auto" and not isinstance(content.get(key), Mapping):
-        raise CheckpointError(f"{_name(source)}: no entry {key!r}; it has {', '.join(found) or 'bare weights (key auto)'}")
+        raise CheckpointError(
+            f"{_name(source)}: no entry {key!r}; it has {', '.join(found) or 'bare weights (key auto)'}"
+        )
     chosen = key if key != "auto" else (found[0] if found else "")
     tensors = content[chosen] if chosen else content
     stray = [str(name) for name, value in tensors.items() if not isinstance(value, Tensor)]
     if stray or not tensors:
         raise CheckpointError(
-            f"{_name(source)}: holds no weights: expected name -> tensor or one of {', '.join(CONTAINERS)}, found entries "
-            f"{', '.join(stray[:5]) or 'none'}"
+            f"{_name(source)}: holds no weights: expected name -> tensor or one of {', '.join(CONTAINERS)}, found "
+            f"{', '.join(stray[:5]) or 'no entry'}"
         )
     named = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return Weights(named, chosen, tuple(name for name in found if name != chosen), metadata)
@@ -124,7 +128,9 @@ def load_network(path: str | Path, key: str = "auto") -> nn.Module:
     path = Path(path)
     metadata = read_weights(path, key).metadata
     if "arch" not in metadata:
-        raise CheckpointError(f"{path} does not say which network it belongs to; build the network and use load_weights")
+        raise CheckpointError(
+            f"{path} does not say which network it belongs to; build the network and use load_weights"
+        )
     net = ARCHS.build(metadata["arch"], json.loads(metadata["arch_options"]), scale=int(metadata["scale"]))
     load_weights(net, path, key)
     return net.eval()
@@ -208,8 +214,8 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
         refused = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand|global)[^\n]*", str(error))
         if refused:
             raise CheckpointError(
-                f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its author "
-                "for a plain state dict or a safetensors file"
+                f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its "
+                "author for a plain state dict or a safetensors file"
             ) from error
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not a PyTorch weights file, or a damaged one ({first})") from error
@@ -238,7 +244,8 @@ def _matching(pattern: str, tensors: Mapping[str, Tensor]) -> str:
     if not matches:
         return ""
     if matches[0][0].groups():
-        return f"{len({match.group(1) for match, _ in matches})} {matches[0][0].group(0).split(matches[0][0].group(1))[0]}*"
+        first = matches[0][0]
+        return f"{len({match.group(1) for match, _ in matches})} {first.string[: first.start(1)]}*"
     return "x".join(map(str, matches[0][1].shape))
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from srzoo import __version__
-from srzoo.command import Arguments, execute, test_parser, train_parser
+from srzoo.command import Arguments, benchmark_parser, execute, train_parser
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"srzoo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     train_parser(functools.partial(commands.add_parser, "train", help="train a network")).set_defaults(run=_train)
-    test_parser(functools.partial(commands.add_parser, "test", help="benchmark a network")).set_defaults(run=_test)
+    benchmark_parser(functools.partial(commands.add_parser, "test", help="benchmark a network")).set_defaults(run=_test)
     _options_parser(commands.add_parser("options", help="show, explain and document option files"))
     doctor = commands.add_parser("doctor", help="check this machine: Python, PyTorch, GPU, codecs, disk")
     doctor.set_defaults(run=_doctor)

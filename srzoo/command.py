@@ -13,7 +13,7 @@ _OPTION_HELP = "option file (YAML); `srzoo options explain KEY` tells what a key
 _SET_HELP = "override options, e.g. --set train.total_iter=1000 scale=2; null removes a key"
 
 
-def train_parser(add: Callable[..., argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
+def train_parser(add: Callable[..., argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Arguments of train.py."""
     parser = add(
         description="Train a network from an option file. Under torchrun, all its processes train together.",
@@ -34,7 +34,7 @@ def train_parser(add: Callable[..., argparse.ArgumentParser] = argparse.Argument
     return parser
 
 
-def test_parser(add: Callable[..., argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
+def benchmark_parser(add: Callable[..., argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Arguments of test.py."""
     parser = add(
         description="Score a network on the data sets of an option file and write per-image results.",
@@ -43,15 +43,16 @@ def test_parser(add: Callable[..., argparse.ArgumentParser] = argparse.ArgumentP
     parser.add_argument("-opt", type=Path, required=True, metavar="FILE", help=_OPTION_HELP)
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace results of an earlier run of this name")
-    parser.add_argument(
-        "--debug", action="store_true", help="decode every image first; show tracebacks of errors"
-    )
+    parser.add_argument("--debug", action="store_true", help="decode every image first; show tracebacks of errors")
     return parser
 
 
-def run(command: Callable[[Arguments], None], parser: argparse.ArgumentParser) -> None:
+def run(
+    command: Callable[[Arguments], None],
+    make_parser: Callable[[Callable[..., argparse.ArgumentParser]], argparse.ArgumentParser],
+) -> None:
     """Parse the command line, run the command, leave the process with 0 only if all that was asked was done."""
-    sys.exit(execute(command, parser.parse_args()))
+    sys.exit(execute(command, make_parser(argparse.ArgumentParser).parse_args()))
 
 
 def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:

@@ -72,7 +72,7 @@ def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool =
     full = full_check or options.data.check == "full"
     if ranks.rank() == 0:
         faults += check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap)
-    found: Any = ranks.from_main(faults)
+    found = ranks.from_main(faults)
     if found:
         raise DataError(found)
     return built
@@ -106,6 +106,8 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
         raise ValueError(f"network {options.network_g.type} has no weights to train")
     if state is None:
         load_pretrained(options, net)
+    if train.channels_last:
+        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     ema = EMA(net, train.ema_decay) if train.ema_decay else None
     wrapped = net
     if ranks.world_size() > 1:
@@ -150,9 +152,7 @@ def build_hooks(
     logging, validation = options.logger, options.val
     hooks: list[Hook] = [
         Print(model, board, freq=logging.print_freq, total=total, device=device),
-        Save(
-            model, folder, write_weights, loaded.text, freq=logging.save_freq, total=total, keep=logging.num_states
-        ),
+        Save(model, folder, write_weights, loaded.text, freq=logging.save_freq, total=total, keep=logging.num_states),
     ]
     if val:
         hooks.append(

@@ -107,7 +107,9 @@ def write_access() -> str:
         with tempfile.TemporaryFile(dir=Path.cwd()) as file:
             file.write(b"x")
     except OSError as error:
-        raise ValueError(f"cannot write in {Path.cwd()} ({error}): set path.experiments to a folder that you own") from error
+        raise ValueError(
+            f"cannot write in {Path.cwd()} ({error}): set path.experiments to a folder that you own"
+        ) from error
     return str(Path.cwd())
 
 

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def initialise() -> torch.device:
@@ -69,16 +72,16 @@ def all_true(condition: torch.Tensor) -> bool:
     return bool(flag.item())
 
 
-def gather(item: object) -> list[object]:
+def gather(item: T) -> list[T]:
     """The items of all processes, in rank order, on every process."""
     if world_size() == 1:
         return [item]
-    items: list[object] = [None] * world_size()
+    items: list[Any] = [None] * world_size()
     dist.all_gather_object(items, item)
     return items
 
 
-def from_main(item: object) -> object:
+def from_main(item: T) -> T:
     """Process 0's item, on every process."""
     if world_size() == 1:
         return item

@@ -114,7 +114,7 @@ def _parameter_fault(parameter: inspect.Parameter) -> str:
 
 
 def closest(word: str, known: list[str]) -> str:
-    """"did you mean ...?" where something known is close to `word`, else the list of what is known."""
+    """ "did you mean ...?" where something known is close to `word`, else the list of what is known."""
     folded = {name.lower(): name for name in known}
     matches = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)]
     if matches:

@@ -6,7 +6,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: the checkout comes first on the path, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from srzoo.command import Arguments, run, test_parser
+from srzoo.command import Arguments, benchmark_parser, run
 
 
 def test(arguments: Arguments) -> None:
@@ -26,8 +26,8 @@ def test(arguments: Arguments) -> None:
     earlier = [name for name in options.datasets.test if (folder.results / f"{name}.json").exists()]
     if earlier and not arguments.overwrite:
         raise ValueError(
-            f"{folder.results} holds results of {', '.join(earlier)} from an earlier run; replace them with --overwrite, "
-            "or give this run another name (--set name=...)"
+            f"{folder.results} holds results of {', '.join(earlier)} from an earlier run; replace them with "
+            "--overwrite, or give this run another name (--set name=...)"
         )
     data = build_datasets(options, ("test",), full_check=arguments.debug)["test"]
     if not data:
@@ -53,4 +53,4 @@ def test(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run(test, test_parser())
+    run(test, benchmark_parser)

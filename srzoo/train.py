@@ -55,4 +55,4 @@ def train(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run(train, train_parser())
+    run(train, train_parser)

@@ -1,10 +1,10 @@
 """Information multi-distillation networks.
 
 Hui, Gao, Yang, Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM 2019,
-arXiv:1909.11856. IMDN_RTC and IMDN_RTE are the authors' entries to the RTC 2019 and RTE 2020 challenges, IMDN+ the one to
-the NTIRE 2022 efficient SR challenge. Written from the paper and the released weights' shapes; attribute names are the
-published ones, so that those weights load. Attention pools over the whole image, so that IMDN and IMDN_AS have no finite
-receptive radius; the other three do without attention.
+arXiv:1909.11856. IMDN_RTC and IMDN_RTE are the authors' entries to the RTC 2019 and RTE 2020 challenges, IMDN+ the one
+to the NTIRE 2022 efficient SR challenge. Written from the paper and the released weights' shapes; attribute names are
+the published ones, so that those weights load. Attention pools over the whole image, so that IMDN and IMDN_AS have no
+finite receptive radius; the other three do without attention.
 """
 
 from typing import ClassVar
@@ -50,8 +50,8 @@ def _safe_sqrt(variance: Tensor) -> Tensor:
 class DistillationBlock(nn.Module):
     """Information multi-distillation block (figure 3): each step keeps `num_distilled` channels and refines the rest.
 
-    (B, num_feat, H, W) -> the same. Three 3x3 steps and a last one with `num_distilled` outputs; the four distilled parts
-    are attended to, fused by a 1x1 convolution and added to the input. Distilled parts are activated, the last one is not.
+    (B, num_feat, H, W) -> the same. Three 3x3 steps and a last one with `num_distilled` outputs; the four distilled
+    parts are attended to, fused by a 1x1 convolution and added to the input. All but the last part are activated.
     """
 
     def __init__(self, num_feat: int, num_distilled: int, attention: bool) -> None:
@@ -222,9 +222,10 @@ class IMDN_RTC(nn.Module):
 
 @ARCHS.register
 class IMDN_RTE(nn.Module):
-    """The IMDN of the RTE 2020 challenge, features at half resolution: (B, C, H, W) -> (B, C, scale*H, scale*W), [0, 1].
+    """The IMDN of the RTE 2020 challenge: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1].
 
-    Odd sides are padded inside and cropped again. The released weights were trained on values in [0, 255]: load them
+    Features live at half the resolution. Odd sides are padded inside and cropped again. The released weights were
+    trained on values in [0, 255]: load them
     with ``img_range: 255``, which scales images on the way in and out and is saved with the weights.
 
     Args:
@@ -237,9 +238,7 @@ class IMDN_RTE(nn.Module):
     scales = None
     multiple_of = 2
 
-    def __init__(
-        self, *, scale: int, num_in_ch: int = 3, num_feat: int = 20, img_range: float = 1.0
-    ) -> None:
+    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 20, img_range: float = 1.0) -> None:
         super().__init__()
         if num_feat % 4 or num_feat < 4:
             raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
@@ -300,9 +299,7 @@ class IMDNPlus(nn.Module):
         self.receptive_radius = 3 + 6 * num_modules
         sixth = num_feat // 6
         widths = [(sixth * k, sixth * k) for k in range(6, 0, -1)]
-        blocks = [
-            ShrinkingBlock(num_feat, sixth, widths, nn.SiLU(inplace=True), bias=True) for _ in range(num_modules)
-        ]
+        blocks = [ShrinkingBlock(num_feat, sixth, widths, nn.SiLU(inplace=True), bias=True) for _ in range(num_modules)]
         self.FEM = nn.Sequential(_conv3(num_in_ch, num_feat), Shortcut(*blocks, _conv3(num_feat, num_feat)))
         self.RM = _subpixel(num_feat, num_in_ch, scale)
 

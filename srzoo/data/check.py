@@ -35,7 +35,12 @@ def check_datasets(
     sets = {split: dataset for split, dataset in datasets.items() if isinstance(dataset, ImageSet)}
     for split, dataset in sets.items():
         for found in tqdm(
-            dataset.check(full), f"checking {split}", len(dataset) + 1, disable=None if progress else True, leave=False, delay=1
+            dataset.check(full),
+            f"checking {split}",
+            len(dataset) + 1,
+            disable=None if progress else True,
+            leave=False,
+            delay=1,
         ):
             faults += [(split, fault) for fault in found]
     if not allow_overlap and "train" in sets:

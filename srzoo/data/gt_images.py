@@ -66,7 +66,7 @@ class GTImages(ImageSet):
         gt, scale = self._read_gt(pair.gt), self.scale
         height, width = (side // scale for side in gt.shape[:2])
         y, x = self._window(height, width, size, generator)
-        # Reduce the window with the margin that the kernel sees; at the image's edges there is none, as in the whole image.
+        # Reduce the window with the margin that the kernel sees; at the image's edges there is none, as in the whole.
         y0, x0 = max(0, y - _MARGIN), max(0, x - _MARGIN)
         y1, x1 = min(height, y + size + _MARGIN), min(width, x + size + _MARGIN)
         lq = self._reduce(gt[y0 * scale : y1 * scale, x0 * scale : x1 * scale])

@@ -47,7 +47,9 @@ class ImageSet(Dataset[dict[str, Any]]):
         if phase == "train" and (gt_size is None or gt_size < scale or gt_size % scale):
             raise ValueError(f"gt_size: training crops need a multiple of the scale {scale}, got {gt_size}")
         if phase == "eval" and (gt_size is not None or use_hflip or use_rot):
-            raise ValueError("gt_size, use_hflip and use_rot belong to training; evaluation takes whole images: remove them")
+            raise ValueError(
+                "gt_size, use_hflip and use_rot belong to training; evaluation takes whole images: remove them"
+            )
         self.modcrop = scale if modcrop is None else modcrop
         if self.modcrop < 1 or self.modcrop % scale:
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")

@@ -18,7 +18,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample on disk. `key` names it in results; `lq` is None where LQ is made from GT; `size` is GT's (H, W) if listed."""
+    """One sample on disk: `key` names it in results, `lq` is None where it is made from GT, `size` is the listed (H, W)."""
 
     key: str
     gt: Path
@@ -34,7 +34,7 @@ def list_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"image folder {folder} does not exist (relative paths start at path.root, by default the working directory)"
+            f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
         )
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not files:
@@ -48,7 +48,7 @@ def key_of(path: Path, folder: Path) -> str:
 
 
 def gt_files(folder: Path, meta_info: Path | None) -> tuple[list[Pair], list[Fault]]:
-    """The GT images of a folder, or those that a BasicSR ``meta_info`` file names: ``name.png (H,W,C)``, size optional."""
+    """GT images of a folder, or those named by a BasicSR ``meta_info`` file: ``name.png (H,W,C)``, size optional."""
     if meta_info is None:
         return [Pair(key_of(path, folder), path) for path in list_images(folder)], []
     pairs, faults = [], []

@@ -1,4 +1,4 @@
-"""Batches of training samples: which sample belongs to which step, rank and micro-batch, and a loader that fetches them."""
+"""Batches of training samples: which sample belongs to which step, rank and micro-batch, and how it is fetched."""
 
 import random
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from srzoo.data.streams import Purpose, stream
 
 
 class SampleKey(NamedTuple):
-    """Sample `slot` of the batch of step `step` is image `index` of the dataset."""
+    """Sample `slot` of the batch of step `step` is image `image` of the dataset."""
 
-    index: int
+    image: int
     step: int
     slot: int
 
 
 class StepSampler(Sampler[list[SampleKey]]):
-    """The micro-batches of one rank from `start` on, for ever or until `total`.
+    """The micro-batches of one rank from step `start` until `total`.
 
-    Sample n = step * batch_size + slot of a run is entry n mod N of a permutation that changes every N samples, a function
-    of (seed, n) alone. Ranks and micro-batches cut each batch into equal parts.
+    Sample n = step * batch_size + slot of a run is entry n mod N of a permutation that changes every N samples, a
+    function of (seed, n) alone. Ranks and micro-batches cut each batch into equal parts.
 
     Args:
         num_images: N, images in the dataset.
@@ -100,12 +100,12 @@ class DrawnSamples(Dataset[dict[str, Any]]):
         generator = stream(self.seed, Purpose.SAMPLE, key.step, key.slot)
         draw = getattr(self.dataset, "draw", None)
         if draw is not None:
-            return draw(key.index, generator)
+            return draw(key.image, generator)
         seed = int(generator.integers(2**32))
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        return self.dataset[key.index]
+        return self.dataset[key.image]
 
 
 def training_loader(

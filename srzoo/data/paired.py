@@ -76,6 +76,6 @@ class PairedImages(ImageSet):
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         lq, gt = self._whole(pair)
-        y, x = self._window(*lq.shape[:2], size, generator)
+        y, x = self._window(lq.shape[0], lq.shape[1], size, generator)
         top, left, side = y * self.scale, x * self.scale, size * self.scale
         return lq[y : y + size, x : x + size], gt[top : top + side, left : left + side]

@@ -102,7 +102,7 @@ def evaluate(
         if show is not None and ranks.rank() == 0:
             show(index, sr)
     net.train(was_training)
-    everyone: Any = ranks.gather(scored)
+    everyone = ranks.gather(scored)
     return Results(name, [scores for _, scores in sorted((pair for part in everyone for pair in part), key=_index)])
 
 

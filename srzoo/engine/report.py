@@ -42,7 +42,9 @@ def progress_line(step: int, total: int, terms: dict[str, float], lr: float, spe
     """
     losses = "  ".join(f"{name} {value:.4e}" for name, value in terms.items())
     eta = timedelta(seconds=round((total - step) / speed))
-    return f"[{step:>{len(str(total))}}/{total}] {losses}  lr {lr:.2e}  {speed:.2f} steps/s  ETA {eta}  data {waiting:.0%}"
+    return (
+        f"[{step:>{len(str(total))}}/{total}] {losses}  lr {lr:.2e}  {speed:.2f} steps/s  ETA {eta}  data {waiting:.0%}"
+    )
 
 
 class Board:

@@ -28,8 +28,8 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
     if resume == "none":
         if folder.used():
             raise ValueError(
-                f"the run folder {folder.path} exists already and is left as it is; continue that run with --resume auto, "
-                "or give this one another name (--set name=...)"
+                f"the run folder {folder.path} exists already and is left as it is; continue that run with "
+                "--resume auto, or give this one another name (--set name=...)"
             )
         return None
     if resume == "auto":

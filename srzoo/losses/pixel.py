@@ -26,8 +26,8 @@ def mse(sr: Tensor, gt: Tensor) -> Tensor:
 def charbonnier(sr: Tensor, gt: Tensor, eps: float = 1e-6) -> Tensor:
     """mean sqrt((sr - gt)^2 + eps^2): L1 with a smooth minimum.
 
-    Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed imaging", ICIP 1994; as a
-    super-resolution loss in Lai et al., "Deep Laplacian Pyramid Networks", CVPR 2017, equation 3.
+    Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed imaging", ICIP 1994; as
+    a super-resolution loss in Lai et al., "Deep Laplacian Pyramid Networks", CVPR 2017, equation 3.
     """
     _same_shape(sr, gt)
     return ((sr - gt).square() + eps**2).sqrt().mean()

@@ -26,7 +26,7 @@ ProtocolName = Literal[
 
 # The luma weights of D2C-SR's authors, and those of RT4KSR's, who apply the BGR order to RGB images.
 _D2C_WEIGHTS = (65.738 * 255 / 256, 129.057 * 255 / 256, 25.064 * 255 / 256)
-_SWAPPED = BT601[::-1]
+_SWAPPED = (BT601[2], BT601[1], BT601[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +96,7 @@ PROTOCOLS = {
         Protocol(name="rt4ksr", crop_border=0, luma_weights=_SWAPPED),
         Protocol(name="rt4ksr-rgb", color="rgb", crop_border=0),
         Protocol(name="rt4ksr-fixed", crop_border=0),
-        Protocol(
-            name="d2c-y", round_rgb=False, luma_weights=_D2C_WEIGHTS, luma_offset=0.0, ssim_padding="zero"
-        ),
+        Protocol(name="d2c-y", round_rgb=False, luma_weights=_D2C_WEIGHTS, luma_offset=0.0, ssim_padding="zero"),
         Protocol(name="reflash-rgb", color="rgb", crop_border=4),
     )
 }

@@ -61,7 +61,9 @@ class SRModel:
             ValueError: the state belongs to another network, or only one of the two has a moving average.
         """
         if (self.ema is None) == ("net_g_ema" in state):
-            raise ValueError("train.ema_decay: the state was saved with a moving average and this run has none, or vice versa")
+            raise ValueError(
+                "train.ema_decay: the state was saved with a moving average and this run has none, or vice versa"
+            )
         unwrapped(self.net_g).load_state_dict(state["net_g"])
         self.step_g.load_state_dict(state["step_g"])
         if self.ema is not None:

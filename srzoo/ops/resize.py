@@ -37,7 +37,8 @@ def imresize(
         scale: factor of both dimensions; give either this or `size`.
         size: output (height, width); the factors are output / input.
         antialias: stretch the kernel when shrinking.
-        border: "symmetric" mirrors with the edge pixel repeated (MATLAB today), "replicate" repeats the edge pixel (older MATLAB).
+        border: "symmetric" mirrors with the edge pixel repeated (MATLAB today), "replicate" repeats the edge pixel
+            (older MATLAB).
 
     Raises:
         ValueError: neither or both of `scale` and `size`, or one that is not positive.

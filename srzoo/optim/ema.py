@@ -25,7 +25,8 @@ class EMA:
         """Move towards `net`, which has the structure of the network given at the start."""
         mine, theirs = _tensors(self.module), _tensors(net)
         averaged = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in averaged], [b for _, b in averaged], 1 - self.decay)
+        ours, news = [a for a, _ in averaged], [b for _, b in averaged]
+        torch._foreach_lerp_(ours, news, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
         for a, b in zip(mine, theirs, strict=True):
             if not a.is_floating_point():
                 a.copy_(b)

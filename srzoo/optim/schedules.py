@@ -1,8 +1,9 @@
 """Learning rate as a pure function of the step, so that resuming needs no state.
 
-Step 0 is the first update. Behaviour at the boundaries follows BasicSR's schedulers, whose sequences the tests compare with.
+Step 0 is the first update. Behaviour at the boundaries is that of BasicSR's schedulers, as the tests check.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,14 +84,11 @@ class CosineRestart:
         self.eta_min = eta_min
 
     def __call__(self, base_lr: float, step: int) -> float:
-        start = 0
-        for period, weight in zip(self.periods, self.weights, strict=True):
-            if step <= start + period:
-                break
-            start += period
-        else:
-            start, step = start - period, start
-        phase = math.pi * (step - start) / period
+        ends = list(itertools.accumulate(self.periods))
+        step = min(step, ends[-1])
+        current = next(index for index, end in enumerate(ends) if step <= end)
+        period, weight = self.periods[current], self.weights[current]
+        phase = math.pi * (step - (ends[current] - period)) / period
         return self.eta_min + weight * 0.5 * (base_lr - self.eta_min) * (1 + math.cos(phase))
 
 

@@ -93,7 +93,8 @@ class Stepper:
     def _diagnosis(self, terms: Mapping[str, Tensor], keys: Sequence[str]) -> str:
         mine = {name: float(value) for name, value in terms.items()}
         reports = [
-            f"rank {rank}: {values}, samples {names}" for rank, (values, names) in enumerate(ranks.gather((mine, list(keys))))
+            f"rank {rank}: {values}, samples {names}"
+            for rank, (values, names) in enumerate(ranks.gather((mine, list(keys))))
         ]
         return (
             f"non-finite loss in update {self.step + 1} at learning rate {self.lr:.3g}: " + "; ".join(reports) + ". "

@@ -108,14 +108,16 @@ def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
             owner = str(key)
         elif isinstance(key, int) or not isinstance(data, list | str | int | float | bool):
             path.append(key)
-            data = data[key] if (isinstance(data, list | Mapping) and _holds(data, key)) else None
+            data = _item(data, key)
             if key == "[key]":  # a name in a mapping: pydantic appends this mark
                 path.pop()
     return tuple(path), owner
 
 
-def _holds(data: list[Any] | Mapping[str, Any], key: int | str) -> bool:
-    return key in data if isinstance(data, Mapping) else isinstance(key, int) and key < len(data)
+def _item(data: Any, key: int | str) -> Any:
+    if isinstance(data, list):
+        return data[key] if isinstance(key, int) and key < len(data) else None
+    return data.get(key) if isinstance(data, Mapping) else None
 
 
 def _message(error: pydantic_core.ErrorDetails, path: KeyPath, owner: str, tree: Tree) -> str:

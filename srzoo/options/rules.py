@@ -38,7 +38,9 @@ def training_has_data(tree: Tree) -> Iterator[OptionFault]:
 
 def something_to_do(tree: Tree) -> Iterator[OptionFault]:
     if not any(tree.get("datasets", split) for split in ("train", "test")):
-        yield _fault(tree, ("datasets",), "nothing to do: add datasets.train (to train) or datasets.test (to benchmark)")
+        yield _fault(
+            tree, ("datasets",), "nothing to do: add datasets.train (to train) or datasets.test (to benchmark)"
+        )
 
 
 def evaluation_has_metrics(tree: Tree) -> Iterator[OptionFault]:

@@ -80,7 +80,9 @@ class Entry:
         """The keys of a block: the framework's, and the plugin's where its type is known."""
         own = _dataclass_options(cls)
         del own["args"]
-        own["type"] = Field(Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use")
+        own["type"] = Field(
+            Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use"
+        )
         if type_name not in cls.registry:
             return own
         assert type_name is not None
@@ -92,7 +94,8 @@ class Entry:
         clash = own.keys() & plugin.keys()
         if clash:
             raise ValueError(
-                f"{cls.registry.family} {type_name!r}: {', '.join(clash)} is the framework's own option; rename the parameter"
+                f"{cls.registry.family} {type_name!r}: {', '.join(clash)} is an option of the framework; rename the "
+                "parameter"
             )
         return own | plugin
 
@@ -219,7 +222,7 @@ class DataOptions(Section):
     """The pre-flight over all data sets.
 
     Args:
-        check: "headers" looks at names, image headers and file ends; "full" decodes every file (train.py --debug does too).
+        check: "headers" looks at names, image headers and file ends; "full" decodes every file (as --debug does).
         allow_overlap: accept training images that stand in a validation set too.
     """
 
@@ -257,6 +260,7 @@ class TrainOptions(Section):
         ema_decay: moving average of the weights, which is then validated and saved; 0 switches it off.
         grad_clip: largest 2-norm of all gradients together; null: as they come.
         accumulate: parts that each batch is split into to save memory [micro-batches].
+        channels_last: keep features as NHWC in memory; the same numbers up to rounding, often faster.
     """
 
     total_iter: PositiveInt
@@ -267,6 +271,7 @@ class TrainOptions(Section):
     ema_decay: Decay = 0.0
     grad_clip: PositiveFloat | None = None
     accumulate: PositiveInt = 1
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,70 @@
+"""The two ends of scripts/demo.sh: put photographs in place, and show what came out."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from srzoo.images import read_image, write_image
+
+TRAIN = ("astronaut.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg", "camera.png")
+HELD_OUT = ("chelsea.png", "coffee.png")
+PHOTOGRAPHS = Path("datasets/demo")
+RUNS = {"bicubic": Path("experiments/demo_bicubic"), "trained": Path("experiments/demo_trained")}
+# What the picture shows: a 160x160 window of each held-out photograph, (top, left).
+WINDOWS = {"chelsea": (60, 110), "coffee": (180, 330)}
+SIDE, ENLARGED, GAP = 160, 2, 8
+
+
+def photographs() -> None:
+    """Write the photographs that scikit-image brings along as datasets/demo/{train,held_out}/*.png."""
+    import skimage.data
+
+    source = Path(skimage.data.__file__).parent
+    for split, names in (("train", TRAIN), ("held_out", HELD_OUT)):
+        for name in names:
+            write_image(PHOTOGRAPHS / split / f"{Path(name).stem}.png", read_image(source / name).rgb)
+    sys.stdout.write(f"{len(TRAIN)} photographs to train on, {len(HELD_OUT)} held out: {PHOTOGRAPHS.resolve()}\n")
+
+
+def report() -> None:
+    """Print bicubic against trained, write the side-by-side picture, and say where everything lies."""
+    scores = {name: json.loads((run / "results/held_out.json").read_text()) for name, run in RUNS.items()}
+    protocol = scores["trained"]["protocols"]["psnr"]["name"]
+    lines = [f"{'':10}{'PSNR':>9} {'SSIM':>9}   ({protocol}, {len(HELD_OUT)} held-out photographs)"]
+    for name, content in scores.items():
+        lines.append(f"{name:10}{content['mean']['psnr']:>9.4f} {content['mean']['ssim']:>9.5f}")
+    gain = scores["trained"]["mean"]["psnr"] - scores["bicubic"]["mean"]["psnr"]
+    lines.append(f"{'gain':10}{gain:>+9.4f} dB")
+    picture = Path("experiments/demo/side_by_side.png")
+    write_image(picture, side_by_side())
+    places = {
+        "images": RUNS["trained"] / "visualization/held_out",
+        "log": Path("experiments/demo/train.log"),
+        "checkpoint": Path(scores["trained"]["weights"]["path"]),
+        "results": RUNS["trained"] / "results/held_out.json",
+        "side by side": picture,
+    }
+    lines += ["", *(f"{what + ':':14}{path.resolve()}" for what, path in places.items())]
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def side_by_side() -> np.ndarray:
+    """bicubic | sr | gt of each window, one photograph a row, (H, W, 3) uint8."""
+    rows = []
+    for name, (top, left) in WINDOWS.items():
+        columns = [run / f"visualization/held_out/{name}.png" for run in RUNS.values()]
+        columns.append(PHOTOGRAPHS / f"held_out/{name}.png")
+        crops = [read_image(path).rgb[top : top + SIDE, left : left + SIDE] for path in columns]
+        enlarged = [crop.repeat(ENLARGED, 0).repeat(ENLARGED, 1) for crop in crops]
+        gap = np.full((SIDE * ENLARGED, GAP, 3), 255, np.uint8)
+        rows.append(np.hstack([enlarged[0], gap, enlarged[1], gap, enlarged[2]]))
+    return np.vstack([rows[0], np.full((GAP, rows[0].shape[1], 3), 255, np.uint8), rows[1]])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("photographs", "report"))
+    {"photographs": photographs, "report": report}[parser.parse_args().what]()
