@@ -18,7 +18,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample on disk: `key` names it in results, `lq` is None where it is made from GT, `size` is the listed (H, W)."""
+    """One sample: `key` names it in results, `lq` is None where it is made from GT, `size` is the listed (H, W)."""
 
     key: str
     gt: Path

@@ -5,7 +5,7 @@ Step 0 is the first update. Behaviour at the boundaries is that of BasicSR's sch
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from srzoo.registry import SCHEDULERS
@@ -39,10 +39,10 @@ class MultiStepRestart:
     def __init__(
         self,
         *,
-        milestones: Sequence[int],
+        milestones: tuple[int, ...],
         gamma: float = 0.1,
-        restarts: Sequence[int] = (),
-        restart_weights: Sequence[float] = (),
+        restarts: tuple[int, ...] = (),
+        restart_weights: tuple[float, ...] = (),
     ) -> None:
         if len(restarts) != len(restart_weights):
             raise ValueError(
@@ -72,7 +72,7 @@ class CosineRestart:
     """
 
     def __init__(
-        self, *, periods: Sequence[int], restart_weights: Sequence[float] | None = None, eta_min: float = 0.0
+        self, *, periods: tuple[int, ...], restart_weights: tuple[float, ...] | None = None, eta_min: float = 0.0
     ) -> None:
         weights = [1.0] * len(periods) if restart_weights is None else list(restart_weights)
         if len(periods) != len(weights) or not periods:

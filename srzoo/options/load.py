@@ -1,5 +1,6 @@
 """An option file to :class:`Options`, or all of its faults at once."""
 
+import difflib
 import hashlib
 import os
 import re
@@ -128,13 +129,15 @@ def _message(error: pydantic_core.ErrorDetails, path: KeyPath, owner: str, tree:
         supplied = _supplied_by_framework(path, tree)
         return supplied or f"unknown option{of}; {unknown_option(path, tree.value)}"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        expected = f"; expected {type_name(entry.annotation)}: {entry.doc}" if entry else ""
-        return f"required option{of} is missing{expected}"
+        expected = f"; expected {type_name(entry.annotation)}" if entry else ""
+        return f"required option{of} is missing{expected}" + (f": {entry.doc}" if entry and entry.doc else "")
     if kind in ("union_tag_not_found", "union_tag_invalid") and entry is not None:
         registry = _registry(entry.annotation)
         given_type = given.get("type") if isinstance(given, Mapping) else None
         if given_type is None:
-            return f"`type` is missing: which {registry.family}? known: {', '.join(registry)}"
+            meant = difflib.get_close_matches("type", given if isinstance(given, Mapping) else [], n=1)
+            hint = f" (did you mean `type` by {meant[0]!r}?)" if meant else ""
+            return f"`type` is missing{hint}: which {registry.family}? known: {', '.join(registry)}"
         return registry.unknown(given_type)
     if kind == "string_pattern_mismatch":
         return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {given!r}"

@@ -110,7 +110,7 @@ class Entry:
             for key, option in cls.options(name).items():
                 schema = handler.generate_schema(Literal[name] if key == "type" else option.annotation)
                 if not option.required:
-                    schema = core_schema.with_default_schema(schema, default=option.default)
+                    schema = core_schema.with_default_schema(schema, default=option.default, validate_default=True)
                 metadata = {"pydantic_js_updates": {"description": option.doc}}
                 fields[key] = core_schema.typed_dict_field(schema, required=option.required, metadata=metadata)
             return core_schema.typed_dict_schema(fields, extra_behavior="forbid")

@@ -1,0 +1,41 @@
+"""The option reference: complete, fresh, and useful."""
+
+import json
+
+import pytest
+
+from srzoo.options.describe import editor_schema, explain, markdown, rows, type_name
+from tests.support import ROOT
+
+
+def test_every_framework_option_is_explained():
+    assert [row.path for row in rows() if not row.meaning and not row.owner] == []
+
+
+def test_the_generated_pages_are_fresh():
+    assert (ROOT / "docs" / "options.md").read_text() == markdown(), "run: srzoo options docs"
+    assert json.loads((ROOT / "docs" / "options.schema.json").read_text()) == editor_schema(), "run: srzoo options docs"
+
+
+def test_explain_tells_type_unit_default_and_meaning():
+    text = explain("train.total_iter")
+    for part in ("train.total_iter", "when to stop", "integer > 0", "required", "updates"):
+        assert part in text
+    assert "type: GTImages" in explain("gt_size")
+    with pytest.raises(LookupError, match="did you mean 'total_iter'"):
+        explain("total_itr")
+
+
+def test_types_read_as_words():
+    assert type_name(tuple[float, float]) == "list of 2: number, number"
+    assert type_name(int | None) == "integer or null"
+    assert type_name(list[str]) == "list of text"
+
+
+def test_editor_schema_knows_sections_plugins_and_base():
+    schema = editor_schema()
+    assert {"base", "train", "network_g"} <= schema["properties"].keys()
+    assert schema["additionalProperties"] is False
+    names = [member["properties"]["type"]["const"] for member in schema["properties"]["network_g"]["anyOf"]]
+    assert "IMDN" in names
+    assert "required" not in json.dumps(list(schema.keys()))

@@ -1,0 +1,79 @@
+"""Every shipped option file loads, builds, and refuses any key misspelt by one letter."""
+
+import copy
+
+import pytest
+import yaml
+
+from srzoo.components import build_metrics, build_network
+from srzoo.options import OptionsError, load_options
+from srzoo.options.describe import options_at
+from tests.support import ROOT
+
+FILES = sorted((ROOT / "options").rglob("*.yml"))
+WHOLE = [path for path in FILES if not path.name.startswith("_")]
+
+
+def test_there_are_option_files():
+    assert len(WHOLE) >= 10
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_it_loads_and_builds(path):
+    options = load_options(path).options
+    net = build_network(options)
+    build_metrics(options)
+    if options.train is not None:
+        assert any(True for _ in net.parameters())
+
+
+def key_paths(tree, path=()):
+    for key, value in tree.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from key_paths(value, (*path, key))
+
+
+def renamed(tree, path, new):
+    tree = copy.deepcopy(tree)
+    parent = tree
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[new] = parent.pop(path[-1])
+    return tree
+
+
+def mutations(key):
+    """One letter more, one less, one other."""
+    middle = len(key) // 2
+    return {
+        key + "x",
+        key[:middle] + key[middle + 1 :],
+        key[:middle] + ("q" if key[middle] != "q" else "z") + key[middle + 1 :],
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_any_key_misspelt_by_one_letter_is_refused(path, tmp_path):
+    own = yaml.safe_load(path.read_text())
+    if path.name.startswith("_"):
+        # Not a whole file: it is checked through what a child adds.
+        child = {"name": "child", "scale": 2, "network_g": {"type": "IMDN"}}
+        own = child | own | {"network_g": own.get("network_g", child["network_g"])}
+    bases = own.get("base", [])
+    own["base"] = [str(path.parent / base) for base in ([bases] if isinstance(bases, str) else bases)]
+    probe = tmp_path / "probe.yml"
+    probe.write_text(yaml.safe_dump(own))
+    resolved = yaml.safe_load(load_options(probe).text)
+    checked = 0
+    for keys in key_paths(own):
+        if "<name>" in options_at(keys[:-1], resolved):
+            continue  # a name that the file's author chose, such as Set5: any other is as good
+        for wrong in mutations(keys[-1]):
+            probe.write_text(yaml.safe_dump(renamed(own, keys, wrong)))
+            with pytest.raises(OptionsError) as error:
+                load_options(probe)
+            named = any(fault.path[-1:] == (wrong,) or repr(wrong) in fault.message for fault in error.value.faults)
+            assert named, f"{wrong}: {error.value}"
+            checked += 1
+    assert checked > 15

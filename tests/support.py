@@ -1,0 +1,134 @@
+"""What tests share: the reference pack, synthetic published weights, small photographs, option files."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+import yaml
+from torch import Tensor
+
+from srzoo.command import Arguments, execute
+from srzoo.images import write_image
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("SRZOO_SHARED", ROOT.parent / "shared"))
+
+needs_shared = pytest.mark.skipif(
+    not (SHARED / "reference" / "index.json").is_file(),
+    reason=f"the reference pack is not at {SHARED} (set SRZOO_SHARED)",
+)
+
+
+def reference_case(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """One case of the reference pack: its index entry and its arrays."""
+    index = json.loads((SHARED / "reference" / "index.json").read_text())
+    with np.load(SHARED / "reference" / f"{name}.npz") as arrays:
+        return index[name], dict(arrays)
+
+
+def reference_input(case: dict[str, Any]) -> Tensor:
+    """The input that a case's outputs were computed from."""
+    return torch.from_numpy(np.random.default_rng(case["seed"]).random(case["input_shape"], dtype=np.float32))
+
+
+def synthetic_weights(keys: dict[str, tuple[str, list[int]]]) -> dict[str, Tensor]:
+    """Weights filled from their own key names, by the rule of the reference pack's README."""
+    weights = {}
+    for key, (_, shape) in keys.items():
+        values = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
+        if len(shape) >= 2:
+            values *= 0.8 / np.sqrt(np.prod(shape[1:]))
+        elif key.endswith("bias"):
+            values *= 0.05
+        else:
+            values = 1 + 0.1 * values
+        weights[key] = torch.from_numpy(np.asarray(values, dtype=np.float32))
+    return weights
+
+
+def photograph(height: int = 96, width: int = 120, top: int = 100, left: int = 140) -> np.ndarray:
+    """A window of a real photograph, (height, width, 3) uint8."""
+    return np.ascontiguousarray(skimage.data.astronaut()[top : top + height, left : left + width])
+
+
+def write_photographs(folder: Path, count: int = 4, height: int = 96, width: int = 120) -> list[Path]:
+    """Different windows of a photograph as PNG files."""
+    paths = [folder / f"{number:02}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        write_image(path, photograph(height, width, top=40 * number, left=30 * number))
+    return paths
+
+
+def training_options(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A small but complete training: IMDN_RTC x2 on photographs that are written below `folder`."""
+    if not (folder / "train").is_dir():
+        write_photographs(folder / "train", 5)
+        write_image(folder / "val" / "held_out.png", skimage.data.chelsea()[:64, :72])
+        write_image(folder / "val" / "held_out_2.png", skimage.data.coffee()[:50, :60])
+    options = {
+        "name": "run",
+        "scale": 2,
+        "network_g": {"type": "IMDN_RTC", "num_modules": 1},
+        "path": {"experiments": str(folder / "experiments")},
+        "datasets": {
+            "train": {
+                "type": "GTImages",
+                "gt": str(folder / "train"),
+                "gt_size": 32,
+                "batch_size": 4,
+                "num_workers": 0,
+                "use_hflip": True,
+                "use_rot": True,
+            },
+            "val": {"held_out": {"type": "GTImages", "gt": str(folder / "val")}},
+        },
+        "train": {
+            "total_iter": 4,
+            "optim_g": {"type": "Adam", "lr": 1e-3},
+            "ema_decay": 0.9,
+            "losses": {"pixel": {"type": "L1Loss"}},
+        },
+        "val": {"metrics": {"psnr": {"type": "PSNR"}, "ssim": {"type": "SSIM"}}},
+        "logger": {"print_freq": 2, "save_freq": 2, "use_tb_logger": False},
+    }
+    return merged(options, changes)
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested dicts laid over each other; None removes."""
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def write_options(path: Path, options: dict[str, Any]) -> Path:
+    """An option file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(options, sort_keys=False))
+    return path
+
+
+def run_train(file: Path, *overrides: str, resume: str = "none", debug: bool = False) -> int:
+    """train.py in this process; the exit code."""
+    from srzoo.train import train
+
+    return execute(train, Arguments(opt=file, set=list(overrides), resume=resume, debug=debug))
+
+
+def run_test(file: Path, *overrides: str, overwrite: bool = False, debug: bool = False) -> int:
+    """test.py in this process; the exit code."""
+    from srzoo.test import test
+
+    return execute(test, Arguments(opt=file, set=list(overrides), overwrite=overwrite, debug=debug))

@@ -1,0 +1,107 @@
+"""Image files in and out, against Pillow."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srzoo.images import image_size, read_image, to_tensor, to_uint8, write_image
+from tests.support import photograph
+
+RGB = photograph(40, 56)
+
+
+def pillow_rgb(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".jpg"])
+def test_decoding_agrees_with_pillow(tmp_path, suffix):
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(RGB).save(path, **({"quality": 90} if suffix in (".jpg", ".webp") else {}))
+    difference = np.abs(read_image(path).rgb.astype(int) - pillow_rgb(path))
+    # JPEG and WebP chroma upsampling may differ between builds of the libraries.
+    assert difference.max() <= (0 if suffix in (".png", ".bmp", ".tif") else 3)
+    assert image_size(path) == (40, 56)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_lossless_formats_round_trip(tmp_path, suffix):
+    write_image(tmp_path / f"x{suffix}", RGB)
+    np.testing.assert_array_equal(read_image(tmp_path / f"x{suffix}").rgb, RGB)
+
+
+def test_16_bits_keep_their_depth(tmp_path):
+    deep = RGB.astype(np.uint16) * 257
+    write_image(tmp_path / "deep.png", deep)
+    read = read_image(tmp_path / "deep.png").rgb
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, deep)
+    torch.testing.assert_close(to_tensor(deep), to_tensor(RGB))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "I;16"])
+def test_grey_and_palette_become_rgb(tmp_path, mode):
+    path = tmp_path / "image.png"
+    if mode == "I;16":
+        Image.fromarray(RGB[..., 0].astype(np.uint16) * 257).save(path)
+        expected = np.repeat(RGB[..., :1].astype(np.uint16) * 257, 3, 2)
+    else:
+        image = Image.fromarray(RGB).quantize(32) if mode == "P" else Image.fromarray(RGB).convert(mode)
+        image.save(path)
+        expected = pillow_rgb(path)
+    np.testing.assert_array_equal(read_image(path).rgb, expected)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_kept_apart(tmp_path, mode):
+    alpha = RGB[..., 1]
+    image = Image.fromarray(RGB).convert(mode.removesuffix("A"))
+    image.putalpha(Image.fromarray(alpha))
+    image.save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, alpha)
+    np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
+
+
+def test_camera_orientation_is_applied_to_pixels_and_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "camera.jpg", exif=exif)
+    assert read_image(tmp_path / "camera.jpg").rgb.shape == (56, 40, 3)
+    assert image_size(tmp_path / "camera.jpg") == (56, 40)
+
+
+def test_npy_is_memory_mapped(tmp_path):
+    np.save(tmp_path / "raw.npy", RGB)
+    picture = read_image(tmp_path / "raw.npy")
+    assert isinstance(picture.rgb, np.memmap)
+    np.testing.assert_array_equal(picture.rgb, RGB)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_truncated_files_are_refused_by_header_check_and_decoder(tmp_path, suffix):
+    path = tmp_path / f"cut{suffix}"
+    write_image(path, RGB)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ValueError, match="truncated"):
+        image_size(path)
+    with pytest.raises(ValueError, match=rf"cut{suffix}: cannot be decoded"):
+        read_image(path)
+
+
+def test_files_that_are_no_images_are_refused(tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.png").write_text("")
+    for name in ("text.png", "empty.png"):
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            read_image(tmp_path / name)
+        with pytest.raises(ValueError, match="not a readable image"):
+            image_size(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "missing.png")
+
+
+def test_tensor_round_trip_is_exact():
+    np.testing.assert_array_equal(to_uint8(to_tensor(RGB)), RGB)

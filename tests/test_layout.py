@@ -1,0 +1,82 @@
+"""The shape of the house: who may import whom, and what importing costs."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+
+PACKAGE = ROOT / "srzoo"
+# Level of each module or package, as in docs/architecture.md: imports point to lower levels, or within a package.
+LEVELS = {
+    "atomic": 0, "images": 0, "ops": 0, "ranks": 0, "registry": 0,
+    "layers": 1,
+    "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
+    "checkpoint": 3, "data": 3,
+    "optim": 4,
+    "models": 5,
+    "analysis": 6, "compat": 6, "engine": 6, "options": 6,
+    "cli": 7, "command": 7, "components": 7, "doctor": 7, "test": 7, "train": 7,
+}  # fmt: skip
+# images stores files through atomic; both are level 0.
+SAME_LEVEL = {("images", "atomic"), ("checkpoint", "data")}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """Dotted names of the srzoo modules that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "srzoo":
+            parts = node.module.split(".")
+            yield from ([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("srzoo."))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for other in imports(path):
+        if other in ("__version__", own):
+            continue
+        down = LEVELS[other] < LEVELS[own] or (LEVELS[own] == 7 and LEVELS[other] == 7)
+        assert down or (own, other) in SAME_LEVEL, (
+            f"{own} (level {LEVELS[own]}) imports {other} (level {LEVELS[other]})"
+        )
+        if own in ("archs", "losses", "metrics", "degradations"):
+            assert LEVELS[other] < 2, f"{own} imports its neighbour {other}"
+
+
+def test_plugins_never_see_the_option_object():
+    for package in ("archs", "losses", "metrics", "data", "optim", "models"):
+        for path in (PACKAGE / package).rglob("*.py"):
+            assert "options" not in set(imports(path))
+
+
+def test_pydantic_stays_at_the_boundary():
+    users = {path.relative_to(PACKAGE).parts[0] for path in SOURCES if "import pydantic" in path.read_text()}
+    assert users <= {"options", "registry.py"}
+
+
+def test_no_module_is_named_like_the_standard_library():
+    # `test` is fixed by the users' command line and handled by the sys.path line in the scripts.
+    names = {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__pycache__", "test"}
+    assert not names & sys.stdlib_module_names
+
+
+def test_importing_srzoo_imports_nothing_heavy():
+    code = (
+        "import sys, srzoo, srzoo.cli; "
+        "heavy = {'torch', 'torchvision', 'cv2', 'lmdb', 'timm', 'tensorboard', 'scipy', 'pydantic'} & set(sys.modules); "
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_entry_points_are_thin():
+    for name in ("train.py", "test.py"):
+        assert len((PACKAGE / name).read_text().splitlines()) <= 70
