@@ -229,16 +229,17 @@ class IMDN_RTE(nn.Module):
     with ``img_range: 255``, which scales images on the way in and out and is saved with the weights.
 
     Args:
-        scale: magnification (published: 2).
+        scale: magnification; 2, because the tail enlarges by its square.
         num_in_ch: colour channels in and out.
         num_feat: width of the features, a multiple of 4 [channels].
         img_range: the value that white has inside the network; 255 for the released weights.
     """
 
-    scales = None
+    scales = (2,)
     multiple_of = 2
 
     def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 20, img_range: float = 1.0) -> None:
+        _require_scale("IMDN_RTE", scale, self.scales)
         super().__init__()
         if num_feat % 4 or num_feat < 4:
             raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")

@@ -27,7 +27,7 @@ class GTImages(ImageSet):
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
-        use_rot: rotate by quarter turns at random (training).
+        use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
         cache: keep decoded images in memory.
     """

@@ -75,9 +75,8 @@ class ImageSet(Dataset[dict[str, Any]]):
         assert self.gt_size is not None
         pair = self.pairs[index]
         lq, gt = self._crop(pair, self.gt_size // self.scale, generator)
-        flips = generator.integers(2, size=3)
-        for image_flip, wanted in zip(flips, (self.use_hflip, self.use_rot, self.use_rot), strict=True):
-            image_flip &= wanted
+        allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
+        flips = generator.integers(2, size=3).astype(bool) & allowed
         lq, gt = (self._oriented(image, flips) for image in (lq, gt))
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 

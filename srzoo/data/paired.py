@@ -23,7 +23,7 @@ class PairedImages(ImageSet):
         pairs: list file instead of folders, one `lq_path gt_path` per line, absolute or relative to the list.
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
-        use_rot: rotate by quarter turns at random (training).
+        use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT was cropped to multiples of this before LQ was made; default: the scale [GT pixels].
         cache: keep decoded images in memory.
     """

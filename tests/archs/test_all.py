@@ -1,0 +1,114 @@
+"""What every registered network is checked for."""
+
+import pytest
+import torch
+
+from srzoo.registry import ARCHS
+
+SIZES = [(1, 1), (7, 7), (16, 16), (17, 17), (33, 65)]
+
+
+def build(name, scale=None):
+    torch.manual_seed(0)
+    scales = ARCHS[name].scales or (2, 3, 4)
+    return ARCHS.build(name, {}, scale=scale or scales[0]).eval()
+
+
+def scales_of(name):
+    return ARCHS[name].scales or (1, 2, 3, 4, 8)
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+@torch.no_grad()
+def test_output_is_scale_times_the_input_for_any_size(name):
+    for scale in scales_of(name):
+        net = build(name, scale)
+        for height, width in SIZES:
+            assert net(torch.rand(2, 3, height, width)).shape == (2, 3, scale * height, scale * width)
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+@torch.no_grad()
+def test_bfloat16_is_close_to_float32(name):
+    net, lq = build(name), torch.rand(1, 3, 17, 24)
+    exact = net(lq)
+    half = net.to(torch.bfloat16)(lq.to(torch.bfloat16))
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+def test_every_parameter_gets_a_gradient(name):
+    idle = None
+    for seed in range(5):  # a small ReLU layer may be dead under one draw of weights, never under all
+        torch.manual_seed(seed)
+        net = ARCHS.build(name, {}, scale=(ARCHS[name].scales or (2,))[0])
+        net(torch.rand(2, 3, 20, 24, requires_grad=True)).square().sum().backward()
+        unmoved = {key for key, value in net.named_parameters() if value.grad is None or not value.grad.abs().sum()}
+        idle = unmoved if idle is None else idle & unmoved
+    assert idle == set()
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+def test_gradients_stay_finite_on_a_constant_image(name):
+    # Attention takes standard deviations, whose gradient is infinite where a channel is constant.
+    net = build(name)
+    lq = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
+    net(lq).sum().backward()
+    assert lq.grad is not None
+    assert torch.isfinite(lq.grad).all()
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+@torch.no_grad()
+def test_batch_items_are_independent(name):
+    net, lq = build(name), torch.rand(3, 3, 18, 16)
+    torch.testing.assert_close(net(lq)[1:2], net(lq[1:2]), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+@torch.no_grad()
+def test_state_dict_round_trip(name):
+    net = build(name)
+    torch.manual_seed(1)
+    other = ARCHS.build(name, {}, scale=(ARCHS[name].scales or (2,))[0]).eval()
+    other.load_state_dict(net.state_dict())
+    lq = torch.rand(1, 3, 12, 12)
+    assert torch.equal(net(lq), other(lq))
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+@torch.no_grad()
+def test_channels_last_gives_the_same_numbers(name):
+    net, lq = build(name), torch.rand(2, 3, 20, 24)
+    plain = net(lq)
+    torch.testing.assert_close(net.to(memory_format=torch.channels_last)(lq), plain, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+def test_nothing_beyond_the_receptive_radius_is_seen(name):
+    net = build(name)
+    radius = net.receptive_radius
+    side = 2 * (radius or 20) + 9
+    # Padding inside the network would shift what is seen: use a size that needs none.
+    side += -side % net.multiple_of
+    lq = torch.rand(1, 3, side, side, requires_grad=True)
+    sr = net(lq)
+    scale = sr.shape[-1] // side
+    centre = side // 2
+    sr[..., scale * centre : scale * (centre + 1), scale * centre : scale * (centre + 1)].sum().backward()
+    assert lq.grad is not None
+    seen = lq.grad.abs().sum((0, 1)).nonzero()
+    reach = int((seen - centre).abs().max())
+    if radius is None:
+        assert reach >= side // 2 - net.multiple_of, "unbounded networks see the whole image"
+    else:
+        assert reach <= radius
+        assert reach >= radius - 2 * net.multiple_of - 2, "the declared radius is larger than needed"
+
+
+def test_bicubic_is_the_resize_of_the_ops():
+    from srzoo.ops.resize import imresize
+
+    lq = torch.rand(1, 3, 9, 11)
+    assert torch.equal(build("Bicubic", 3)(lq), imresize(lq, 3))

@@ -1,0 +1,63 @@
+"""Scoring: every image once, exact numbers, clear errors."""
+
+import json
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from srzoo.engine.evaluate import Results, evaluate
+from srzoo.engine.report import progress_line, score_table
+from srzoo.metrics.psnr import PSNR
+from srzoo.registry import ARCHS
+
+
+class Images(Dataset):
+    def __init__(self, sizes):
+        self.sizes = sizes
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        height, width = self.sizes[index]
+        lq = torch.rand(3, height, width, generator=generator)
+        return {"lq": lq, "gt": torch.rand(3, 2 * height, 2 * width, generator=generator), "key": f"image{index}"}
+
+
+def test_each_image_is_scored_once_whatever_its_size():
+    dataset = Images([(8, 9), (20, 7), (13, 13)])
+    net = ARCHS.build("Bicubic", {}, scale=2).train()
+    metric = PSNR(scale=2)
+    shown = []
+    results = evaluate(
+        net, dataset, {"psnr": metric}, name="x", device=torch.device("cpu"), show=lambda index, sr: shown.append(index)
+    )
+    assert [image["key"] for image in results.images] == ["image0", "image1", "image2"]
+    for index, image in enumerate(results.images):
+        item = dataset[index]
+        assert image["psnr"] == metric(net(item["lq"][None]), item["gt"][None]).item()
+    assert shown == [0, 1, 2]
+    assert net.training
+
+
+def test_a_network_of_another_scale_is_refused():
+    with pytest.raises(ValueError, match="does `scale` fit the network and the data"):
+        evaluate(ARCHS.build("Bicubic", {}, scale=3), Images([(8, 8)]), {}, name="x", device=torch.device("cpu"))
+
+
+def test_result_files_are_strict_json_even_for_equal_images(tmp_path):
+    results = Results("x", [{"key": "a", "psnr": float("inf")}, {"key": "b", "psnr": 30.0}])
+    results.write(tmp_path / "x.json", {"type": "N"}, None, {})
+    content = json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert content["images"][0]["psnr"] == "inf"
+    assert content["mean"]["psnr"] == "inf"
+
+
+def test_lines_for_people():
+    line = progress_line(50, 200, {"pixel": 0.0123}, 2e-4, 5.0, 0.25)
+    assert line == "[ 50/200] pixel 1.2300e-02  lr 2.00e-04  5.00 steps/s  ETA 0:00:30  data 25%"
+    table = score_table("Net x2", {"Set5": {"psnr": 37.99602, "ssim": 0.960491}}, {"psnr": PSNR(scale=2), "ssim": 3})
+    assert table.splitlines()[0].split() == ["Net", "x2", "psnr", "(basicsr-y)", "ssim", "(int)"]
+    assert table.splitlines()[1].split() == ["Set5", "37.9960", "0.96049"]

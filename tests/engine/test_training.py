@@ -1,0 +1,395 @@
+"""Whole runs: train, stop, resume, several ranks, and everything that can go wrong."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+
+from srzoo.checkpoint import load_state, sha256
+from srzoo.images import read_image, write_image
+from tests.support import ROOT, photograph, run_test, run_train, training_options, write_options, write_photographs
+
+
+@pytest.fixture
+def options(tmp_path):
+    def write(**changes):
+        return write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+
+    return write
+
+
+def weights(folder, step):
+    return safetensors.torch.load_file(folder / "models" / f"net_g_{step}.safetensors")
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_leaves_everything_in_its_folder(options, tmp_path, capsys):
+    assert run_train(options(logger={"use_tb_logger": True})) == 0
+    run = tmp_path / "experiments" / "run"
+    names = {path.name for path in run.iterdir()}
+    assert {"models", "states", "tensorboard", "results", "options.yml", "provenance.json", "train.log"} <= names
+    assert yaml.safe_load((run / "options.yml").read_text())["train"]["total_iter"] == 4
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0] or provenance["packages"]["torch"]
+    assert {"command", "git_commit", "python", "srzoo"} <= provenance.keys()
+    log = (run / "train.log").read_text()
+    for part in ("[4/4] pixel", "steps/s", "ETA", "data", "held_out: psnr"):
+        assert part in log
+        assert part in capsys.readouterr().out or True
+    results = json.loads((run / "results" / "held_out.json").read_text())
+    assert results["dataset"] == "held_out"
+    assert results["network"]["type"] == "IMDN_RTC"
+    assert results["weights"]["sha256"] == sha256(run / "models" / "net_g_4.safetensors")
+    assert results["protocols"]["psnr"]["name"] == "basicsr-y"
+    assert results["protocols"]["psnr"]["modcrop"] == 2
+    assert [image["key"] for image in results["images"]] == ["held_out", "held_out_2"]
+    assert results["mean"]["psnr"] == pytest.approx(sum(i["psnr"] for i in results["images"]) / 2)
+    assert any((run / "tensorboard").iterdir())
+
+
+def test_tensorboard_has_scalars_and_images(options, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert run_train(options(logger={"use_tb_logger": True})) == 0
+    events = EventAccumulator(str(tmp_path / "experiments" / "run" / "tensorboard"))
+    events.Reload()
+    assert {"loss/pixel", "lr", "speed/steps_per_s", "val/held_out/psnr"} <= set(events.Tags()["scalars"])
+    assert len(events.Tags()["images"]) == 2
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_resumed_runs_continue_bit_for_bit(options, tmp_path, accumulate):
+    shared = {"train": {"accumulate": accumulate, "total_iter": 8}, "network_g": {"type": "IMDN", "num_feat": 16}}
+    assert run_train(options(**shared, name="whole")) == 0
+    halves = options(**shared, name="halves")
+    assert run_train(halves, "train.total_iter=4") == 0
+    assert run_train(halves, resume="auto") == 0
+    experiments = tmp_path / "experiments"
+    assert equal(weights(experiments / "whole", 8), weights(experiments / "halves", 8))
+    one, two = (load_state(experiments / name / "states" / "8.state") for name in ("whole", "halves"))
+    assert equal(one["model"]["net_g"], two["model"]["net_g"])
+    for a, b in zip(
+        one["model"]["step_g"]["optimizer"]["state"].values(),
+        two["model"]["step_g"]["optimizer"]["state"].values(),
+        strict=True,
+    ):
+        assert equal(a, b)
+    assert (experiments / "halves" / "options_resumed_4.yml").is_file()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(options, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert run_train(options(), f"name={name}", f"seed={seed}") == 0
+    a, b, c = (weights(tmp_path / "experiments" / name, 4) for name in "abc")
+    assert equal(a, b)
+    assert not equal(a, c)
+
+
+def test_accumulation_equals_one_large_batch(options, tmp_path):
+    plain = {"train": {"optim_g": {"type": "SGD", "lr": 0.1}, "ema_decay": 0}}
+    assert run_train(options(**plain), "name=whole") == 0
+    assert run_train(options(**plain), "name=parts", "train.accumulate=2") == 0
+    whole, parts = (weights(tmp_path / "experiments" / name, 4) for name in ("whole", "parts"))
+    for key, value in whole.items():
+        torch.testing.assert_close(parts[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_channels_last_trains_to_the_same_weights(options, tmp_path):
+    plain = {"train": {"optim_g": {"type": "SGD", "lr": 0.1}}}
+    assert run_train(options(**plain), "name=nchw") == 0
+    assert run_train(options(**plain), "name=nhwc", "train.channels_last=true") == 0
+    nchw, nhwc = (weights(tmp_path / "experiments" / name, 4) for name in ("nchw", "nhwc"))
+    for key, value in nchw.items():
+        torch.testing.assert_close(nhwc[key], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.ranks
+def test_two_processes_equal_one_with_the_joint_batch(options, tmp_path):
+    file = options(network_g={"type": "IMDN_RTC"}, train={"optim_g": {"type": "SGD", "lr": 0.05}})
+    assert run_train(file, "name=one") == 0
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    command = [*torchrun, str(ROOT / "srzoo" / "train.py"), "-opt", str(file), "--set", "name=two"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (tmp_path / "experiments" / name for name in ("one", "two"))
+    for key, value in weights(one, 4).items():
+        torch.testing.assert_close(weights(two, 4)[key], value, rtol=1e-6, atol=1e-7)
+    first, second = (json.loads((run / "results" / "held_out.json").read_text()) for run in (one, two))
+    assert [image["key"] for image in first["images"]] == [image["key"] for image in second["images"]]
+    assert second["mean"]["psnr"] == pytest.approx(first["mean"]["psnr"], abs=1e-3)
+    last_terms = [
+        [
+            line.split("pixel ")[1].split()[0]
+            for line in (run / "train.log").read_text().splitlines()
+            if "pixel " in line
+        ]
+        for run in (one, two)
+    ]
+    assert [float(term) for term in last_terms[0]] == pytest.approx([float(term) for term in last_terms[1]], rel=1e-3)
+
+
+def test_validation_and_benchmark_agree_exactly(options, tmp_path):
+    assert run_train(options()) == 0
+    run = tmp_path / "experiments" / "run"
+    changes = {
+        "name": "bench",
+        "train": None,
+        "datasets": {
+            "train": None,
+            "val": None,
+            "test": {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}},
+        },
+        "path": {"pretrain_network_g": str(run / "models" / "net_g_4.safetensors")},
+        "val": {"save_img": True},
+    }
+    bench = write_options(tmp_path / "bench.yml", training_options(tmp_path, **changes))
+    assert run_test(bench) == 0
+    during = json.loads((run / "results" / "held_out.json").read_text())
+    after = json.loads((tmp_path / "experiments" / "bench" / "results" / "held_out.json").read_text())
+    assert after["images"] == during["images"]
+    assert after["weights"]["sha256"] == during["weights"]["sha256"]
+    image = tmp_path / "experiments" / "bench" / "visualization" / "held_out" / "held_out.png"
+    assert read_image(image).rgb.shape == (64, 72, 3)
+
+
+def test_a_used_name_is_refused_and_left_alone(options, tmp_path, capsys):
+    file = options()
+    assert run_train(file) == 0
+    before = sha256(tmp_path / "experiments" / "run" / "models" / "net_g_4.safetensors")
+    assert run_train(file) == 2
+    assert "exists already and is left as it is; continue that run with --resume auto" in capsys.readouterr().err
+    assert sha256(tmp_path / "experiments" / "run" / "models" / "net_g_4.safetensors") == before
+    assert run_train(file, resume="auto") == 0
+    assert "is complete: 4 of 4 updates done" in capsys.readouterr().out
+
+
+def test_benchmark_results_are_not_overwritten_unasked(options, tmp_path, capsys):
+    file = options(
+        network_g={"type": "Bicubic", "num_modules": None},
+        train=None,
+        datasets={"train": None, "val": None, "test": {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}}},
+    )
+    assert run_test(file) == 0
+    assert run_test(file) == 2
+    assert "replace them with --overwrite" in capsys.readouterr().err
+    assert run_test(file, overwrite=True) == 0
+
+
+def test_resuming_under_other_options_is_refused(options, capsys):
+    assert run_train(options()) == 0
+    assert run_train(options(), "train.total_iter=6", "train.optim_g.lr=0.5", "seed=3", resume="auto") == 2
+    message = capsys.readouterr().err
+    assert "train.optim_g.lr: 0.001 then, 0.5 now" in message
+    assert "seed: 0 then, 3 now" in message
+    assert "total_iter" not in message
+    assert run_train(options(), "train.total_iter=6", "logger.print_freq=1", resume="auto") == 0
+
+
+def test_resume_from_a_path_and_from_nothing(options, tmp_path, capsys):
+    file = options()
+    assert run_train(file, resume="auto") == 0
+    state = tmp_path / "experiments" / "run" / "states" / "2.state"
+    assert run_train(file, "name=branch", resume=str(state)) == 0
+    both = (weights(tmp_path / "experiments" / name, 4) for name in ("run", "branch"))
+    assert equal(*both)
+    assert run_train(file, "name=other", resume=str(tmp_path / "nope.state")) == 2
+    assert "nope.state does not exist" in capsys.readouterr().err
+
+
+def test_only_the_newest_states_are_kept(options, tmp_path):
+    assert run_train(options(logger={"save_freq": 1, "num_states": 2})) == 0
+    run = tmp_path / "experiments" / "run"
+    assert sorted(path.name for path in (run / "states").iterdir()) == ["3.state", "4.state"]
+    assert len(list((run / "models").iterdir())) == 4
+
+
+def test_a_non_finite_loss_stops_with_names_and_keeps_the_last_checkpoint(options, tmp_path, capsys):
+    file = options(
+        train={"optim_g": {"type": "SGD", "lr": 1e30}, "total_iter": 8}, logger={"save_freq": 1, "print_freq": 1}
+    )
+    assert run_train(file) == 2
+    message = capsys.readouterr().err
+    for part in ("non-finite loss in update", "learning rate 1e+30", "pixel", "samples ['0"):
+        assert part in message
+    run = tmp_path / "experiments" / "run"
+    steps = sorted(int(path.stem) for path in (run / "states").iterdir())
+    assert steps
+    load_state(run / "states" / f"{steps[-1]}.state")
+
+
+def test_a_full_disk_stops_with_the_file_named_and_the_last_state_whole(options, tmp_path, capsys, monkeypatch):
+    file = options()
+    assert run_train(file, "train.total_iter=2") == 0
+    run = tmp_path / "experiments" / "run"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("srzoo.checkpoint.torch.save", full)
+    assert run_train(file, resume="auto") == 2
+    assert "4.state: No space left on device" in capsys.readouterr().err
+    assert [path.name for path in (run / "states").iterdir()] == ["2.state"]
+    load_state(run / "states" / "2.state")
+
+
+def test_all_data_faults_stop_the_run_before_anything_is_written(options, tmp_path, capsys):
+    file = options(datasets={"val": {"gone": {"type": "GTImages", "gt": str(tmp_path / "nowhere")}}})
+    cut = tmp_path / "train" / "01.png"
+    cut.write_bytes(cut.read_bytes()[:-500])
+    write_image(tmp_path / "train" / "small.png", photograph(20, 20))
+    assert run_train(file) == 2
+    message = capsys.readouterr().err
+    for part in (
+        "3 fault(s) in the data",
+        "01.png: truncated",
+        "small.png: smaller than the crop",
+        "nowhere does not exist",
+    ):
+        assert part in message
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_debug_decodes_everything(options, tmp_path, capsys):
+    file = options()
+    damaged = tmp_path / "train" / "02.png"
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(bytes(content))
+    assert run_train(file, debug=True) == 2
+    assert "02.png: cannot be decoded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path": {"pretrain_network_g": "missing.pth"}}, "missing.pth do not exist"),
+        ({"network_g": {"type": "Bicubic", "num_modules": None}}, "Bicubic has no weights to train"),
+        ({"network_g": {"num_feat": 10}}, "num_feat must be a multiple of 4"),
+        (
+            {"train": None, "datasets": {"train": None, "test": {"a": {"type": "GTImages", "gt": "x"}}}},
+            "no `train` section",
+        ),
+    ],
+)
+def test_other_wrong_turns_are_told_in_words(options, capsys, changes, message):
+    assert run_train(options(**changes)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_benchmarking_without_weights_or_data_is_refused(options, tmp_path, capsys):
+    test = {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}}
+    assert run_test(options(train=None, datasets={"train": None, "test": test})) == 2
+    assert "path.pretrain_network_g is missing" in capsys.readouterr().err
+    assert run_test(options()) == 2
+    assert "no `datasets.test` section" in capsys.readouterr().err
+
+
+def test_weights_of_another_scale_are_refused(options, tmp_path, capsys):
+    assert run_train(options()) == 0
+    trained = str(tmp_path / "experiments" / "run" / "models" / "net_g_4.safetensors")
+    file = options(scale=4, name="other", path={"pretrain_network_g": trained})
+    assert run_train(file) == 2
+    assert "does not fit IMDN_RTC; nothing was loaded" in capsys.readouterr().err
+
+
+def test_pretraining_starts_from_the_weights_at_step_0(options, tmp_path):
+    assert run_train(options()) == 0
+    trained = tmp_path / "experiments" / "run" / "models" / "net_g_4.safetensors"
+    frozen = {
+        "train": {"optim_g": {"type": "SGD", "lr": 0.0}, "ema_decay": 0},
+        "path": {"pretrain_network_g": str(trained)},
+    }
+    assert run_train(options(**frozen), "name=fine") == 0
+    assert equal(weights(tmp_path / "experiments" / "fine", 4), safetensors.torch.load_file(trained))
+
+
+def test_a_users_plugins_train_and_score(options, tmp_path):
+    """An arch, a loss, a metric and a dataset in files outside the package."""
+    (tmp_path / "mine.py").write_text(
+        '''
+import torch
+from torch import nn
+from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
+
+@ARCHS.register
+class MyNet(nn.Module):
+    """One convolution.
+
+    Args:
+        width: of the middle [channels].
+    """
+    scales = None
+    multiple_of = 1
+    receptive_radius = 2
+
+    def __init__(self, *, scale: int, width: int = 4) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 3 * scale**2, 3, 1, 1), nn.PixelShuffle(scale))
+
+    def forward(self, lq):
+        return self.body(lq)
+
+@LOSSES.register
+class MyLoss(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, sr, gt):
+        return (sr - gt).abs().max()
+
+@METRICS.register
+class MyMetric:
+    higher_is_better = False
+
+    def __init__(self, *, scale: int) -> None:
+        self.scale = scale
+
+    def __call__(self, sr, gt):
+        return (sr - gt).abs().amax((1, 2, 3))
+
+@DATASETS.register
+class MyData(torch.utils.data.Dataset):
+    def __init__(self, *, scale: int, phase: str, count: int) -> None:
+        self.scale, self.count = scale, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index):
+        return {"lq": torch.rand(3, 8, 8), "gt": torch.rand(3, 8 * self.scale, 8 * self.scale), "key": f"noise{index}"}
+'''
+    )
+    file = options(
+        plugins=["mine.py"],
+        network_g={"type": "MyNet", "num_modules": None, "width": 6},
+        datasets={
+            "train": {"type": "MyData", "count": 5, "gt": None, "gt_size": None, "use_hflip": None, "use_rot": None},
+            "val": {"held_out": {"type": "MyData", "count": 2, "gt": None}},
+        },
+        train={"total_iter": 2, "losses": {"pixel": {"type": "MyLoss"}}},
+        val={"metrics": {"mine": {"type": "MyMetric"}, "psnr": None, "ssim": None}},
+    )
+    assert run_train(file) == 0
+    results = json.loads((tmp_path / "experiments" / "run" / "results" / "held_out.json").read_text())
+    assert [image["key"] for image in results["images"]] == ["noise0", "noise1"]
+    assert results["protocols"]["mine"]["name"] == "MyMetric"
+
+
+def test_every_option_of_the_data_is_used(tmp_path):
+    # A data set that is only evaluated refuses training options instead of ignoring them.
+    write_photographs(tmp_path / "gt", 2)
+    file = write_options(
+        tmp_path / "x.yml",
+        training_options(tmp_path, datasets={"val": {"held_out": {"use_hflip": True}}}),
+    )
+    assert run_train(file) == 2

@@ -1,0 +1,146 @@
+"""PSNR and SSIM under each protocol, against BasicSR's, MATLAB's and scikit-image's numbers."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.metrics
+import torch
+
+from srzoo.images import read_image, to_tensor
+from srzoo.metrics.protocol import PROTOCOLS
+from srzoo.metrics.psnr import PSNR, psnr
+from srzoo.metrics.ssim import SSIM, ssim
+from srzoo.ops.resize import imresize
+from srzoo.registry import METRICS
+from tests.support import SHARED, needs_shared, photograph
+
+
+def batch(rgb: np.ndarray) -> torch.Tensor:
+    return to_tensor(rgb)[None]
+
+
+def noisy(rgb: np.ndarray, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(-20, 21, rgb.shape)
+    return np.clip(rgb.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+@needs_shared
+def test_numbers_are_basicsrs():
+    numbers = json.loads((SHARED / "reference" / "numbers.json").read_text())
+    bgr = read_image(SHARED / "data" / "Set5" / "GT" / "butterfly.png").rgb[..., ::-1]
+    disturbed = np.clip(bgr.astype(int) + np.random.default_rng(7).integers(-20, 21, bgr.shape), 0, 255)
+    pairs = {
+        "random": [np.random.default_rng(seed).integers(0, 256, (64, 80, 3), dtype=np.uint8) for seed in (1, 2)],
+        "butterfly_noise": [bgr, disturbed.astype(np.uint8)],
+        "same": [bgr, bgr],
+    }
+    checked = 0
+    for case in numbers["metrics"]:
+        if "psnr" not in case:
+            continue
+        sr, gt = (batch(np.ascontiguousarray(image[..., ::-1])) for image in pairs[case["pair"]])
+        protocol = replace(PROTOCOLS["basicsr-y" if case["y"] else "basicsr-rgb"], crop_border=case["crop"])
+        prepared = protocol.prepare(sr, gt, scale=1)
+        assert psnr(*prepared).item() == pytest.approx(case["psnr"], abs=1e-4)
+        assert ssim(*prepared).item() == pytest.approx(case["ssim"], abs=1e-5)
+        checked += 1
+    assert checked == 18
+
+
+@needs_shared
+@pytest.mark.parametrize("name", [f"{d}_x{s}" for d in ("Set5", "Set14", "BSD100") for s in (2, 3, 4)])
+def test_numbers_are_matlabs(name):
+    """Resize, luma, PSNR and SSIM at once: bicubic down and up with an older MATLAB's border."""
+    expected = json.loads((SHARED / "reference" / "matlab_bicubic.json").read_text())[name]
+    dataset, scale = name.split("_x")
+    scale = int(scale)
+    assert len(expected) == {"Set5": 5, "Set14": 14, "BSD100": 100}[dataset]
+    for key, (expected_psnr, expected_ssim) in expected.items():
+        gt = to_tensor(read_image(SHARED / "data" / dataset / "GT" / f"{key}.png").rgb)
+        height, width = (side // scale * scale for side in gt.shape[1:])
+        gt = (gt[:, :height, :width] * 255).round().to(torch.uint8)
+        lq = imresize(gt, 1 / scale, border="replicate")
+        sr = imresize(lq, size=(height, width), border="replicate")
+        # img_003 was a grey file for MATLAB: its values were compared as they are, which equal channels do under RGB.
+        protocol = "basicsr-rgb" if (dataset, key) == ("Set14", "img_003") else "matlab-y"
+        images = sr[None] / 255, gt[None] / 255
+        assert PSNR(scale=scale, protocol=protocol)(*images).item() == pytest.approx(expected_psnr, abs=1e-4), key
+        assert SSIM(scale=scale, protocol=protocol)(*images).item() == pytest.approx(expected_ssim, abs=5e-6), key
+
+
+def test_ssim_is_scikit_images():
+    gt = photograph(60, 70)
+    ours = SSIM(scale=1, protocol="rt4ksr-rgb")(batch(noisy(gt)), batch(gt)).item()
+    theirs = skimage.metrics.structural_similarity(
+        noisy(gt), gt, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_shared_facts_of_every_metric_and_protocol(name, protocol):
+    metric = METRICS.build(name, {"protocol": protocol}, scale=2)
+    gt = batch(photograph(48, 56))
+    best, worse = metric(gt, gt), metric(batch(noisy(photograph(48, 56))), gt)
+    assert best.item() == {"PSNR": math.inf, "SSIM": pytest.approx(1.0)}[name]
+    assert metric.higher_is_better
+    assert math.isfinite(worse.item())
+    assert worse < best
+    two = metric(torch.cat([gt, batch(noisy(photograph(48, 56)))]), torch.cat([gt, gt]))
+    torch.testing.assert_close(two[1:], worse)
+    with pytest.raises(ValueError, match="of one shape"):
+        metric(gt, gt[..., :-1])
+    facts = metric.protocol.facts(2)
+    assert facts["name"] == protocol
+    assert isinstance(facts["crop_border"], int)
+    json.dumps(facts)
+
+
+def test_images_smaller_than_the_border_are_refused():
+    with pytest.raises(ValueError, match="nothing inside a border of 4"):
+        PSNR(scale=4)(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="SSIM needs at least 11x11"):
+        SSIM(scale=4)(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))
+
+
+def test_protocols_differ_as_they_are_said_to():
+    """One image pair, hand-computed: constant error of one level in red only."""
+    gt = torch.full((1, 3, 32, 32), 100 / 255)
+    sr = gt.clone()
+    sr[:, 0] += 1 / 255
+
+    def value(protocol):
+        return PSNR(scale=2, protocol=protocol)(sr, gt).item()
+
+    def decibels(error):
+        return 10 * math.log10(255**2 / error**2)
+
+    assert value("basicsr-rgb") == pytest.approx(decibels(1 / math.sqrt(3)), abs=1e-4)
+    assert value("basicsr-y") == pytest.approx(decibels(65.481 / 255), abs=1e-4)
+    assert value("rt4ksr-fixed") == pytest.approx(decibels(65.481 / 255), abs=1e-4)
+    assert value("rt4ksr") == pytest.approx(decibels(24.966 / 255), abs=1e-4)
+    assert value("d2c-y") == pytest.approx(decibels(65.738 / 256), abs=1e-4)
+    # Luma 101.894 + 0.257: both round to 102, so the rounded protocols see no difference.
+    assert value("imdn-y") == math.inf
+    assert value("matlab-y") == math.inf
+
+
+def test_half_a_level_vanishes_only_where_images_are_rounded():
+    gt = torch.full((1, 3, 32, 32), 100 / 255)
+    sr = gt + 0.4 / 255
+    assert PSNR(scale=2, protocol="basicsr-rgb")(sr, gt).item() == math.inf
+    assert math.isfinite(PSNR(scale=2, protocol="d2c-y")(sr, gt).item())
+
+
+def test_borders_are_cropped_by_the_scale_or_as_the_protocol_says():
+    gt = torch.rand(1, 3, 32, 32)
+    sr = gt.clone()
+    sr[..., :3, :] = 0
+    assert math.isfinite(PSNR(scale=2, protocol="basicsr-rgb")(sr, gt).item())
+    assert PSNR(scale=3, protocol="basicsr-rgb")(sr, gt).item() == math.inf
+    assert PSNR(scale=2, protocol="reflash-rgb")(sr, gt).item() == math.inf
+    assert math.isfinite(PSNR(scale=4, protocol="rt4ksr-rgb")(sr, gt).item())

@@ -1,0 +1,186 @@
+"""Weights in every published layout, whole or not at all; nothing runs code from a file."""
+
+import errno
+import json
+
+import pytest
+import safetensors
+import torch
+
+import srzoo
+from srzoo import checkpoint
+from srzoo.checkpoint import (
+    CheckpointError,
+    load_network,
+    load_state,
+    load_weights,
+    read_weights,
+    save_state,
+    save_weights,
+)
+from srzoo.registry import ARCHS
+from tests.support import SHARED, needs_shared
+
+
+def network(seed=0, **options):
+    torch.manual_seed(seed)
+    return ARCHS.build("IMDN_RTC", {"num_modules": 1, **options}, scale=2)
+
+
+def save(path, net, **changes):
+    facts = {
+        "arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2, "step": 7, "kind": "ema", "options_hash": "abc",
+    }  # fmt: skip
+    save_weights(path, net, **{**facts, **changes})
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "key"),
+    [
+        (lambda d: d, ""),
+        (lambda d: {"params": d}, "params"),
+        (lambda d: {"params": {k: v * 0 for k, v in d.items()}, "params_ema": d}, "params_ema"),
+        (lambda d: {"state_dict": d, "epoch": 3}, "state_dict"),
+        (lambda d: {f"module.{k}": v for k, v in d.items()}, ""),
+        (lambda d: {"state_dict": {f"module.{k}": v for k, v in d.items()}}, "state_dict"),
+        (lambda d: {"step": 3, "options": "", "model": {"net_g": {}, "net_g_ema": d}}, "net_g_ema"),
+    ],
+)
+def test_published_layouts_load(tmp_path, wrap, key):
+    net, other = network(0), network(1)
+    torch.save(wrap(net.state_dict()), tmp_path / "w.pth")
+    weights = load_weights(other, tmp_path / "w.pth")
+    assert weights.key == key
+    assert same(net, other)
+
+
+def test_the_moving_average_is_preferred_and_another_entry_can_be_asked_for(tmp_path):
+    plain, average, other = network(0), network(1), network(2)
+    torch.save({"params": plain.state_dict(), "params_ema": average.state_dict()}, tmp_path / "w.pth")
+    assert load_weights(other, tmp_path / "w.pth").others == ("params",)
+    assert same(average, other)
+    load_weights(other, tmp_path / "w.pth", key="params")
+    assert same(plain, other)
+    with pytest.raises(CheckpointError, match="no entry 'nope'; it has params_ema, params"):
+        load_weights(other, tmp_path / "w.pth", key="nope")
+
+
+def test_a_network_is_rebuilt_from_its_file_alone(tmp_path):
+    net = network()
+    save(tmp_path / "w.safetensors", net)
+    again = srzoo.load_network(tmp_path / "w.safetensors")
+    assert same(net, again)
+    assert not again.training
+    with safetensors.safe_open(tmp_path / "w.safetensors", "pt") as file:
+        metadata = file.metadata()
+    assert metadata["arch"] == "IMDN_RTC"
+    assert json.loads(metadata["arch_options"]) == {"num_modules": 1}
+    assert (metadata["scale"], metadata["step"], metadata["weights"]) == ("2", "7", "ema")
+    assert metadata["srzoo"] == srzoo.__version__
+    assert metadata["options_sha256"] == "abc"
+
+
+def test_the_input_range_travels_with_the_weights(tmp_path):
+    net = ARCHS.build("IMDN_RTE", {"img_range": 255.0}, scale=2)
+    save(tmp_path / "w.safetensors", net, arch="IMDN_RTE", arch_options={"img_range": 255.0})
+    assert load_network(tmp_path / "w.safetensors").img_range == 255.0
+
+
+def test_partial_matches_are_refused_with_the_likely_option(tmp_path):
+    four = ARCHS.build("IMDN", {"num_modules": 4}, scale=2)
+    torch.save(four.state_dict(), tmp_path / "four.pth")
+    six = ARCHS.build("IMDN", {}, scale=2)
+    before = {key: value.clone() for key, value in six.state_dict().items()}
+    with pytest.raises(CheckpointError, match="nothing was loaded") as error:
+        load_weights(six, tmp_path / "four.pth")
+    text = str(error.value)
+    assert "28 missing" not in text.splitlines()[0]
+    assert "missing: IMDB5.c1.weight" in text
+    assert "`num_modules`: the file has 4 IMDB*, the network 6 IMDB*" in text
+    assert all(torch.equal(before[key], value) for key, value in six.state_dict().items())
+
+
+def test_another_scale_and_another_network_are_recognised(tmp_path):
+    torch.save(ARCHS.build("IMDN", {}, scale=4).state_dict(), tmp_path / "x4.pth")
+    with pytest.raises(CheckpointError, match=r"`scale`: the file has 48x64x3x3, the network 12x64x3x3"):
+        load_weights(ARCHS.build("IMDN", {}, scale=2), tmp_path / "x4.pth")
+    with pytest.raises(CheckpointError, match=r"the file holds IMDN weights \(network_g.type\)"):
+        load_weights(ARCHS.build("IMDN_RTC", {}, scale=4), tmp_path / "x4.pth")
+
+
+class Dangerous:
+    pass
+
+
+def test_files_that_would_run_code_are_refused(tmp_path):
+    torch.save({"params": Dangerous()}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="refused, because reading it would run code"):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text.pth", b"hello world\n", "not a PyTorch weights file"),
+        ("empty.pth", b"", "not a PyTorch weights file"),
+        ("text.safetensors", b"hello world\n", "not a safetensors file"),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        read_weights(tmp_path / name)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    torch.save(network().state_dict(), tmp_path / "w.pth")
+    (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:-2000])
+    with pytest.raises(CheckpointError, match="not a PyTorch weights file, or a damaged one"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_files_without_weights_are_refused(tmp_path):
+    torch.save({"epoch": 3, "note": "x"}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="holds no weights: .* found epoch, note"):
+        read_weights(tmp_path / "w.pth")
+    with pytest.raises(FileNotFoundError):
+        read_weights(tmp_path / "missing.pth")
+    torch.save(network().state_dict(), tmp_path / "bare.pth")
+    with pytest.raises(CheckpointError, match="does not say which network"):
+        load_network(tmp_path / "bare.pth")
+    with pytest.raises(CheckpointError, match="is not a training state"):
+        load_state(tmp_path / "bare.pth")
+
+
+def test_a_full_disk_leaves_the_old_weights(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    save(path, network(0))
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("srzoo.atomic.os.fsync", full)
+    with pytest.raises(OSError, match="No space left on device; an earlier file is intact"):
+        save(path, network(1))
+    with pytest.raises(OSError, match="No space left"):
+        save_state(tmp_path / "1.state", {"model": {}, "step": 1})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@needs_shared
+def test_released_files_load():
+    for name, scale, file in [
+        ("IMDN", 2, "IMDN_x2.pth"), ("IMDN", 3, "IMDN_x3.pth"), ("IMDN", 4, "IMDN_x4.pth"), ("IMDN_AS", 1, "IMDN_AS.pth"),
+        ("IMDN_RTC", 2, "model_RTC.pth"), ("IMDN_RTE", 2, "model_RTE.pth"), ("IMDNPlus", 4, "IMDN_plus_x4.pth"),
+    ]:  # fmt: skip
+        load_weights(ARCHS.build(name, {}, scale=scale), SHARED / "checkpoints" / file)
+
+
+def test_every_container_is_one_that_is_looked_for():
+    assert checkpoint.CONTAINERS[0] == "params_ema"
