@@ -28,10 +28,8 @@ def network(seed=0, **options):
 
 
 def save(path, net, **changes):
-    facts = {
-        "arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2, "step": 7, "kind": "ema", "options_hash": "abc",
-    }  # fmt: skip
-    save_weights(path, net, **{**facts, **changes})
+    facts = {"arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2, "step": 7, "kind": "ema"}
+    save_weights(path, net, **{**facts, "options_hash": "abc", **changes})
 
 
 def same(a, b):
@@ -145,7 +143,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_files_without_weights_are_refused(tmp_path):
     torch.save({"epoch": 3, "note": "x"}, tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match="holds no weights: .* found epoch, note"):
+    with pytest.raises(CheckpointError, match=r"holds no weights: .* found epoch, note"):
         read_weights(tmp_path / "w.pth")
     with pytest.raises(FileNotFoundError):
         read_weights(tmp_path / "missing.pth")
@@ -176,9 +174,14 @@ def test_a_full_disk_leaves_the_old_weights(tmp_path, monkeypatch):
 @needs_shared
 def test_released_files_load():
     for name, scale, file in [
-        ("IMDN", 2, "IMDN_x2.pth"), ("IMDN", 3, "IMDN_x3.pth"), ("IMDN", 4, "IMDN_x4.pth"), ("IMDN_AS", 1, "IMDN_AS.pth"),
-        ("IMDN_RTC", 2, "model_RTC.pth"), ("IMDN_RTE", 2, "model_RTE.pth"), ("IMDNPlus", 4, "IMDN_plus_x4.pth"),
-    ]:  # fmt: skip
+        ("IMDN", 2, "IMDN_x2.pth"),
+        ("IMDN", 3, "IMDN_x3.pth"),
+        ("IMDN", 4, "IMDN_x4.pth"),
+        ("IMDN_AS", 1, "IMDN_AS.pth"),
+        ("IMDN_RTC", 2, "model_RTC.pth"),
+        ("IMDN_RTE", 2, "model_RTE.pth"),
+        ("IMDNPlus", 4, "IMDN_plus_x4.pth"),
+    ]:
         load_weights(ARCHS.build(name, {}, scale=scale), SHARED / "checkpoints" / file)
 
 

@@ -1,5 +1,7 @@
 """Image files in and out, against Pillow."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,8 @@ def pillow_rgb(path):
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".jpg"])
 def test_decoding_agrees_with_pillow(tmp_path, suffix):
     path = tmp_path / f"image{suffix}"
-    Image.fromarray(RGB).save(path, **({"quality": 90} if suffix in (".jpg", ".webp") else {}))
+    options: dict[str, Any] = {"quality": 90} if suffix in (".jpg", ".webp") else {}
+    Image.fromarray(RGB).save(path, **options)
     difference = np.abs(read_image(path).rgb.astype(int) - pillow_rgb(path))
     # JPEG and WebP chroma upsampling may differ between builds of the libraries.
     assert difference.max() <= (0 if suffix in (".png", ".bmp", ".tif") else 3)

@@ -2,8 +2,19 @@
 
 import pytest
 
-from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS, Registry, load_plugin
-from srzoo.registry import closest, parameter_docs
+from srzoo.registry import (
+    ARCHS,
+    DATASETS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    Registry,
+    closest,
+    load_plugin,
+    parameter_docs,
+)
 
 FAMILIES = [ARCHS, LOSSES, METRICS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS]
 

@@ -91,7 +91,7 @@ class Stepper:
         self.step += 1
 
     def _diagnosis(self, terms: Mapping[str, Tensor], keys: Sequence[str]) -> str:
-        mine = {name: float(value) for name, value in terms.items()}
+        mine = {name: value.item() for name, value in terms.items()}
         reports = [
             f"rank {rank}: {values}, samples {names}"
             for rank, (values, names) in enumerate(ranks.gather((mine, list(keys))))

@@ -8,14 +8,14 @@ from srzoo.registry import ARCHS
 SIZES = [(1, 1), (7, 7), (16, 16), (17, 17), (33, 65)]
 
 
-def build(name, scale=None):
-    torch.manual_seed(0)
-    scales = ARCHS[name].scales or (2, 3, 4)
-    return ARCHS.build(name, {}, scale=scale or scales[0]).eval()
-
-
 def scales_of(name):
-    return ARCHS[name].scales or (1, 2, 3, 4, 8)
+    """The scales an arch is made for, or a range of them if it takes any."""
+    return getattr(ARCHS[name], "scales", None) or (2, 1, 3, 4, 8)
+
+
+def build(name, scale=None, seed=0):
+    torch.manual_seed(seed)
+    return ARCHS.build(name, {}, scale=scale or scales_of(name)[0]).eval()
 
 
 @pytest.mark.parametrize("name", list(ARCHS))
@@ -41,8 +41,7 @@ def test_bfloat16_is_close_to_float32(name):
 def test_every_parameter_gets_a_gradient(name):
     idle = None
     for seed in range(5):  # a small ReLU layer may be dead under one draw of weights, never under all
-        torch.manual_seed(seed)
-        net = ARCHS.build(name, {}, scale=(ARCHS[name].scales or (2,))[0])
+        net = build(name, seed=seed).train()
         net(torch.rand(2, 3, 20, 24, requires_grad=True)).square().sum().backward()
         unmoved = {key for key, value in net.named_parameters() if value.grad is None or not value.grad.abs().sum()}
         idle = unmoved if idle is None else idle & unmoved
@@ -69,9 +68,7 @@ def test_batch_items_are_independent(name):
 @pytest.mark.parametrize("name", list(ARCHS))
 @torch.no_grad()
 def test_state_dict_round_trip(name):
-    net = build(name)
-    torch.manual_seed(1)
-    other = ARCHS.build(name, {}, scale=(ARCHS[name].scales or (2,))[0]).eval()
+    net, other = build(name), build(name, seed=1)
     other.load_state_dict(net.state_dict())
     lq = torch.rand(1, 3, 12, 12)
     assert torch.equal(net(lq), other(lq))

@@ -31,11 +31,8 @@ def faults(dataset, full=False):
 
 def test_folders_pair_by_template(folders):
     dataset = paired(folders)
-    assert [(pair.key, pair.gt.name, pair.lq and pair.lq.name) for pair in dataset.pairs][0] == (
-        "00",
-        "00.png",
-        "00x2.png",
-    )
+    first = dataset.pairs[0]
+    assert (first.key, first.gt.name, first.lq and first.lq.name) == ("00", "00.png", "00x2.png")
     assert len(dataset) == 4
     assert faults(dataset) == []
     item = dataset[0]
@@ -158,9 +155,10 @@ def test_gt_is_cropped_to_what_lq_was_made_from(folders):
 
 
 def test_lq_made_on_the_fly_is_the_file(folders):
+    import torch
+
     from srzoo.images import read_image, to_tensor
     from srzoo.ops.resize import imresize
-    import torch
 
     dataset = GTImages(scale=2, phase="eval", gt=folders / "gt")
     gt = read_image(dataset.pairs[0].gt).rgb

@@ -166,7 +166,7 @@ class Plain(Dataset):
         return 6
 
     def __getitem__(self, index):
-        value = torch.tensor([random.random(), np.random.rand(), torch.rand(()).item()])  # noqa: NPY002
+        value = torch.tensor([random.random(), np.random.rand(), torch.rand(()).item()])
         return {"lq": value, "gt": value, "key": str(index)}
 
 

@@ -32,7 +32,7 @@ def test_each_image_is_scored_once_whatever_its_size():
     metric = PSNR(scale=2)
     shown = []
     results = evaluate(
-        net, dataset, {"psnr": metric}, name="x", device=torch.device("cpu"), show=lambda index, sr: shown.append(index)
+        net, dataset, {"psnr": metric}, name="x", device=torch.device("cpu"), show=lambda *given: shown.append(given[0])
     )
     assert [image["key"] for image in results.images] == ["image0", "image1", "image2"]
     for index, image in enumerate(results.images):

@@ -39,12 +39,12 @@ def test_a_run_leaves_everything_in_its_folder(options, tmp_path, capsys):
     assert {"models", "states", "tensorboard", "results", "options.yml", "provenance.json", "train.log"} <= names
     assert yaml.safe_load((run / "options.yml").read_text())["train"]["total_iter"] == 4
     provenance = json.loads((run / "provenance.json").read_text())
-    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0] or provenance["packages"]["torch"]
+    assert provenance["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert {"command", "git_commit", "python", "srzoo"} <= provenance.keys()
-    log = (run / "train.log").read_text()
+    log, printed = (run / "train.log").read_text(), capsys.readouterr().out
     for part in ("[4/4] pixel", "steps/s", "ETA", "data", "held_out: psnr"):
         assert part in log
-        assert part in capsys.readouterr().out or True
+        assert part in printed
     results = json.loads((run / "results" / "held_out.json").read_text())
     assert results["dataset"] == "held_out"
     assert results["network"]["type"] == "IMDN_RTC"
@@ -117,9 +117,11 @@ def test_two_processes_equal_one_with_the_joint_batch(options, tmp_path):
     file = options(network_g={"type": "IMDN_RTC"}, train={"optim_g": {"type": "SGD", "lr": 0.05}})
     assert run_train(file, "name=one") == 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*torchrun, str(ROOT / "srzoo" / "train.py"), "-opt", str(file), "--set", "name=two"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     one, two = (tmp_path / "experiments" / name for name in ("one", "two"))
     for key, value in weights(one, 4).items():
@@ -334,7 +336,8 @@ class MyNet(nn.Module):
 
     def __init__(self, *, scale: int, width: int = 4) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 3 * scale**2, 3, 1, 1), nn.PixelShuffle(scale))
+        convs = [nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 3 * scale**2, 3, 1, 1)]
+        self.body = nn.Sequential(*convs, nn.PixelShuffle(scale))
 
     def forward(self, lq):
         return self.body(lq)

@@ -74,14 +74,14 @@ def test_clipping_bounds_the_joint_norm():
 
 
 def test_the_schedule_sets_the_rate_before_each_update():
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Linear(1, 1, bias=False).double()
     nn.init.zeros_(net.weight)
     scheduled = stepper(net, schedule=MultiStepRestart(milestones=(1, 2), gamma=0.1))
     rates = []
     for _ in range(3):
         before = net.weight.item()
         rates.append(scheduled.lr)
-        scheduled.minimise({"a": net(torch.ones(1, 1)).sum()}, ["k"])
+        scheduled.minimise({"a": net(torch.ones(1, 1, dtype=torch.float64)).sum()}, ["k"])
         assert before - net.weight.item() == pytest.approx(rates[-1])
     assert rates == pytest.approx([0.1, 0.01, 0.001])
 

@@ -1,0 +1,153 @@
+"""The commands as processes, from other directories, installed and not."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from srzoo import doctor
+from srzoo.cli import _parser
+from srzoo.command import execute
+from tests.support import ROOT, training_options, write_options
+
+TRAIN, TEST = ROOT / "srzoo" / "train.py", ROOT / "srzoo" / "test.py"
+
+
+def run(*command, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def uninstalled(script):
+    """Run a script with the installed srzoo hidden: what is imported must be the checkout that the script lies in."""
+    return (
+        "-c",
+        "import sys, runpy; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()]; "
+        f"sys.path = [p for p in sys.path if 'srzoo' not in p and p != {str(ROOT)!r} and p]; "
+        f"sys.argv = sys.argv[1:]; sys.path.insert(0, {str(script.parent)!r}); "
+        f"runpy.run_path({str(script)!r}, run_name='__main__')",
+        script,
+    )
+
+
+@pytest.mark.parametrize("how", ["installed", "uninstalled"])
+def test_train_and_test_from_another_directory(tmp_path, how):
+    options = training_options(tmp_path, train={"total_iter": 2})
+    file = write_options(tmp_path / "options folder" / "x.yml", options)
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    train = (TRAIN,) if how == "installed" else uninstalled(TRAIN)
+    done = run(*train, "-opt", file, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "[2/2] pixel" in done.stdout
+    trained = tmp_path / "experiments" / "run" / "models" / "net_g_2.safetensors"
+    assert trained.is_file()
+    test = {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}}
+    bench = training_options(
+        tmp_path, name="bench", train=None, path={"pretrain_network_g": str(trained)},
+        datasets={"train": None, "val": None, "test": test},
+    )  # fmt: skip
+    file = write_options(tmp_path / "bench.yml", bench)
+    script = (TEST,) if how == "installed" else uninstalled(TEST)
+    done = run(*script, "-opt", os.path.relpath(file, elsewhere), cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "psnr (basicsr-y)" in done.stdout
+    assert (tmp_path / "experiments" / "bench" / "results" / "held_out.json").is_file()
+
+
+@pytest.mark.ranks
+def test_benchmark_under_torchrun_scores_each_image_once(tmp_path):
+    test = {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}}
+    changes = {"train": None, "network_g": {"type": "Bicubic", "num_modules": None}}
+    options = training_options(tmp_path, **changes, datasets={"train": None, "val": None, "test": test})
+    file = write_options(tmp_path / "x.yml", options)
+    results = []
+    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"])):
+        done = run(*launcher, TEST, "-opt", file, "--set", f"name={name}", cwd=tmp_path, OMP_NUM_THREADS="1")
+        assert done.returncode == 0, done.stderr
+        path = tmp_path / "experiments" / name / "results" / "held_out.json"
+        results.append(json.loads(path.read_text())["images"])
+    assert results[0] == results[1]
+    assert len(results[0]) == 2
+
+
+def test_wrong_command_lines_say_so(tmp_path):
+    done = run(TRAIN, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "-opt" in done.stderr
+    done = run(TRAIN, "-opt", "nowhere.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "option file nowhere.yml does not exist" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def command(*words):
+    arguments = _parser().parse_args([*map(str, words)])
+    return execute(arguments.run, arguments)
+
+
+def test_options_show_and_explain(capsys):
+    assert command("options", "show", ROOT / "options/train/imdn/IMDN_x4.yml", "--set", "train.total_iter=7") == 0
+    shown = capsys.readouterr().out
+    assert "total_iter: 7" in shown
+    assert "betas:" in shown
+    assert command("options", "explain", "gt_size") == 0
+    assert "side of the training crop" in capsys.readouterr().out
+    assert command("options", "explain", "gt_sizes") == 2
+    assert "did you mean 'gt_size'" in capsys.readouterr().err
+
+
+def test_train_and_test_are_commands_too(tmp_path, capsys):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, train={"total_iter": 1}))
+    assert command("train", "-opt", file) == 0
+    assert command("test", "-opt", file) == 2
+    assert "no `datasets.test` section" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], ["test", "--help"], ["options", "--help"], ["--version"]]
+)
+def test_help_teaches(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        _parser().parse_args(words)
+    assert stop.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_programming_errors_keep_their_traceback():
+    def broken(_):
+        return {}["missing"]
+
+    with pytest.raises(KeyError):
+        execute(broken, _parser().parse_args(["doctor"]))
+
+
+def test_interruption_says_how_to_go_on(capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    assert execute(interrupted, _parser().parse_args(["doctor"])) == 130
+    assert "--resume auto" in capsys.readouterr().err
+
+
+def test_doctor_passes_here_and_prints_every_check(capsys):
+    assert command("doctor") == 0
+    out = capsys.readouterr().out
+    assert [line[:4] for line in out.splitlines()] == ["ok  "] * len(doctor.CHECKS)
+
+
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "__version__", "2.9.0")
+    monkeypatch.setattr(doctor, "_LEAST_DISK", 2**60)
+    assert command("doctor") == 2
+    out = capsys.readouterr()
+    assert "FAIL  PyTorch: torch 2.9.0" in out.out
+    assert "pip install -r requirements.txt" in out.out
+    assert "FAIL  disk" in out.out
+    assert "2 check(s) failed: PyTorch, disk" in out.err
