@@ -13,6 +13,7 @@ import yaml
 
 from srzoo.checkpoint import load_state, sha256
 from srzoo.images import read_image, write_image
+from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
 from tests.support import ROOT, photograph, run_test, run_train, training_options, write_options, write_photographs
 
 
@@ -315,8 +316,11 @@ def test_pretraining_starts_from_the_weights_at_step_0(options, tmp_path):
     assert equal(weights(tmp_path / "experiments" / "fine", 4), safetensors.torch.load_file(trained))
 
 
-def test_a_users_plugins_train_and_score(options, tmp_path):
+def test_a_users_plugins_train_and_score(options, tmp_path, monkeypatch):
     """An arch, a loss, a metric and a dataset in files outside the package."""
+    for family in (ARCHS, LOSSES, METRICS, DATASETS):
+        assert list(family)
+        monkeypatch.setattr(family, "_members", dict(family._members))
     (tmp_path / "mine.py").write_text(
         '''
 import torch
