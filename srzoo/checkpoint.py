@@ -46,7 +46,7 @@ class Weights:
     metadata: dict[str, str]
 
 
-def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights:
+def read_weights(source: str | Path | Mapping[str, Any], key: str = "auto") -> Weights:
     """The state dict in a file (``.safetensors``, or anything that ``torch.save`` wrote) or in a mapping.
 
     Bare state dicts, ``params``, ``params_ema``, ``state_dict`` and srzoo's training states are recognised, ``module.``
@@ -63,6 +63,7 @@ def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights
     metadata: dict[str, str] = {}
     content: Mapping[str, Any]
     tensors: Mapping[str, Any]
+    source = Path(source) if isinstance(source, str) else source
     if isinstance(source, Path):
         if not source.is_file():
             raise FileNotFoundError(f"weights {source} do not exist")
@@ -92,7 +93,7 @@ def read_weights(source: Path | Mapping[str, Any], key: str = "auto") -> Weights
     return Weights(named, chosen, tuple(name for name in found if name != chosen), metadata)
 
 
-def load_weights(net: nn.Module, source: Path | Mapping[str, Any], key: str = "auto") -> Weights:
+def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: str = "auto") -> Weights:
     """Copy weights into `net`, all of them or none.
 
     Raises:
@@ -256,8 +257,8 @@ def _fits(name: str, tensors: Mapping[str, Tensor]) -> bool:
         return ARCHS.build(name, {}, scale=scales[0]).state_dict().keys() == tensors.keys()
 
 
-def _name(source: Path | Mapping[str, Any]) -> str:
-    return str(source) if isinstance(source, Path) else "the weights given"
+def _name(source: str | Path | Mapping[str, Any]) -> str:
+    return "the weights given" if isinstance(source, Mapping) else str(source)
 
 
 def _some(names: list[str], shown: int = 6) -> str:

@@ -66,7 +66,9 @@ def forced(dense_up_to: int) -> Callable[[Tensor, float], Tensor]:
 
 def main() -> None:
     forms = {"per-row": per_row, "PyTorch": pytorch, "dense only": forced(10**9), "bands only": forced(0)}
-    sys.stdout.write(f"torch {torch.__version__}, {torch.get_num_threads()} threads; time of the form / time of imresize\n")
+    sys.stdout.write(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; time of the form / time of imresize\n"
+    )
     for name, shape, scale in (
         ("256x256 crop, x1/4", (3, 256, 256), 0.25),
         ("256x256 crop, x1/2", (3, 256, 256), 0.5),

@@ -23,6 +23,6 @@ def stream(seed: int, purpose: Purpose, major: int, minor: int = 0) -> np.random
     return np.random.Generator(np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64), counter=counter))
 
 
-def network_seed(seed: int, step: int, rank: int) -> int:
-    """Seed of what happens inside the network (dropout, say) in one step on one rank."""
-    return int(stream(seed, Purpose.NETWORK, step, rank).integers(2**63))
+def network_seed(seed: int, step: int, part: int) -> int:
+    """Seed of what happens inside the network (dropout, say) in one part of the batch of one step."""
+    return int(stream(seed, Purpose.NETWORK, step, part).integers(2**63))

@@ -105,15 +105,16 @@ def train(
         start: updates done before.
         total: updates in all.
         accumulate: micro-batches per update.
-        seed: of the run; together with the step and the rank it seeds what is random inside the network.
+        seed: of the run; together with step, rank and micro-batch it seeds what is random inside the network.
         device: where the model is.
         hooks: called in order.
     """
     progress, source = Progress(), iter(batches)
     for step in range(start, total):
-        torch.manual_seed(network_seed(seed, step, ranks.rank()))
-        for _ in range(accumulate):
+        for micro in range(accumulate):
             batch = _next(source, progress, device)
+            # After the batch: a data set in this process may have drawn from the same generator.
+            torch.manual_seed(network_seed(seed, step, ranks.rank() * accumulate + micro))
             progress.add(model.training_step(batch))
         progress.updated()
         for hook in hooks:

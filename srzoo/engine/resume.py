@@ -22,7 +22,7 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
         resolved_options: of this start, compared with those that the state was saved under.
 
     Raises:
-        ValueError: the folder has been used and `resume` is "none"; or the options that decide the training differ.
+        ValueError: the run would overwrite an earlier one; or the options that decide the training differ.
         FileNotFoundError: no such state.
     """
     if resume == "none":
@@ -43,6 +43,12 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
         path = Path(resume)
         if not path.is_file():
             raise FileNotFoundError(f"--resume: {path} does not exist (expected auto, none or a .state file)")
+        newest = [folder.state_of(step) for step in folder.saved_steps()[-1:]]
+        if folder.used() and path.resolve() not in [state.resolve() for state in newest]:
+            raise ValueError(
+                f"--resume: continuing from {path} would overwrite what {folder.path} already holds; give the "
+                "continued run a name of its own (--set name=...)"
+            )
     state = load_state(path)
     _refuse_changes(path, str(state["options"]), resolved_options)
     logger.info(f"resuming from {path} at step {state['step']}")

@@ -193,6 +193,9 @@ def markdown() -> str:
         "`base: FILE` (or a list) inherits from other files, looked for beside the file that names them: mappings",
         "merge, everything else replaces, `null` removes. `--set key.path=value` overrides on the command line.",
         "",
+        "`docs/options.schema.json` is the JSON schema for editors. With the YAML language server, begin a file with",
+        "`# yaml-language-server: $schema=PATH/TO/docs/options.schema.json`.",
+        "",
         "## The option file",
         "",
     ]
