@@ -20,7 +20,7 @@ prepare_environment() {
     local extra=$1 wanted stamp python
     wanted=$(cat requirements.txt setup.py | cksum)
     stamp=".venv/srzoo-$extra.installed"
-    if [ ! -x .venv/bin/python ]; then
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
         python=$(find_python) || exit 1
         echo "making .venv with $("$python" --version)"
         "$python" -m venv .venv || exit 1

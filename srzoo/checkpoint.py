@@ -5,7 +5,9 @@ safetensors whose metadata say how to build the network again.
 """
 
 import hashlib
+import io
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from srzoo.registry import ARCHS
 
 # In order of preference: a moving average is what its authors published numbers for.
 CONTAINERS = ("params_ema", "params", "state_dict", "net_g_ema", "net_g")
+
+logger = logging.getLogger("srzoo")
 
 
 class CheckpointError(ValueError):
@@ -117,6 +121,9 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
             f"{_name(source)} does not fit {type(net).__name__}; nothing was loaded:\n" + "\n".join(listed + hints)
         )
     net.load_state_dict(weights.tensors)
+    if weights.key:
+        others = f", not {', '.join(weights.others)}" if weights.others else ""
+        logger.info("%s: took %s%s", _name(source), weights.key, others)
     return weights
 
 
@@ -170,14 +177,18 @@ def save_weights(
         "weights": kind,
         "options_sha256": options_hash,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    # Copies, because safetensors refuses tensors that share memory (tied weights).
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
     encoded = safetensors.torch.save(tensors, metadata)
     write_atomic(path, lambda file: file.write(encoded))
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training state: nested dicts and lists of tensors, numbers and strings."""
-    write_atomic(path, lambda file: torch.save(dict(state), file))
+    # By way of memory: torch.save hides a full disk behind an error of its own.
+    encoded = io.BytesIO()
+    torch.save(dict(state), encoded)
+    write_atomic(path, lambda file: file.write(encoded.getbuffer()))
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -187,7 +198,7 @@ def load_state(path: Path) -> dict[str, Any]:
         CheckpointError: not a training state of srzoo.
     """
     state = _read_torch(path)
-    if not {"model", "step"} <= state.keys():
+    if not {"model", "step", "options"} <= state.keys():
         raise CheckpointError(f"{path} is not a training state of srzoo; for weights alone use path.pretrain_network_g")
     return dict(state)
 
@@ -229,7 +240,7 @@ def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     """What the differences between file and network say about the options."""
     expected = net.state_dict()
     causes = []
-    # An arch says which of its options numbers or sizes which keys: {key pattern: option}.
+    # An arch says which of its options numbers or sizes the first dimension of which keys: {key pattern: option}.
     for pattern, option in getattr(net, "key_options", {}).items():
         ours, theirs = _matching(pattern, expected), _matching(pattern, tensors)
         if ours and theirs and ours != theirs:
@@ -240,14 +251,14 @@ def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _matching(pattern: str, tensors: Mapping[str, Tensor]) -> str:
-    """How many numbered modules match a pattern with a group, or the shape of the first match of one without."""
+    """How many numbered modules match a pattern with a group, or the first size of what one without matches."""
     matches = [(match, tensors[name]) for name in tensors if (match := re.match(pattern, name))]
     if not matches:
         return ""
     if matches[0][0].groups():
         first = matches[0][0]
         return f"{len({match.group(1) for match, _ in matches})} {first.string[: first.start(1)]}*"
-    return "x".join(map(str, matches[0][1].shape))
+    return f"{matches[0][1].shape[0]} channels in {matches[0][0].string}"
 
 
 def _fits(name: str, tensors: Mapping[str, Tensor]) -> bool:

@@ -63,13 +63,13 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
     try:
         command(arguments)
     except KeyboardInterrupt:
-        print("interrupted; a training continues with --resume auto", file=sys.stderr)  # noqa: T201
+        print("interrupted; a training continues from its last state with --resume auto", file=sys.stderr)  # noqa: T201
         return 130
     except Exception as error:
+        if not _mendable(error):
+            raise
         if getattr(arguments, "debug", False):
             traceback.print_exc()
-        elif not _mendable(error):
-            raise
         rank = os.environ.get("RANK")
         print(f"error{f' (rank {rank})' if rank else ''}: {error}", file=sys.stderr)  # noqa: T201
         return 2

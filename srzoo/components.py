@@ -1,5 +1,6 @@
 """From options to the objects they describe. Shared by train.py and test.py; knows the whole, decides nothing else."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from srzoo.engine.loop import Hook, Model
 from srzoo.engine.report import Board, logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.losses.criterion import Criterion
+from srzoo.metrics.protocol import Protocol
 from srzoo.optim.ema import EMA
 from srzoo.optim.schedules import WarmUp
 from srzoo.optim.stepper import Stepper
 from srzoo.options import LoadedOptions, Options
-from srzoo.options.schema import Entry
+from srzoo.options.schema import Entry, plain
 from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS
 
 Datasets = dict[str, Dataset[dict[str, Any]]]
@@ -33,7 +35,7 @@ Datasets = dict[str, Dataset[dict[str, Any]]]
 def build_network(options: Options) -> nn.Module:
     """network_g on the CPU with initial weights drawn from the seed."""
     torch.manual_seed(options.seed)
-    return ARCHS.build(options.network_g.type, options.network_g.args, scale=options.scale)
+    return ARCHS.build(options.network_g.type, options.resolved_args(options.network_g), scale=options.scale)
 
 
 def load_pretrained(options: Options, net: nn.Module) -> None:
@@ -41,8 +43,21 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
     if options.path.pretrain_network_g is not None:
         path = options.resolve(options.path.pretrain_network_g)
         weights = load_weights(net, path, options.path.param_key_g)
-        others = f", not {', '.join(weights.others)}" if weights.others else ""
-        logger.info(f"weights: {path}" + (f" (entry {weights.key}{others})" if weights.key else ""))
+        _refuse_other_facts(options, path, weights.metadata)
+        logger.info(f"weights: {path}")
+
+
+def _refuse_other_facts(options: Options, path: Path, metadata: Mapping[str, str]) -> None:
+    """What a srzoo file says of its network (its input range, say) must be what the options say."""
+    if "arch" not in metadata:
+        return
+    saved = {"type": metadata["arch"], "scale": int(metadata["scale"]), **json.loads(metadata["arch_options"])}
+    now = plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args})
+    differing = [
+        f"{key}: {saved.get(key)!r} there, {now.get(key)!r} here" for key in saved if saved[key] != now.get(key)
+    ]
+    if differing:
+        raise ValueError(f"{path} was trained as another network (network_g): " + "; ".join(differing))
 
 
 def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool = False) -> dict[str, Datasets]:
@@ -70,11 +85,12 @@ def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool =
             continue
         built[split][name] = labelled[label] = dataset
     full = full_check or options.data.check == "full"
-    if ranks.rank() == 0:
-        faults += check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap)
-    found = ranks.from_main(faults)
-    if found:
-        raise DataError(found)
+    least = max((getattr(metric, "least_side", 1) for metric in build_metrics(options).values()), default=1)
+    faults += ranks.on_main(
+        lambda: check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap, least_side=least)
+    )
+    if faults:
+        raise DataError(faults)
     return built
 
 
@@ -113,22 +129,28 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
     if ranks.world_size() > 1:
         wrapped = DistributedDataParallel(net, device_ids=[device.index] if device.type == "cuda" else None)
     schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
-    optimizer = OPTIMIZERS.build(train.optim_g.type, train.optim_g.args, params=net.parameters())
+    try:
+        optimizer = OPTIMIZERS.build(train.optim_g.type, train.optim_g.args, params=net.parameters())
+    except RuntimeError as error:  # arguments that PyTorch cannot combine
+        raise ValueError(f"train.optim_g: {train.optim_g.type}: {error}") from error
     stepper = Stepper(wrapped, optimizer, schedule, accumulate=train.accumulate, grad_clip=train.grad_clip)
-    losses = {name: LOSSES.build(entry.type, entry.args) for name, entry in train.losses.items()}
+    losses = {name: LOSSES.build(entry.type, options.resolved_args(entry)) for name, entry in train.losses.items()}
     criterion = Criterion(losses, {name: entry.weight for name, entry in train.losses.items()}).to(device)
     model: Model = MODELS.build(
         options.model.type, options.model.args, net_g=wrapped, criterion=criterion, step_g=stepper, ema=ema
     )
     if state is not None:
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"the training state does not fit this network or recipe: {error}") from error
     return model
 
 
 def build_hooks(
     loaded: LoadedOptions, folder: RunFolder, model: Model, val: Datasets, board: Board, device: torch.device
-) -> list[Hook]:
-    """Progress lines, checkpoints and validation, as the options ask for them."""
+) -> tuple[list[Hook], Validate]:
+    """(progress lines and checkpoints, validation), as the options ask for them."""
     options, train = loaded.options, loaded.options.train
     assert train is not None
     metrics, total = build_metrics(options), train.total_iter
@@ -138,15 +160,16 @@ def build_hooks(
             folder.weights_of(step),
             model.inference_net,
             arch=options.network_g.type,
-            arch_options=options.network_g.args,
+            arch_options=plain(options.network_g.args),
             scale=options.scale,
             step=step,
             kind="ema" if train.ema_decay else "raw",
             options_hash=loaded.sha256,
         )
 
-    def write_results(results: Results, step: int) -> None:
-        path = folder.weights_of(step)
+    def write_results(results: Results) -> None:
+        assert results.step is not None
+        path = folder.weights_of(results.step)
         write_scores(options, folder, results, metrics, val[results.dataset], path if path.is_file() else None)
 
     logging, validation = options.logger, options.val
@@ -154,29 +177,27 @@ def build_hooks(
         Print(model, board, freq=logging.print_freq, total=total, device=device),
         Save(model, folder, write_weights, loaded.text, freq=logging.save_freq, total=total, keep=logging.num_states),
     ]
-    if val:
-        hooks.append(
-            Validate(
-                model,
-                val,
-                metrics,
-                board,
-                write_results,
-                folder,
-                freq=validation.val_freq,
-                total=total,
-                device=device,
-                save_img=validation.save_img,
-                num_tb_img=validation.num_tb_img,
-            )
-        )
-    return hooks
+    validate = Validate(
+        model,
+        val,
+        metrics,
+        board,
+        write_results,
+        folder,
+        freq=validation.val_freq,
+        total=total,
+        device=device,
+        save_img=validation.save_img,
+        num_tb_img=validation.num_tb_img,
+    )
+    return hooks, validate
 
 
 def build_metrics(options: Options) -> dict[str, Metric]:
     """The metrics of `val.metrics` by name."""
     return {
-        name: METRICS.build(entry.type, entry.args, scale=options.scale) for name, entry in options.val.metrics.items()
+        name: METRICS.build(entry.type, options.resolved_args(entry), scale=options.scale)
+        for name, entry in options.val.metrics.items()
     }
 
 
@@ -192,12 +213,13 @@ def write_scores(
     protocols: dict[str, Any] = {}
     for name, metric in metrics.items():
         protocol = getattr(metric, "protocol", None)
-        protocols[name] = protocol.facts(options.scale) if protocol else {"name": type(metric).__name__}
+        known = isinstance(protocol, Protocol)
+        protocols[name] = protocol.facts(options.scale) if known else {"name": type(metric).__name__}
         # How GT was cropped before LQ was made decides the number too.
         protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
     results.write(
         folder.results / f"{results.dataset}.json",
-        {"type": options.network_g.type, "scale": options.scale, **options.network_g.args},
+        plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args}),
         None if weights is None else {"path": str(weights), "sha256": sha256(weights)},
         protocols,
     )

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-# What requirements.txt pins; other versions work within the range that the architecture page states.
+# What requirements.txt pins; docs/dependencies.md states the range.
 TORCH_PAIR = ("2.12", "0.27")
 _LEAST_DISK = 5 * 2**30
 
@@ -40,13 +40,12 @@ def python_version() -> str:
 
 def torch_pair() -> str:
     """torch and torchvision belong together, or torchvision fails to import."""
-    import torch
-
     try:
+        import torch
         import torchvision
     except (ImportError, RuntimeError) as error:
         raise ValueError(
-            f"torch {torch.__version__} imports but torchvision does not ({error}): pip install -r requirements.txt"
+            f"torch and torchvision do not import together ({error}): pip install -r requirements.txt"
         ) from error
     found = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     torch_minor, vision_minor = (int(v.split(".")[1]) for v in (torch.__version__, torchvision.__version__))
@@ -61,6 +60,11 @@ def gpu() -> str:
     import torch
 
     if not torch.cuda.is_available():
+        if Path("/proc/driver/nvidia").exists():
+            raise ValueError(
+                f"this machine has an NVIDIA driver but torch {torch.__version__} cannot use it: install the build of "
+                "torch for your CUDA version, or update the driver"
+            )
         return "none (CPU only: fine for tests and small runs)"
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if float(torch.ones(8, device="cuda").sum()) != 8:
@@ -97,7 +101,10 @@ def disk() -> str:
     """Room for runs in the working directory."""
     free = shutil.disk_usage(Path.cwd()).free
     if free < _LEAST_DISK:
-        raise ValueError(f"{free / 2**30:.1f} GiB free in {Path.cwd()}; runs need at least {_LEAST_DISK / 2**30:.0f}")
+        raise ValueError(
+            f"{free / 2**30:.1f} GiB free in {Path.cwd()}; runs need {_LEAST_DISK / 2**30:.0f}: free some, or set "
+            "path.experiments to another disk"
+        )
     return f"{free / 2**30:.0f} GiB free"
 
 

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from srzoo.atomic import write_atomic
 
+# Pillow reads headers only here, so that large images are no danger.
+Image.MAX_IMAGE_PIXELS = None
+
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 # Enough of a file to see that it was written to its end; other formats carry no such mark.
@@ -39,15 +42,25 @@ def read_image(path: Path) -> Picture:
     if not path.is_file():
         raise FileNotFoundError(f"image {path} does not exist")
     if path.suffix.lower() == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path}: not a readable array ({error})") from error
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
             raise ValueError(f"{path}: expected a uint8 or uint16 array (H, W, 3), got {array.dtype} {array.shape}")
         return Picture(array)
+    if path.suffix.lower() in (".tif", ".tiff"):
+        picture = _tiff_with_alpha(path)
+        if picture is not None:
+            return picture
     encoded = np.fromfile(path, np.uint8)
     # IMREAD_UNCHANGED keeps alpha but ignores the orientation tag of camera JPEGs, which have no alpha.
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if jpeg else cv2.IMREAD_UNCHANGED
-    pixels = cv2.imdecode(encoded, flags) if encoded.size else None
+    try:
+        pixels = cv2.imdecode(encoded, flags) if encoded.size else None
+    except cv2.error as error:
+        raise ValueError(f"{path}: cannot be decoded ({error})") from error
     if pixels is None:
         raise ValueError(f"{path}: cannot be decoded (truncated, corrupt or not an image)")
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -57,6 +70,18 @@ def read_image(path: Path) -> Picture:
     if pixels.shape[2] == 4:
         return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.ascontiguousarray(pixels[:, :, 3]))
     return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+def _tiff_with_alpha(path: Path) -> Picture | None:
+    """A TIFF file with alpha, which OpenCV mixes into the colours; None for all others."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("LA", "RGBA"):
+                return None
+            pixels = np.asarray(image.convert("RGBA"))
+    except (UnidentifiedImageError, OSError, SyntaxError):
+        return None
+    return Picture(np.ascontiguousarray(pixels[:, :, :3]), np.ascontiguousarray(pixels[:, :, 3]))
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Which process of how many this is, and what all of them agree on. One process needs no set-up."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -88,6 +88,28 @@ def from_main(item: T) -> T:
     items = [item]
     dist.broadcast_object_list(items, src=0)
     return items[0]
+
+
+def on_main(work: Callable[[], T]) -> T:
+    """What process 0 gets from `work`, on every process; an error of process 0 is raised on every process."""
+    result: T | None = None
+    error: Exception | None = None
+    if rank() == 0:
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+    result, error = from_main((result, error))
+    if error is not None:
+        raise error
+    return result  # pyright: ignore[reportReturnType]  # without an error there is a result
+
+
+def broadcast_buffers(net: nn.Module) -> None:
+    """Give every process the buffers of process 0 (running statistics differ between them after a training step)."""
+    if world_size() > 1:
+        for buffer in net.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def unwrapped(net: nn.Module) -> nn.Module:

@@ -11,15 +11,17 @@ from srzoo.command import Arguments, benchmark_parser, run
 
 def test(arguments: Arguments) -> None:
     """Options -> components -> engine."""
+    from srzoo.options import load_options
+
+    loaded = load_options(arguments.opt, arguments.set)
+    options = loaded.options
+
     from srzoo import ranks
     from srzoo.components import build_datasets, build_metrics, build_network, load_pretrained, write_scores
     from srzoo.engine.evaluate import evaluate
     from srzoo.engine.report import log_to, logger, score_table
     from srzoo.engine.run_folder import RunFolder
-    from srzoo.options import load_options
 
-    loaded = load_options(arguments.opt, arguments.set)
-    options = loaded.options
     device = ranks.initialise()
     log_to()
     folder = RunFolder(options.run_folder)
@@ -39,15 +41,18 @@ def test(arguments: Arguments) -> None:
     net.to(device)
     metrics = build_metrics(options)
     ranks.barrier()  # everyone has looked at the folder before it is written to
-    if ranks.rank() == 0:
-        folder.record(loaded.text)
+    ranks.on_main(lambda: folder.record(loaded.text, "_test"))
     scores = {}
     for name, dataset in data.items():
         save_to = folder.visualization / name if options.val.save_img else None
         results = evaluate(net, dataset, metrics, name=name, device=device, save_to=save_to)
         scores[name] = results.mean()
-        if ranks.rank() == 0:
-            write_scores(options, folder, results, metrics, dataset, options.resolve(weights) if weights else None)
+        path = options.resolve(weights) if weights else None
+        ranks.on_main(
+            lambda results=results, dataset=dataset, path=path: write_scores(
+                options, folder, results, metrics, dataset, path
+            )
+        )
     logger.info(score_table(f"{options.network_g.type} x{options.scale}", scores, metrics))
     logger.info(f"per-image results: {folder.results}")
 

@@ -11,35 +11,36 @@ from srzoo.command import Arguments, run, train_parser
 
 def train(arguments: Arguments) -> None:
     """Options -> components -> engine."""
-    from srzoo import ranks
-    from srzoo.components import build_datasets, build_hooks, build_loader, build_model
-    from srzoo.engine import loop
-    from srzoo.engine.report import Board, log_to, logger
-    from srzoo.engine.resume import starting_state
-    from srzoo.engine.run_folder import RunFolder
     from srzoo.options import load_options
 
     loaded = load_options(arguments.opt, arguments.set)
     options, settings = loaded.options, loaded.options.train
     if settings is None:
         raise ValueError(f"{arguments.opt} has no `train` section; to benchmark use test.py")
+
+    from srzoo import ranks
+    from srzoo.components import build_datasets, build_hooks, build_loader, build_model
+    from srzoo.engine import loop
+    from srzoo.engine.report import Board, log_to, logger
+    from srzoo.engine.resume import starting_state
+    from srzoo.engine.run_folder import RunFolder
+
     device = ranks.initialise()
     log_to()
     folder = RunFolder(options.run_folder)
     state = starting_state(folder, arguments.resume, loaded.text)
     start = state["step"] if state else 0
-    if start >= settings.total_iter:
-        logger.info(f"{folder.path} is complete: {start} of {settings.total_iter} updates done")
-        return
+    if start > settings.total_iter:
+        raise ValueError(f"{folder.path} has {start} updates already, more than train.total_iter {settings.total_iter}")
     data = build_datasets(options, ("train", "val"), full_check=arguments.debug)
     loader = build_loader(options, data["train"], start, device)
     model = build_model(options, device, state)
-    ranks.barrier()  # everyone has looked at the folder before it is written to
-    if ranks.rank() == 0:
-        folder.record(loaded.text, start if state else None)
+    ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
     log_to(folder.path / "train.log")
-    board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start)
+    board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
     logger.info(f"training {options.network_g.type} x{options.scale} on {device}, run folder {folder.path}")
+    hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
+    validate.catch_up(start)
     loop.train(
         model,
         loader,
@@ -48,10 +49,12 @@ def train(arguments: Arguments) -> None:
         accumulate=settings.accumulate,
         seed=options.seed,
         device=device,
-        hooks=build_hooks(loaded, folder, model, data["val"], board, device),
+        hooks=[*hooks, validate],
     )
     board.close()
-    logger.info(f"done: weights {folder.weights_of(settings.total_iter)}")
+    logger.info(
+        f"{settings.total_iter} of {settings.total_iter} updates done: {folder.weights_of(settings.total_iter)}"
+    )
 
 
 if __name__ == "__main__":

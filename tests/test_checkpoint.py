@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import pytest
 import safetensors
@@ -104,10 +106,40 @@ def test_partial_matches_are_refused_with_the_likely_option(tmp_path):
 
 def test_another_scale_and_another_network_are_recognised(tmp_path):
     torch.save(ARCHS.build("IMDN", {}, scale=4).state_dict(), tmp_path / "x4.pth")
-    with pytest.raises(CheckpointError, match=r"`scale`: the file has 48x64x3x3, the network 12x64x3x3"):
+    with pytest.raises(
+        CheckpointError, match=r"`scale`: the file has 48 channels in upsampler.0.weight, the network 12"
+    ):
         load_weights(ARCHS.build("IMDN", {}, scale=2), tmp_path / "x4.pth")
     with pytest.raises(CheckpointError, match=r"the file holds IMDN weights \(network_g.type\)"):
         load_weights(ARCHS.build("IMDN_RTC", {}, scale=4), tmp_path / "x4.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "here", "option"),
+    [
+        ("IMDN_RTC", ({}, 4), ({}, 2), "scale"),
+        ("IMDN_RTC", ({"num_modules": 3}, 2), ({}, 2), "num_modules"),
+        ("IMDN_RTC", ({"num_feat": 16}, 2), ({}, 2), "num_feat"),
+        ("IMDN_RTE", ({"num_feat": 24}, 2), ({}, 2), "num_feat"),
+        ("IMDNPlus", ({"num_modules": 2}, 4), ({}, 4), "num_modules"),
+        ("IMDNPlus", ({}, 2), ({}, 4), "scale"),
+        ("IMDN", ({"num_feat": 48}, 2), ({}, 2), "num_feat"),
+    ],
+)
+def test_the_likely_option_is_named_and_no_other(name, there, here, option):
+    file = ARCHS.build(name, there[0], scale=there[1]).state_dict()
+    with pytest.raises(CheckpointError) as error:
+        load_weights(ARCHS.build(name, here[0], scale=here[1]), file)
+    causes = [line.split("`")[1] for line in str(error.value).splitlines() if "likely cause" in line]
+    assert causes == [option]
+
+
+def test_loading_says_which_entry_it_took(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(checkpoint.logger, "propagate", True)
+    torch.save({"params": network(0).state_dict(), "params_ema": network(1).state_dict()}, tmp_path / "w.pth")
+    with caplog.at_level("INFO", logger="srzoo"):
+        load_weights(network(2), str(tmp_path / "w.pth"))
+    assert "took params_ema, not params" in caplog.text
 
 
 class Dangerous:
@@ -169,6 +201,22 @@ def test_a_full_disk_leaves_the_old_weights(tmp_path, monkeypatch):
         save_state(tmp_path / "1.state", {"model": {}, "step": 1})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_really_full_is_an_os_error(tmp_path):
+    """PyTorch's writer hides the reason when a file cannot grow; a limit on file sizes shows what then comes out."""
+    code = (
+        "import resource, signal, sys, torch; from pathlib import Path; from srzoo.checkpoint import save_state; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000));\n"
+        "try: save_state(Path(sys.argv[1]), {'model': torch.rand(100000), 'step': 1, 'options': ''})\n"
+        "except OSError as error: sys.exit(str(error))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "1.state")], capture_output=True, text=True, check=False
+    )
+    assert "could not write" in done.stderr
+    assert "1.state: File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @needs_shared

@@ -56,16 +56,41 @@ def test_grey_and_palette_become_rgb(tmp_path, mode):
     np.testing.assert_array_equal(read_image(path).rgb, expected)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_alpha_is_kept_apart(tmp_path, mode):
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGBA", ".png"), ("LA", ".png"), ("RGBA", ".tif"), ("LA", ".tif"), ("RGBA", ".webp")]
+)
+def test_alpha_is_kept_apart(tmp_path, mode, suffix):
     alpha = RGB[..., 1]
     image = Image.fromarray(RGB).convert(mode.removesuffix("A"))
     image.putalpha(Image.fromarray(alpha))
-    image.save(tmp_path / "a.png")
-    picture = read_image(tmp_path / "a.png")
+    options: dict[str, Any] = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    image.save(tmp_path / f"a{suffix}", **options)
+    picture = read_image(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
     assert picture.alpha is not None
     np.testing.assert_array_equal(picture.alpha, alpha)
-    np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
+
+
+def test_cmyk_jpeg_and_16_bit_tiff_are_read(tmp_path):
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "print.jpg").rgb.astype(int) - pillow_rgb(tmp_path / "print.jpg")).max() <= 3
+    write_image(tmp_path / "deep.tif", RGB.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.tif").rgb, RGB.astype(np.uint16) * 257)
+    Image.fromarray(RGB).quantize(32).save(tmp_path / "palette.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.tif").rgb, pillow_rgb(tmp_path / "palette.tif"))
+
+
+def test_headers_that_lie_are_refused(tmp_path):
+    path = tmp_path / "huge.png"
+    write_image(path, RGB)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (200_000).to_bytes(4, "big") * 2
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        read_image(path)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match="not a readable array"):
+        read_image(tmp_path / "empty.npy")
 
 
 def test_camera_orientation_is_applied_to_pixels_and_size(tmp_path):

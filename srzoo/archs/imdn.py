@@ -201,6 +201,11 @@ class IMDN_RTC(nn.Module):
         num_modules: distillation blocks, without attention.
     """
 
+    key_options: ClassVar = {
+        r"model\.1\.sub\.(\d+)\.c1": "num_modules",
+        r"model\.0\.weight": "num_feat",
+        r"model\.2\.weight": "scale",
+    }
     scales = None
     multiple_of = 1
 
@@ -235,6 +240,7 @@ class IMDN_RTE(nn.Module):
         img_range: the value that white has inside the network; 255 for the released weights.
     """
 
+    key_options: ClassVar = {r"fea_conv\.0\.weight": "num_feat"}
     scales = (2,)
     multiple_of = 2
 
@@ -290,6 +296,11 @@ class IMDNPlus(nn.Module):
         num_modules: distillation blocks.
     """
 
+    key_options: ClassVar = {
+        r"FEM\.1\.sub\.(\d+)\.c1": "num_modules",
+        r"FEM\.0\.weight": "num_feat",
+        r"RM\.0\.weight": "scale",
+    }
     scales = None
     multiple_of = 1
 

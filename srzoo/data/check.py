@@ -20,7 +20,12 @@ class DataError(ValueError):
 
 
 def check_datasets(
-    datasets: Mapping[str, Dataset[object]], *, full: bool, allow_overlap: bool, progress: bool = True
+    datasets: Mapping[str, Dataset[object]],
+    *,
+    full: bool,
+    allow_overlap: bool,
+    least_side: int = 1,
+    progress: bool = True,
 ) -> list[tuple[str, Fault]]:
     """The faults of all datasets by split name; training images that stand in an evaluation set are one.
 
@@ -29,13 +34,15 @@ def check_datasets(
             :class:`ImageSet` (a user's own) are left to themselves.
         full: decode every file instead of reading names, headers and ends.
         allow_overlap: do not compare training with evaluation images.
+        least_side: of evaluation images, what the metrics need [GT pixels].
         progress: show a bar.
     """
     faults: list[tuple[str, Fault]] = []
     sets = {split: dataset for split, dataset in datasets.items() if isinstance(dataset, ImageSet)}
     for split, dataset in sets.items():
+        least = 1 if split == "train" else least_side
         for found in tqdm(
-            dataset.check(full),
+            dataset.check(full, least),
             f"checking {split}",
             len(dataset) + 1,
             disable=None if progress else True,
@@ -43,7 +50,7 @@ def check_datasets(
             delay=1,
         ):
             faults += [(split, fault) for fault in found]
-    if not allow_overlap and "train" in sets:
+    if not faults and not allow_overlap and "train" in sets:
         faults += _overlap(sets)
     return faults
 

@@ -8,7 +8,7 @@ import torch
 from srzoo.data.imageset import ImageSet, Phase
 from srzoo.data.listing import Pair, gt_files
 from srzoo.ops.resize import imresize
-from srzoo.registry import DATASETS
+from srzoo.registry import DATASETS, PositiveInt
 
 # The antialiased cubic kernel reaches 2 LQ pixels to each side.
 _MARGIN = 3
@@ -39,10 +39,10 @@ class GTImages(ImageSet):
         phase: Phase,
         gt: Path,
         meta_info: Path | None = None,
-        gt_size: int | None = None,
+        gt_size: PositiveInt | None = None,
         use_hflip: bool = False,
         use_rot: bool = False,
-        modcrop: int | None = None,
+        modcrop: PositiveInt | None = None,
         cache: bool = False,
     ) -> None:
         found, faults = gt_files(gt, meta_info)

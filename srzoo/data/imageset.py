@@ -1,5 +1,6 @@
 """What datasets of image files have in common: reading, cropping, flipping, checking."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -80,16 +81,18 @@ class ImageSet(Dataset[dict[str, Any]]):
         lq, gt = (self._oriented(image, flips) for image in (lq, gt))
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
-    def check(self, full: bool) -> Iterator[list[Fault]]:
+    def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
         """What is wrong, one list per sample (for a progress bar) after one for the listing itself.
 
-        Names and headers only, or (`full`) every file decoded.
+        Names and headers only, or (`full`) every file decoded. Images must have `least_side` GT pixels, or a crop.
         """
-        yield self.faults
+        keys = Counter(pair.key for pair in self.pairs)
+        repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
+        yield self.faults + [Fault(pair.gt, f"another image is named {pair.key} too: rename one") for pair in repeated]
         for pair in self.pairs:
-            yield self._check_pair(pair, full)
+            yield self._check_pair(pair, full, least_side)
 
-    def _check_pair(self, pair: Pair, full: bool) -> list[Fault]:
+    def _check_pair(self, pair: Pair, full: bool, least_side: int) -> list[Fault]:
         faults, sizes = [], {}
         for file in (pair.gt, pair.lq):
             if file is None:
@@ -98,7 +101,7 @@ class ImageSet(Dataset[dict[str, Any]]):
                 sizes[file] = image_size(file)
                 if full:
                     read_image(file)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
         if faults:
             return faults
@@ -115,9 +118,9 @@ class ImageSet(Dataset[dict[str, Any]]):
                     f"{self.scale} asks for {expected[0]}x{expected[1]}",
                 )
             )
-        least = self.gt_size or self.modcrop
-        if min(height, width) < least:
-            faults.append(Fault(pair.gt, f"smaller than the crop: {height}x{width}, needed {least}x{least}"))
+        least, what = (self.gt_size, "the crop") if self.gt_size else (max(self.modcrop, least_side), "metrics need")
+        if min(height - height % self.modcrop, width - width % self.modcrop) < least:
+            faults.append(Fault(pair.gt, f"smaller than {what}: {height}x{width}, needed {least}x{least}"))
         return faults
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:

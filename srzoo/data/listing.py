@@ -1,6 +1,7 @@
 """Which image files belong together: folders, lists of pairs, BasicSR ``meta_info`` files."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def match_folders(gt: list[Pair], lq_folder: Path, template: str) -> tuple[list[
     pairs, faults = [], []
     for pair in gt:
         parent, _, stem = pair.key.rpartition("/")
-        wanted = f"{parent}/{template.format(stem)}".lstrip("/")
+        wanted = f"{parent}/{template.replace('{}', stem)}".lstrip("/")
         found = waiting.pop(wanted, [])
         if len(found) == 1:
             pairs.append(Pair(pair.key, pair.gt, found[0], pair.size))
@@ -102,9 +103,9 @@ def read_pair_list(file: Path) -> tuple[list[Pair], list[Fault]]:
 
 def _unique_keys(pairs: list[Pair]) -> list[Pair]:
     """Keys from file stems; where those repeat, the whole path."""
-    stems = [pair.key for pair in pairs]
+    stems = Counter(pair.key for pair in pairs)
     return [
-        pair if stems.count(pair.key) == 1 else Pair(pair.gt.with_suffix("").as_posix().lstrip("/"), pair.gt, pair.lq)
+        pair if stems[pair.key] == 1 else Pair(pair.gt.with_suffix("").as_posix().lstrip("/"), pair.gt, pair.lq)
         for pair in pairs
     ]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from srzoo.data.imageset import ImageSet, Phase
 from srzoo.data.listing import Pair, gt_files, match_folders, read_pair_list
-from srzoo.registry import DATASETS
+from srzoo.registry import DATASETS, PositiveInt
 
 
 @DATASETS.register
@@ -38,10 +38,10 @@ class PairedImages(ImageSet):
         lq_template: str = "{}",
         meta_info: Path | None = None,
         pairs: Path | None = None,
-        gt_size: int | None = None,
+        gt_size: PositiveInt | None = None,
         use_hflip: bool = False,
         use_rot: bool = False,
-        modcrop: int | None = None,
+        modcrop: PositiveInt | None = None,
         cache: bool = False,
     ) -> None:
         if lq_template.count("{}") != 1:

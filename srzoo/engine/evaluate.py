@@ -21,10 +21,17 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Results:
-    """Scores of every image of a data set, in the data set's order."""
+    """Scores of every image of a data set, in the data set's order.
+
+    Args:
+        dataset: name of the data set.
+        images: {"key": ..., metric: value, ...} per image.
+        step: updates that the network had seen, if it was in training.
+    """
 
     dataset: str
     images: list[dict[str, Any]]
+    step: int | None = None
 
     def mean(self) -> dict[str, float]:
         """The mean over images of each metric."""
@@ -35,6 +42,7 @@ class Results:
         """Write results/<dataset>.json: network, weights, protocols in full, mean and every image."""
         content = {
             "dataset": self.dataset,
+            "step": self.step,
             "network": network,
             "weights": weights,
             "protocols": protocols,
@@ -64,6 +72,7 @@ def evaluate(
     save_to: Path | None = None,
     progress: bool = True,
     show: Callable[[int, Tensor], None] | None = None,
+    step: int | None = None,
 ) -> Results:
     """Run `net` over every image, each exactly once across all processes, and score it.
 
@@ -76,9 +85,11 @@ def evaluate(
         save_to: folder to write the output images to as PNG; None: do not.
         progress: show a bar on the first process.
         show: called on the first process with (index, output (1, 3, H, W)).
+        step: updates that the network has seen, for the results.
 
     Raises:
-        ValueError: the network's output has not the size of the ground truth.
+        ValueError: the network's output has not the size of the ground truth, or a metric cannot take an image; on
+            every process, naming the image.
     """
     was_training = net.training
     net.eval()
@@ -86,25 +97,38 @@ def evaluate(
     mine = list(range(ranks.rank(), total, ranks.world_size()))
     workers = 2 if device.type == "cuda" else 0
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
-    scored: list[tuple[int, dict[str, Any]]] = []
     hidden = True if not progress or ranks.rank() != 0 else None  # None: on a terminal only
-    for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
-        gt, key = item["gt"].to(device), item["key"][0]
-        sr = net(item["lq"].to(device))
-        if sr.shape != gt.shape:
-            raise ValueError(
-                f"{name}: {key}: the network's output is {tuple(sr.shape)} but the ground truth {tuple(gt.shape)}; "
-                "does `scale` fit the network and the data?"
-            )
-        scored.append((index, {"key": key} | {metric: float(score(sr, gt)) for metric, score in metrics.items()}))
-        if save_to is not None:
-            write_image(save_to / f"{key}.png", to_uint8(sr[0]))
-        if show is not None and ranks.rank() == 0:
-            show(index, sr)
+    scored: list[tuple[int, dict[str, Any]]] = []
+    error: Exception | None = None
+    try:
+        for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
+            sr = net(item["lq"].to(device))
+            scored.append((index, _scores(name, item["key"][0], sr, item["gt"].to(device), metrics)))
+            if save_to is not None:
+                write_image(save_to / f"{item['key'][0]}.png", to_uint8(sr[0]))
+            if show is not None and ranks.rank() == 0:
+                show(index, sr)
+    except Exception as caught:
+        error = caught
     net.train(was_training)
-    everyone = ranks.gather(scored)
-    return Results(name, [scores for _, scores in sorted((pair for part in everyone for pair in part), key=_index)])
+    everyone = ranks.gather((scored, error))
+    for _, failure in everyone:
+        if failure is not None:
+            raise failure
+    pairs = sorted((pair for part, _ in everyone for pair in part), key=lambda pair: pair[0])
+    return Results(name, [scores for _, scores in pairs], step)
 
 
-def _index(pair: tuple[int, Any]) -> int:
-    return pair[0]
+def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    if sr.shape != gt.shape:
+        raise ValueError(
+            f"{dataset}: {key}: the network's output is {tuple(sr.shape)} but the ground truth {tuple(gt.shape)}; does "
+            "`scale` fit the network and the data?"
+        )
+    scores: dict[str, Any] = {"key": key}
+    for name, metric in metrics.items():
+        try:
+            scores[name] = float(metric(sr, gt))
+        except ValueError as error:
+            raise ValueError(f"{dataset}: {key}: {name}: {error}") from error
+    return scores

@@ -1,5 +1,6 @@
 """What happens between updates: progress lines, checkpoints, validation."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,14 +64,15 @@ class Save:
         if step % self.freq and step != self.total:
             return
         with progress.pause():
-            if ranks.rank() == 0:
-                self.write_weights(step)
-                state = {"model": self.model.state_dict(), "step": step, "options": self.options_text}
-                save_state(self.folder.state_of(step), state)
-                if self.keep is not None:
-                    for old in self.folder.saved_steps()[: -self.keep]:
-                        self.folder.state_of(old).unlink()
-            ranks.barrier()
+            ranks.on_main(lambda: self._write(step))
+
+    def _write(self, step: int) -> None:
+        self.write_weights(step)
+        state = {"model": self.model.state_dict(), "step": step, "options": self.options_text}
+        save_state(self.folder.state_of(step), state)
+        if self.keep is not None:
+            for old in self.folder.saved_steps()[: -self.keep]:
+                self.folder.state_of(old).unlink()
 
 
 class Validate:
@@ -81,7 +83,7 @@ class Validate:
         datasets: name -> data set.
         metrics: name -> metric.
         board: gets scores and the first images.
-        write_results: (results, step) -> None, writes results/<dataset>.json on the first process.
+        write_results: (results) -> None, writes results/<dataset>.json.
         folder: of the run, for output images.
         freq: interval; None: only at the end [updates].
         total: the last step.
@@ -96,7 +98,7 @@ class Validate:
         datasets: Mapping[str, Dataset[dict[str, Any]]],
         metrics: Mapping[str, Metric],
         board: Board,
-        write_results: Callable[[Results, int], None],
+        write_results: Callable[[Results], None],
         folder: RunFolder,
         *,
         freq: int | None,
@@ -110,18 +112,30 @@ class Validate:
         self.freq, self.total, self.device = freq, total, device
         self.save_img, self.num_tb_img = save_img, num_tb_img
 
+    def due(self, step: int) -> bool:
+        """Whether the network is scored after update number `step`."""
+        return step == self.total or (self.freq is not None and step % self.freq == 0)
+
+    def catch_up(self, step: int) -> None:
+        """Score a resumed run now if it was stopped between saving step `step` and scoring it."""
+        if self.due(step) and ranks.on_main(lambda: self._unscored(step)):
+            self(step, Progress())
+
+    def _unscored(self, step: int) -> bool:
+        files = [self.folder.results / f"{name}.json" for name in self.datasets]
+        return any(not file.is_file() or json.loads(file.read_text()).get("step") != step for file in files)
+
     def __call__(self, step: int, progress: Progress) -> None:
-        due = step == self.total or (self.freq is not None and step % self.freq == 0)
-        if not due:
+        if not self.due(step):
             return
         with progress.pause():
+            ranks.broadcast_buffers(self.model.inference_net)
             for name, dataset in self.datasets.items():
                 results = self._score(name, dataset, step)
                 mean = results.mean()
                 logger.info(f"[{step}] {name}: " + "  ".join(f"{metric} {value:.4f}" for metric, value in mean.items()))
                 self.board.scalars({f"val/{name}/{metric}": value for metric, value in mean.items()}, step)
-                if ranks.rank() == 0:
-                    self.write_results(results, step)
+                ranks.on_main(lambda results=results: self.write_results(results))
 
     def _score(self, name: str, dataset: Dataset[dict[str, Any]], step: int) -> Results:
         def show(index: int, sr: Tensor) -> None:
@@ -137,4 +151,5 @@ class Validate:
             device=self.device,
             save_to=save_to,
             show=show,
+            step=step,
         )

@@ -5,12 +5,14 @@ from typing import Any
 
 import yaml
 
+from srzoo import ranks
 from srzoo.checkpoint import load_state
 from srzoo.engine.report import logger
 from srzoo.engine.run_folder import RunFolder
 
 # Differences that do not change what is trained.
-_FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "path.", "train.total_iter", "name")
+_FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")
+_FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g")
 
 
 def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dict[str, Any] | None:
@@ -25,6 +27,22 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
         ValueError: the run would overwrite an earlier one; or the options that decide the training differ.
         FileNotFoundError: no such state.
     """
+    # Process 0 chooses for all: on several machines the others may not see the same folder.
+    path = ranks.on_main(lambda: _choose(folder, resume))
+    if path is None:
+        return None
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}, which process 0 resumes from, does not exist here: share the experiments folder"
+        )
+    state = load_state(path)
+    _refuse_changes(path, str(state["options"]), resolved_options)
+    logger.info(f"resuming from {path} at step {state['step']}")
+    return state
+
+
+def _choose(folder: RunFolder, resume: str) -> Path | None:
+    newest = [folder.state_of(step) for step in folder.saved_steps()[-1:]]
     if resume == "none":
         if folder.used():
             raise ValueError(
@@ -33,26 +51,18 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
             )
         return None
     if resume == "auto":
-        steps = folder.saved_steps()
-        if not steps:
-            if folder.used():
-                logger.info(f"{folder.path} holds no training state yet: starting from step 0")
-            return None
-        path = folder.state_of(steps[-1])
-    else:
-        path = Path(resume)
-        if not path.is_file():
-            raise FileNotFoundError(f"--resume: {path} does not exist (expected auto, none or a .state file)")
-        newest = [folder.state_of(step) for step in folder.saved_steps()[-1:]]
-        if folder.used() and path.resolve() not in [state.resolve() for state in newest]:
-            raise ValueError(
-                f"--resume: continuing from {path} would overwrite what {folder.path} already holds; give the "
-                "continued run a name of its own (--set name=...)"
-            )
-    state = load_state(path)
-    _refuse_changes(path, str(state["options"]), resolved_options)
-    logger.info(f"resuming from {path} at step {state['step']}")
-    return state
+        if folder.used() and not newest:
+            logger.info(f"{folder.path} holds no training state yet: starting from step 0")
+        return newest[0] if newest else None
+    path = Path(resume)
+    if not path.is_file():
+        raise FileNotFoundError(f"--resume: {path} does not exist (expected auto, none or a .state file)")
+    if folder.used() and path.resolve() not in [state.resolve() for state in newest]:
+        raise ValueError(
+            f"--resume: continuing from {path} would overwrite what {folder.path} already holds; give the continued "
+            "run a name of its own (--set name=...)"
+        )
+    return path
 
 
 def _refuse_changes(path: Path, before: str, now: str) -> None:

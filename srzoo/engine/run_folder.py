@@ -58,14 +58,13 @@ class RunFolder:
         """Whether a run has written here."""
         return self.path.is_dir() and any(self.path.iterdir())
 
-    def record(self, resolved_options: str, step: int | None = None) -> None:
+    def record(self, resolved_options: str, suffix: str = "") -> None:
         """Keep the resolved options, the command line, the versions and the git commit.
 
         Args:
             resolved_options: the option file with inheritance, overrides and defaults written out.
-            step: of a resumed run; its record stands beside the first one.
+            suffix: of the files' names, so that the record of a test or a resumed run stands beside the first one.
         """
-        suffix = "" if step is None else f"_resumed_{step}"
         write_text(self.path / f"options{suffix}.yml", resolved_options)
         provenance = {
             "command": shlex.join([sys.executable, *sys.argv]),

@@ -15,8 +15,11 @@ class Criterion(nn.Module):
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
         super().__init__()
-        self.losses = nn.ModuleDict(losses)
-        self.weights = dict(weights)
+        # A list, because a ModuleDict refuses names such as "type" and "train".
+        self.losses = nn.ModuleList(losses.values())
+        self.names = list(losses)
+        self.weights = [weights[name] for name in losses]
 
     def forward(self, sr: Tensor, gt: Tensor) -> dict[str, Tensor]:
-        return {name: self.weights[name] * loss(sr, gt) for name, loss in self.losses.items()}
+        losses = zip(self.names, self.weights, self.losses, strict=True)
+        return {name: weight * loss(sr, gt) for name, weight, loss in losses}

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from srzoo.registry import LOSSES
+from srzoo.registry import LOSSES, PositiveFloat
 
 
 def _same_shape(sr: Tensor, gt: Tensor) -> None:
@@ -63,10 +63,8 @@ class CharbonnierLoss(nn.Module):
         eps: width of the smooth part; the least value that the loss can have [image range].
     """
 
-    def __init__(self, *, eps: float = 1e-6) -> None:
+    def __init__(self, *, eps: PositiveFloat = 1e-6) -> None:
         super().__init__()
-        if eps <= 0:
-            raise ValueError(f"eps must be positive, got {eps}")
         self.eps = eps
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:

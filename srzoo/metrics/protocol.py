@@ -61,7 +61,7 @@ class Protocol:
         """
         if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] != 3:
             raise ValueError(f"expected two images (B, 3, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}")
-        border = scale if self.crop_border is None else self.crop_border
+        border = self.border(scale)
         if min(sr.shape[-2:]) <= 2 * border:
             raise ValueError(f"an image of {_shape(sr)} has nothing inside a border of {border} pixels ({self.name})")
         sr, gt = self._levels(sr), self._levels(gt)
@@ -71,10 +71,13 @@ class Protocol:
             sr, gt = (image[..., border:-border, border:-border] for image in (sr, gt))
         return sr, gt
 
+    def border(self, scale: int) -> int:
+        """Pixels left out on each side."""
+        return scale if self.crop_border is None else self.crop_border
+
     def facts(self, scale: int) -> dict[str, object]:
         """The protocol in full, for result files."""
-        border = scale if self.crop_border is None else self.crop_border
-        return asdict(self) | {"crop_border": border, "data_range": 255, "average": "mean over images"}
+        return asdict(self) | {"crop_border": self.border(scale), "data_range": 255, "average": "mean over images"}
 
     def _levels(self, image: Tensor) -> Tensor:
         # Clip and scale in the image's own precision, as writers of 8-bit files do, before going to float64.

@@ -27,6 +27,7 @@ class PSNR:
     def __init__(self, *, scale: int, protocol: ProtocolName = "basicsr-y") -> None:
         self.scale = scale
         self.protocol = PROTOCOLS[protocol]
+        self.least_side = 2 * self.protocol.border(scale) + 1
 
     def __call__(self, sr: Tensor, gt: Tensor) -> Tensor:
         return psnr(*self.protocol.prepare(sr, gt, self.scale))

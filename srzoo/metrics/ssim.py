@@ -58,6 +58,7 @@ class SSIM:
     def __init__(self, *, scale: int, protocol: ProtocolName = "basicsr-y") -> None:
         self.scale = scale
         self.protocol = PROTOCOLS[protocol]
+        self.least_side = 2 * self.protocol.border(scale) + WINDOW
 
     def __call__(self, sr: Tensor, gt: Tensor) -> Tensor:
         return ssim(*self.protocol.prepare(sr, gt, self.scale), padding=self.protocol.ssim_padding)

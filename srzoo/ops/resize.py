@@ -41,8 +41,10 @@ def imresize(
             (older MATLAB).
 
     Raises:
-        ValueError: neither or both of `scale` and `size`, or one that is not positive.
+        ValueError: neither or both of `scale` and `size`, one that is not positive, or another integer type.
     """
+    if image.dtype != torch.uint8 and not image.is_floating_point():
+        raise ValueError(f"imresize: expected uint8 or a floating-point type, got {image.dtype}")
     if (scale is None) == (size is None):
         raise ValueError(f"imresize: give either scale or size, got scale={scale}, size={size}")
     height, width = image.shape[-2:]
@@ -80,12 +82,14 @@ class _Taps:
         self._moved: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
         self._dense: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
+    @torch.inference_mode(False)
     def bands(self, like: Tensor) -> tuple[Tensor, Tensor]:
         key = (like.dtype, like.device)
         if key not in self._moved:
             self._moved[key] = (self._index.to(like.device), self._weight.to(like))
         return self._moved[key]
 
+    @torch.inference_mode(False)
     def dense(self, like: Tensor) -> Tensor:
         key = (like.dtype, like.device)
         if key not in self._dense:
@@ -103,6 +107,7 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
+@torch.inference_mode(False)  # what is kept must serve training too
 def _taps(source: int, target: int, factor: float, antialias: bool, border: Border) -> _Taps:
     stretch = factor if antialias and factor < 1 else 1.0
     support = 4.0 / stretch

@@ -19,6 +19,36 @@ from srzoo.registry import OPTIMIZERS
 NAMES = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD")
 NAMES += ("NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
 
+# Meanings by argument name; the same word means the same thing in all of them.
+_MEANINGS = {
+    "alpha": "smoothing constant, or power of the learning-rate decay (ASGD)",
+    "amsgrad": "keep the largest second moment (Reddi et al., ICLR 2018)",
+    "beta2_decay": "exponent of the decay of the second moment",
+    "betas": "decay of the running first and second moments",
+    "capturable": "allow capture in a CUDA graph",
+    "centered": "divide by the standard deviation instead of the second moment",
+    "d": "clipping threshold of the update",
+    "dampening": "damping of the momentum",
+    "decoupled_weight_decay": "decay weights apart from the gradient (Loshchilov and Hutter, ICLR 2019)",
+    "differentiable": "let gradients flow through the update",
+    "eps": "added to denominators against division by zero",
+    "etas": "factors of a smaller and a larger step",
+    "foreach": "update all tensors in one operation; null: where it is faster",
+    "fused": "update in one fused kernel; null: PyTorch's choice",
+    "initial_accumulator_value": "start of the accumulated squares",
+    "lambd": "decay of each step's weight in the average",
+    "lr": "learning rate before the schedule",
+    "lr_decay": "decay of the learning rate inside the optimiser",
+    "maximize": "climb instead of descend",
+    "momentum": "share of the last update that is kept",
+    "momentum_decay": "decay of the momentum schedule",
+    "nesterov": "look ahead along the momentum (Nesterov)",
+    "rho": "decay of the running averages of squares",
+    "step_sizes": "smallest and largest step",
+    "t0": "when averaging starts [updates]",
+    "weight_decay": "L2 penalty, or decoupled decay (AdamW)",
+}
+
 
 def _without_tensors(annotation: object) -> object:
     """float | Tensor -> float, also inside tuples."""
@@ -42,6 +72,8 @@ def _keyword_only(name: str) -> Callable[..., torch.optim.Optimizer]:
         for parameter in inspect.signature(optimizer, eval_str=True).parameters.values()
     ]
     build.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    meanings = "\n".join(f"    {p.name}: {_MEANINGS.get(p.name, '')}" for p in parameters if p.name in _MEANINGS)
+    build.__doc__ = f"torch.optim.{name}.\n\nArgs:\n{meanings}\n"
     return build
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from srzoo.registry import SCHEDULERS
+from srzoo.registry import SCHEDULERS, NonNegativeInt, PositiveInt
 
 Schedule = Callable[[float, int], float]
 
@@ -39,9 +39,9 @@ class MultiStepRestart:
     def __init__(
         self,
         *,
-        milestones: tuple[int, ...],
+        milestones: tuple[NonNegativeInt, ...],
         gamma: float = 0.1,
-        restarts: tuple[int, ...] = (),
+        restarts: tuple[PositiveInt, ...] = (),
         restart_weights: tuple[float, ...] = (),
     ) -> None:
         if len(restarts) != len(restart_weights):
@@ -72,7 +72,11 @@ class CosineRestart:
     """
 
     def __init__(
-        self, *, periods: tuple[int, ...], restart_weights: tuple[float, ...] | None = None, eta_min: float = 0.0
+        self,
+        *,
+        periods: tuple[PositiveInt, ...],
+        restart_weights: tuple[float, ...] | None = None,
+        eta_min: float = 0.0,
     ) -> None:
         weights = [1.0] * len(periods) if restart_weights is None else list(restart_weights)
         if len(periods) != len(weights) or not periods:

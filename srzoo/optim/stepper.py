@@ -13,7 +13,7 @@ from srzoo.optim.schedules import Schedule
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss was NaN or infinite on some process; no weight was changed by it."""
+    """A loss or the gradients were NaN or infinite on some process; no weight was changed by it."""
 
 
 class Stepper:
@@ -81,8 +81,12 @@ class Stepper:
         return True
 
     def _update(self) -> None:
+        gradients = [parameter.grad for parameter in self.net.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):  # the same on every rank, because gradients are averaged
+            raise NonFiniteLossError(f"non-finite gradients (finite loss) {self._circumstances()}")
         if self.grad_clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.grad_clip)
+            nn.utils.clip_grads_with_norm_(self.net.parameters(), self.grad_clip, norm)
         for group, base_lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
             group["lr"] = self.schedule(base_lr, self.step)
         self.optimizer.step()
@@ -96,10 +100,13 @@ class Stepper:
             f"rank {rank}: {values}, samples {names}"
             for rank, (values, names) in enumerate(ranks.gather((mine, list(keys))))
         ]
+        return f"non-finite loss ({'; '.join(reports)}) {self._circumstances()}"
+
+    def _circumstances(self) -> str:
         return (
-            f"non-finite loss in update {self.step + 1} at learning rate {self.lr:.3g}: " + "; ".join(reports) + ". "
-            "No weight was changed by it and the last saved checkpoint is intact. Lower the learning rate, add "
-            "train.grad_clip, or look at the samples named."
+            f"in update {self.step + 1} at learning rate {self.lr:.3g}. No weight was changed by it and the files "
+            "saved before are intact; if resuming from the newest state fails alike, go back to an older one. Lower "
+            "the learning rate, add train.grad_clip, or look at the samples."
         )
 
     def state_dict(self) -> dict[str, Any]:

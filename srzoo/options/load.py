@@ -2,8 +2,6 @@
 
 import difflib
 import hashlib
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,6 @@ from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
 from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree
 from srzoo.registry import load_plugin
-
-_ENV = re.compile(r"\$\{env:(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ def load_options(file: Path, overrides: Sequence[str] = ()) -> LoadedOptions:
     _load_plugins(tree)
     _expand_environment(tree)
     options, errors = validate(tree.value)
+    if options is not None:
+        _try_constructors(options, tree)
     faults = [*tree.faults, *(_fault(error, tree) for error in errors), *contradictions(tree)]
     if faults or options is None:
         raise OptionsError(file, sorted(set(faults), key=lambda fault: faults.index(fault)))
@@ -68,20 +66,39 @@ def _load_plugins(tree: Tree) -> None:
 def _expand_environment(tree: Tree) -> None:
     """Replace ${env:NAME} in paths; anywhere else it is a fault."""
     for path, text in _texts(tree.value, ()):
-        names = _ENV.findall(text)
-        if not names:
+        if "${env:" not in text:
             continue
         option = field_at(path, tree.value)
-        unset = [name for name in names if name not in os.environ]
         if option is not None and not takes_path(option.annotation):
             tree.fault(path, "${env:...} is for paths only")
-        elif unset:
-            tree.fault(path, f"the environment variable {', '.join(unset)} is not set")
-        else:
-            parent: Any = tree.value
-            for key in path[:-1]:
-                parent = parent[key]
-            parent[path[-1]] = _ENV.sub(lambda match: os.environ[match.group(1)], text)
+            continue
+        parent: Any = tree.value
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = tree.expanded(path, text)
+
+
+def _try_constructors(options: Options, tree: Tree) -> None:
+    """What only a constructor knows (a width that does not divide, say) is told with the other faults.
+
+    Networks are built without memory for weights; data sets and losses, which may read files, come later.
+    """
+    blocks: list[tuple[KeyPath, Entry]] = [(("network_g",), options.network_g)]
+    if options.train is not None:
+        blocks.append((("train", "scheduler"), options.train.scheduler))
+        blocks.append((("train", "optim_g"), options.train.optim_g))
+    blocks += [(("val", "metrics", name), entry) for name, entry in options.val.metrics.items()]
+    import torch
+
+    for path, entry in blocks:
+        try:
+            with torch.device("meta"):
+                weights = [torch.nn.Parameter(torch.zeros(1))]
+                entry.registry.build(entry.type, options.resolved_args(entry), scale=options.scale, params=weights)
+        except ValueError as error:
+            tree.fault((*path, "type"), f"{entry.type}: {error}")
+        except Exception:  # not every constructor can do without memory; the real one will tell
+            continue
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -61,6 +61,13 @@ def batches_split_evenly(tree: Tree) -> Iterator[OptionFault]:
         yield _fault(tree, ("train", "accumulate"), f"the batch of {batch} cannot be cut into {parts} equal parts")
 
 
+def nothing_is_idle(tree: Tree) -> Iterator[OptionFault]:
+    if tree.get("val", "val_freq") is not None and not tree.get("datasets", "val"):
+        yield _fault(tree, ("val", "val_freq"), "there is nothing to validate on: add datasets.val, or remove it")
+    if tree.get("path", "param_key_g") not in (None, "auto") and tree.get("path", "pretrain_network_g") is None:
+        yield _fault(tree, ("path", "param_key_g"), "there are no weights to choose from: add path.pretrain_network_g")
+
+
 RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     scale_fits_the_network,
     training_has_data,
@@ -68,4 +75,5 @@ RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     evaluation_has_metrics,
     crops_fit_the_scale,
     batches_split_evenly,
+    nothing_is_idle,
 )

@@ -34,6 +34,7 @@ from srzoo.registry import (
 
 RunName = Annotated[str, pydantic.StringConstraints(pattern=r"^[\w][\w.+-]*$")]
 EntryName = Annotated[str, pydantic.StringConstraints(pattern=r"^[\w][\w+-]*$")]
+Seed = Annotated[int, annotated_types.Ge(0), annotated_types.Lt(2**63)]
 Decay = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 
 
@@ -330,7 +331,7 @@ class Options(Section):
     name: RunName
     scale: PositiveInt
     network_g: NetworkEntry
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     model: ModelEntry = field(default_factory=lambda: ModelEntry(type="SRModel"))
     datasets: DatasetsOptions = field(default_factory=DatasetsOptions)
     data: DataOptions = field(default_factory=DataOptions)

@@ -3,6 +3,7 @@
 PyYAML's traps are closed: ``1e-4`` is a number, ``on`` and ``no`` are words, a repeated key is a fault.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import yaml
 
 KeyPath = tuple[str | int, ...]
 
+_ENV = re.compile(r"\$\{env:(\w+)\}")
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -58,6 +60,13 @@ class Tree:
 
     def fault(self, path: KeyPath, message: str) -> None:
         self.faults.append(OptionFault(self.place(path), path, message))
+
+    def expanded(self, path: KeyPath, text: str) -> str:
+        """`text` with ${env:NAME} replaced; a variable that is not set is a fault."""
+        unset = [name for name in _ENV.findall(text) if name not in os.environ]
+        if unset:
+            self.fault(path, f"the environment variable {', '.join(unset)} is not set")
+        return _ENV.sub(lambda match: os.environ.get(match.group(1), ""), text)
 
     def get(self, *path: str) -> Any:
         """The value at a path of keys, None where there is none."""
@@ -152,7 +161,9 @@ def _read_file(file: Path) -> Tree:
     plugins = tree.value.get("plugins")
     if isinstance(plugins, list):
         # Like bases, plugins are named relative to the file that names them.
-        tree.value["plugins"] = [str((file.parent / p).resolve()) if isinstance(p, str) else p for p in plugins]
+        for number, name in enumerate(plugins):
+            if isinstance(name, str):
+                plugins[number] = str((file.parent / tree.expanded(("plugins", number), name)).resolve())
     return tree
 
 

@@ -109,6 +109,15 @@ def test_sub_folders_pair_with_sub_folders(folders):
     assert faults(paired(folders)) == []
 
 
+def test_images_that_would_share_a_name_are_reported(folders):
+    write_image(folders / "gt" / "00.bmp", photograph(96, 120))
+    found = faults(GTImages(scale=2, phase="eval", gt=folders / "gt"))
+    assert sorted(found) == [
+        ("00.bmp", "another image is named 00 too: rename one"),
+        ("00.png", "another image is named 00 too: rename one"),
+    ]
+
+
 def test_missing_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         GTImages(scale=2, phase="eval", gt=tmp_path / "nowhere")

@@ -130,6 +130,21 @@ def test_gradients(size):
     torch.testing.assert_close((image.detach() * gradient).sum(), (imresize(image.detach(), 0.5) * weight).sum())
 
 
+def test_use_under_inference_mode_does_not_spoil_training():
+    with torch.inference_mode():
+        imresize(torch.rand(1, 7, 9), 2)
+        imresize(torch.rand(1, 700, 5), 0.5)
+    image = torch.rand(1, 7, 9, requires_grad=True)
+    imresize(image, 2).sum().backward()
+    tall = torch.rand(1, 700, 5, requires_grad=True)
+    imresize(tall, 0.5).sum().backward()
+
+
+def test_other_integers_are_refused():
+    with pytest.raises(ValueError, match="expected uint8 or a floating-point type, got torch.int16"):
+        imresize(torch.zeros(1, 4, 4, dtype=torch.int16), 2)
+
+
 def test_constant_images_stay_constant_and_identity_is_exact():
     constant = torch.full((3, 20, 30), 77, dtype=torch.uint8)
     assert (imresize(constant, 0.37) == 77).all()

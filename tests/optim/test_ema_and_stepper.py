@@ -98,6 +98,15 @@ def test_a_non_finite_term_is_named_and_changes_nothing(bad):
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
 
 
+def test_non_finite_gradients_of_a_finite_loss_change_nothing():
+    net = nn.Linear(1, 1, bias=False)
+    before = net.weight.detach().clone()
+    output = net(torch.zeros(1, 1))
+    with pytest.raises(NonFiniteLossError, match="non-finite gradients"):
+        stepper(net, grad_clip=1.0).minimise({"a": output.square().sqrt().sum()}, ["k"])  # slope of sqrt at 0
+    assert torch.equal(net.weight, before)
+
+
 def test_state_round_trip_continues_exactly():
     torch.manual_seed(0)
     net = nn.Linear(3, 2)

@@ -59,7 +59,8 @@ def test_any_key_misspelt_by_one_letter_is_refused(path, tmp_path):
     if path.name.startswith("_"):
         # Not a whole file: it is checked through what a child adds.
         child = {"name": "child", "scale": 2, "network_g": {"type": "IMDN"}}
-        own = child | own | {"network_g": own.get("network_g", child["network_g"])}
+        own = child | own
+        own["datasets"] = {"val": {"Set5": {"type": "GTImages", "gt": "datasets/Set5/GT"}}, **own["datasets"]}
     bases = own.get("base", [])
     own["base"] = [str(path.parent / base) for base in ([bases] if isinstance(bases, str) else bases)]
     probe = tmp_path / "probe.yml"

@@ -119,6 +119,7 @@ def test_environment_variables_stand_in_paths_only(tmp_path, monkeypatch, faults
     assert options.datasets.train is not None
     assert options.datasets.train.args["gt"] == tmp_path / "train" / "deep"
     assert any("is for paths only" in fault for fault in faults({"name": "${env:HOME}"}))
+    assert any("SRZOO_UNSET is not set" in fault for fault in faults({"plugins": ["${env:SRZOO_UNSET}/a.py"]}))
     assert any("SRZOO_UNSET is not set" in fault for fault in faults({"path": {"root": "${env:SRZOO_UNSET}"}}))
 
 
