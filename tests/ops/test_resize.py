@@ -141,7 +141,7 @@ def test_use_under_inference_mode_does_not_spoil_training():
 
 
 def test_other_integers_are_refused():
-    with pytest.raises(ValueError, match="expected uint8 or a floating-point type, got torch.int16"):
+    with pytest.raises(ValueError, match=r"expected uint8 or a floating-point type, got torch\.int16"):
         imresize(torch.zeros(1, 4, 4, dtype=torch.int16), 2)
 
 
