@@ -7,13 +7,11 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srzoo.ops import resize
 from srzoo.ops.resize import imresize
 
 RUNS = 9
@@ -51,21 +49,8 @@ def pytorch(image: Tensor, scale: float) -> Tensor:
     return F.interpolate(image[None], scale_factor=scale, mode="bicubic", antialias=True)[0]
 
 
-def forced(dense_up_to: int) -> Callable[[Tensor, float], Tensor]:
-    """imresize with one of its two forms."""
-
-    def run(image: Tensor, scale: float) -> Tensor:
-        chosen, resize._DENSE_UP_TO = resize._DENSE_UP_TO, dense_up_to
-        try:
-            return imresize(image, scale)
-        finally:
-            resize._DENSE_UP_TO = chosen
-
-    return run
-
-
 def main() -> None:
-    forms = {"per-row": per_row, "PyTorch": pytorch, "dense only": forced(10**9), "bands only": forced(0)}
+    forms = {"per-row": per_row, "PyTorch": pytorch}
     sys.stdout.write(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; time of the form / time of imresize\n"
     )

@@ -2,8 +2,7 @@
 
 Kernel: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, a = -1/2,
 stretched by 1/scale when shrinking (antialiasing). Written from the definition. Each dimension is one pass; a pass is a
-dense matrix product on short axes (crops) and a sum of shifted bands on long ones (photographs), which differ only in
-rounding error.
+matrix product per block of output rows (or columns) with the few input rows that the block sees.
 """
 
 import functools
@@ -15,8 +14,9 @@ from torch import Tensor
 
 Border = Literal["symmetric", "replicate"]
 
-# Up to this input length a dense product beats the sum of bands (measured by scripts/benchmarks/resize.py).
-_DENSE_UP_TO = 512
+# Output samples per block and unit of scale: small enough that the matrices are not mostly zeros, large enough for
+# efficient products (measured by scripts/benchmarks/resize.py).
+_BLOCK = 16
 
 
 def imresize(
@@ -63,39 +63,30 @@ def imresize(
     for axis in sorted((0, 1), key=lambda axis: targets[axis][2]):
         source, target, factor = targets[axis]
         if (source, factor) != (target, 1.0):
-            result = _resample(result, axis - 2, _taps(source, target, factor, antialias, border))
+            result = _resample(result, axis, _blocks(source, target, factor, antialias, border))
             if rounded:
                 result = (result + 0.5).floor().clamp(0, 255)
     return result.to(image.dtype)
 
 
-class _Taps:
-    """Which input pixels make each output pixel along one axis, and how much of each.
+class _Blocks:
+    """The resampling matrix of one axis, (target, source), cut into blocks of rows without their outer zeros."""
 
-    `index` and `weight` are (target, taps); `dense` is the same as a (target, source) matrix.
-    """
+    def __init__(self, index: Tensor, weight: Tensor, length: int) -> None:
+        self._blocks: list[tuple[int, int, Tensor]] = []
+        for rows, values in zip(index.split(length), weight.split(length), strict=True):
+            first, last = int(rows.min()), int(rows.max()) + 1
+            matrix = torch.zeros(len(rows), last - first, dtype=torch.float64).scatter_add_(1, rows - first, values)
+            self._blocks.append((first, last, matrix))
+        self._moved: dict[tuple[torch.dtype, torch.device], list[tuple[int, int, Tensor]]] = {}
 
-    def __init__(self, index: Tensor, weight: Tensor, source: int) -> None:
-        self.source = source
-        self._index = index
-        self._weight = weight
-        self._moved: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
-        self._dense: dict[tuple[torch.dtype, torch.device], Tensor] = {}
-
-    @torch.inference_mode(False)
-    def bands(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        key = (like.dtype, like.device)
+    @torch.inference_mode(False)  # what is kept must serve training too
+    def like(self, image: Tensor) -> list[tuple[int, int, Tensor]]:
+        """(first input, last input, matrix) of each block in the type and on the device of `image`."""
+        key = (image.dtype, image.device)
         if key not in self._moved:
-            self._moved[key] = (self._index.to(like.device), self._weight.to(like))
+            self._moved[key] = [(first, last, matrix.to(image)) for first, last, matrix in self._blocks]
         return self._moved[key]
-
-    @torch.inference_mode(False)
-    def dense(self, like: Tensor) -> Tensor:
-        key = (like.dtype, like.device)
-        if key not in self._dense:
-            matrix = torch.zeros(len(self._index), self.source, dtype=torch.float64)
-            self._dense[key] = matrix.scatter_add_(1, self._index, self._weight).to(like)
-        return self._dense[key]
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -107,8 +98,8 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
-@torch.inference_mode(False)  # what is kept must serve training too
-def _taps(source: int, target: int, factor: float, antialias: bool, border: Border) -> _Taps:
+@torch.inference_mode(False)
+def _blocks(source: int, target: int, factor: float, antialias: bool, border: Border) -> _Blocks:
     stretch = factor if antialias and factor < 1 else 1.0
     support = 4.0 / stretch
     # Pixel centres: output k (from 0) lies at (k + 0.5) / factor - 0.5 of the input.
@@ -124,18 +115,11 @@ def _taps(source: int, target: int, factor: float, antialias: bool, border: Bord
         index = torch.where(index < source, index, 2 * source - 1 - index)
     else:
         index = index.clamp(0, source - 1)
-    return _Taps(index, weight, source)
+    return _Blocks(index, weight, max(_BLOCK, round(_BLOCK * factor)))
 
 
-def _resample(image: Tensor, axis: Literal[-2, -1] | int, taps: _Taps) -> Tensor:
-    if taps.source <= _DENSE_UP_TO:
-        matrix = taps.dense(image)
-        return matrix @ image if axis == -2 else image @ matrix.T
-    index, weight = taps.bands(image)
-    result: Tensor | None = None
-    for k in range(index.shape[1]):
-        column = weight[:, k] if axis == -1 else weight[:, k, None]
-        band = image.index_select(axis, index[:, k])
-        result = band * column if result is None else torch.addcmul(result, band, column)
-    assert result is not None
-    return result
+def _resample(image: Tensor, axis: int, blocks: _Blocks) -> Tensor:
+    """One pass over (..., H, W): axis 0 changes H, axis 1 changes W."""
+    if axis == 0:
+        return torch.cat([matrix @ image[..., first:last, :] for first, last, matrix in blocks.like(image)], -2)
+    return torch.cat([image[..., first:last] @ matrix.T for first, last, matrix in blocks.like(image)], -1)

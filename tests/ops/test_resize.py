@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srzoo.images import read_image
-from srzoo.ops import resize
 from srzoo.ops.resize import imresize
 from tests.support import SHARED, needs_shared, photograph
 
@@ -94,16 +93,11 @@ def per_row(image: torch.Tensor, size: tuple[int, int], border: str) -> torch.Te
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 17), width=st.integers(1, 17), out_height=st.integers(1, 23), out_width=st.integers(1, 23),
-    border=st.sampled_from(["symmetric", "replicate"]), dense=st.booleans(),
+    border=st.sampled_from(["symmetric", "replicate"]),
 )  # fmt: skip
-def test_both_fast_forms_equal_the_definition(height, width, out_height, out_width, border, dense):
+def test_it_equals_the_definition(height, width, out_height, out_width, border):
     image = torch.from_numpy(np.random.default_rng(height * 31 + width).random((height, width)))
-    before = resize._DENSE_UP_TO
-    resize._DENSE_UP_TO = 512 if dense else 0
-    try:
-        fast = imresize(image, size=(out_height, out_width), border=border)
-    finally:
-        resize._DENSE_UP_TO = before
+    fast = imresize(image, size=(out_height, out_width), border=border)
     torch.testing.assert_close(fast, per_row(image, (out_height, out_width), border), atol=1e-12, rtol=0)
 
 
@@ -118,9 +112,8 @@ def test_it_is_pytorchs_antialiased_bicubic_inside(factor):
     )
 
 
-@pytest.mark.parametrize("size", [(16, 16), (600, 20)])
+@pytest.mark.parametrize("size", [(16, 16), (60, 20)])
 def test_gradients(size):
-    # 600 rows take the form for long axes.
     image = torch.rand(1, *size, dtype=torch.float64, requires_grad=True)
     weight = torch.rand(1, size[0] // 2, size[1] // 2, dtype=torch.float64)
     (imresize(image, 0.5) * weight).sum().backward()
