@@ -40,7 +40,8 @@ def train(arguments: Arguments) -> None:
     board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
     logger.info(f"training {options.network_g.type} x{options.scale} on {device}, run folder {folder.path}")
     hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
-    validate.catch_up(start)
+    if state:
+        validate.catch_up(start)
     loop.train(
         model,
         loader,

@@ -26,11 +26,11 @@ class Row:
 
     @property
     def meaning(self) -> str:
-        return re.sub(r"\s*\[([^\]]*)\]$", "", self.field.doc)
+        return re.sub(r"\s*\[([^\]]*)\]\.?$", "", self.field.doc)
 
     @property
     def unit(self) -> str:
-        found = re.search(r"\[([^\]]*)\]$", self.field.doc)
+        found = re.search(r"\[([^\]]*)\]\.?$", self.field.doc)
         return found.group(1) if found else ""
 
     @property
@@ -173,12 +173,22 @@ def explain(key: str) -> str:
     if not found:
         known = sorted({row.path.rpartition(".")[2] for row in everything} | {row.path for row in everything})
         raise LookupError(f"no option {key!r}; {closest(key, known)}")
-    return "\n\n".join(
-        f"{row.path}{f'  (type: {row.owner})' if row.owner else ''}\n  {row.meaning or 'no description'}\n"
-        f"  type:    {type_name(row.field.annotation)}\n  default: {row.default}"
-        + (f"\n  unit:    {row.unit}" if row.unit else "")
-        for row in found
-    )
+    # The same option of the same plugin may stand in several places (datasets.train, datasets.val.<name>, ...).
+    places: dict[tuple[str, str, str], list[Row]] = {}
+    for row in found:
+        places.setdefault((row.path.rpartition(".")[2], row.owner, row.field.doc), []).append(row)
+    return "\n\n".join(_explained(same) for same in places.values())
+
+
+def _explained(same: list[Row]) -> str:
+    row = same[0]
+    lines = [
+        ", ".join(place.path for place in same) + (f"  (type: {row.owner})" if row.owner else ""),
+        f"  {row.meaning or 'no description'}",
+        f"  type:    {type_name(row.field.annotation)}",
+        f"  default: {row.default}",
+    ]
+    return "\n".join([*lines, f"  unit:    {row.unit}"] if row.unit else lines)
 
 
 def markdown() -> str:

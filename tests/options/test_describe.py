@@ -21,7 +21,9 @@ def test_explain_tells_type_unit_default_and_meaning():
     text = explain("train.total_iter")
     for part in ("train.total_iter", "when to stop", "integer > 0", "required", "updates"):
         assert part in text
-    assert "type: GTImages" in explain("gt_size")
+    assert explain("gt_size").count("type: GTImages") == 1
+    assert "  unit:    GT pixels" in explain("gt_size")
+    assert "decay of the running first and second moments" in explain("optim_g.betas")
     with pytest.raises(LookupError, match="did you mean 'total_iter'"):
         explain("total_itr")
 
