@@ -1,0 +1,72 @@
+"""EDSR: residual blocks without normalisation.
+
+Lim, Son, Kim, Nah, Lee, "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
+arXiv:1707.02921. Written from the paper; attribute names are BasicSR's, so that its weights load.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.registry import ARCHS
+
+
+class ResidualBlock(nn.Module):
+    """x + res_scale * conv(relu(conv(x))) (figure 2c): (B, num_feat, H, W) -> the same."""
+
+    def __init__(self, num_feat: int, res_scale: float) -> None:
+        super().__init__()
+        self.res_scale = res_scale
+        self.conv1 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.conv2 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.res_scale * self.conv2(self.relu(self.conv1(x)))
+
+
+@ARCHS.register
+class EDSR(nn.Module):
+    """EDSR: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. Figure 3.
+
+    Defaults are the paper's baseline model; the large one has ``num_feat: 256, num_block: 32, res_scale: 0.1``.
+
+    Args:
+        scale: magnification: 3 or a power of 2.
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features [channels].
+        num_block: residual blocks.
+        res_scale: factor of each block's residual.
+        img_range: the value that white has inside the network.
+    """
+
+    scales = (1, 2, 3, 4, 8)
+    multiple_of = 1
+    key_options: ClassVar = {r"body\.(\d+)\.conv1": "num_block", r"conv_first\.weight": "num_feat"}
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_in_ch: int = 3,
+        num_feat: int = 64,
+        num_block: int = 16,
+        res_scale: float = 1.0,
+        img_range: float = 255.0,
+    ) -> None:
+        super().__init__()
+        # Head, blocks and tail at LQ resolution; the upsampler's and the last convolution reach less than 2 LQ pixels.
+        self.receptive_radius = 2 * num_block + (4 if scale > 1 else 3)
+        self.shift = MeanShift(num_in_ch, img_range)
+        self.conv_first = nn.Conv2d(num_in_ch, num_feat, 3, 1, 1)
+        self.body = nn.Sequential(*(ResidualBlock(num_feat, res_scale) for _ in range(num_block)))
+        self.conv_after_body = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.upsample = subpixel_upsampler(num_feat, scale)
+        self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        head = self.conv_first(self.shift(lq))
+        features = self.conv_after_body(self.body(head)) + head
+        return self.shift.inverse(self.conv_last(self.upsample(features)))

@@ -1,0 +1,116 @@
+"""RCAN: residual in residual with channel attention.
+
+Zhang, Li, Li, Wang, Zhong, Fu, "Image Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV 2018,
+arXiv:1807.02758. Written from the paper; attribute names are BasicSR's, so that its weights load. Attention pools over
+the whole image, so that there is no finite receptive radius.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.registry import ARCHS
+
+
+class ChannelAttention(nn.Module):
+    """Channel gates from the mean over the image (section 3.3): (B, C, H, W) -> the same."""
+
+    def __init__(self, num_feat: int, squeeze_factor: int) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(num_feat, num_feat // squeeze_factor, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat // squeeze_factor, num_feat, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)
+
+
+class ResidualChannelAttentionBlock(nn.Module):
+    """x + res_scale * attention(conv(relu(conv(x)))) (equation 10)."""
+
+    def __init__(self, num_feat: int, squeeze_factor: int, res_scale: float) -> None:
+        super().__init__()
+        self.res_scale = res_scale
+        self.rcab = nn.Sequential(
+            nn.Conv2d(num_feat, num_feat, 3, 1, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat, num_feat, 3, 1, 1),
+            ChannelAttention(num_feat, squeeze_factor),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.res_scale * self.rcab(x)
+
+
+class ResidualGroup(nn.Module):
+    """Blocks and a convolution inside a skip connection (equation 5)."""
+
+    def __init__(self, num_feat: int, num_block: int, squeeze_factor: int, res_scale: float) -> None:
+        super().__init__()
+        blocks = [ResidualChannelAttentionBlock(num_feat, squeeze_factor, res_scale) for _ in range(num_block)]
+        self.residual_group = nn.Sequential(*blocks)
+        self.conv = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(self.residual_group(x))
+
+
+@ARCHS.register
+class RCAN(nn.Module):
+    """RCAN: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. Figure 2; defaults are the paper's.
+
+    Args:
+        scale: magnification: 3 or a power of 2.
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features, at least `squeeze_factor` [channels].
+        num_group: residual groups.
+        num_block: attention blocks in each group.
+        squeeze_factor: how much narrower the attention's hidden layer is.
+        res_scale: factor of each block's residual.
+        img_range: the value that white has inside the network.
+    """
+
+    scales = (1, 2, 3, 4, 8)
+    multiple_of = 1
+    receptive_radius = None
+    key_options: ClassVar = {
+        r"body\.(\d+)\.conv": "num_group",
+        r"body\.0\.residual_group\.(\d+)\.rcab": "num_block",
+        r"conv_first\.weight": "num_feat",
+    }
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_in_ch: int = 3,
+        num_feat: int = 64,
+        num_group: int = 10,
+        num_block: int = 20,
+        squeeze_factor: int = 16,
+        res_scale: float = 1.0,
+        img_range: float = 255.0,
+    ) -> None:
+        super().__init__()
+        if num_feat < squeeze_factor:
+            raise ValueError(
+                f"num_feat {num_feat} is less than squeeze_factor {squeeze_factor}: attention has no channel"
+            )
+        self.shift = MeanShift(num_in_ch, img_range)
+        self.conv_first = nn.Conv2d(num_in_ch, num_feat, 3, 1, 1)
+        groups = [ResidualGroup(num_feat, num_block, squeeze_factor, res_scale) for _ in range(num_group)]
+        self.body = nn.Sequential(*groups)
+        self.conv_after_body = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.upsample = subpixel_upsampler(num_feat, scale)
+        self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        head = self.conv_first(self.shift(lq))
+        features = self.conv_after_body(self.body(head)) + head
+        return self.shift.inverse(self.conv_last(self.upsample(features)))

@@ -1,0 +1,57 @@
+"""SRVGGNetCompact: a plain chain of convolutions at LQ resolution, as in Real-ESRGAN's small models.
+
+Wang, Xie, Dong, Shan, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data", ICCVW 2021,
+arXiv:2107.10833, and its authors' description of the compact models. Attribute names are theirs, so that their
+weights load.
+"""
+
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srzoo.registry import ARCHS
+
+
+def _activation(act: Literal["prelu", "relu", "lrelu"], num_feat: int) -> nn.Module:
+    if act == "prelu":
+        return nn.PReLU(num_feat)
+    return nn.ReLU(inplace=True) if act == "relu" else nn.LeakyReLU(0.1, inplace=True)
+
+
+@ARCHS.register
+class SRVGGNetCompact(nn.Module):
+    """A chain of convolutions over nearest enlargement: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1].
+
+    Args:
+        scale: magnification.
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features [channels].
+        num_conv: convolutions between the first and the last.
+        act: activation after each convolution but the last; lrelu has slope 0.1.
+    """
+
+    scales = None
+    multiple_of = 1
+    key_options: ClassVar = {r"body\.0\.weight": "num_feat"}
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_in_ch: int = 3,
+        num_feat: int = 64,
+        num_conv: int = 16,
+        act: Literal["prelu", "relu", "lrelu"] = "prelu",
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.receptive_radius = num_conv + 2
+        self.body = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, 1, 1), _activation(act, num_feat))
+        for _ in range(num_conv):
+            self.body.extend([nn.Conv2d(num_feat, num_feat, 3, 1, 1), _activation(act, num_feat)])
+        self.body.append(nn.Conv2d(num_feat, num_in_ch * scale**2, 3, 1, 1))
+        self.upsampler = nn.PixelShuffle(scale)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        return self.upsampler(self.body(lq)) + F.interpolate(lq, scale_factor=self.scale, mode="nearest")
