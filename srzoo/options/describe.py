@@ -37,6 +37,10 @@ class Row:
     def default(self) -> str:
         if self.field.required:
             return "required"
+        if isinstance(self.field.default, Section):
+            return "section"
+        if isinstance(self.field.default, Entry):
+            return f"type: {self.field.default.type}"
         value = plain(self.field.default)
         if isinstance(value, bool) or value is None:
             return {True: "true", False: "false", None: "null"}[value]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from srzoo.options.describe import editor_schema, explain, markdown, rows, type_name
 from tests.support import ROOT
@@ -12,6 +13,7 @@ def test_every_framework_option_is_explained():
     assert [row.path for row in rows() if not row.meaning and not row.owner] == []
 
 
+@pytest.mark.skipif(not torch.__version__.startswith("2.12."), reason="optimiser arguments are those of torch 2.12")
 def test_the_generated_pages_are_fresh():
     assert (ROOT / "docs" / "options.md").read_text() == markdown(), "run: srzoo options docs"
     assert json.loads((ROOT / "docs" / "options.schema.json").read_text()) == editor_schema(), "run: srzoo options docs"
