@@ -79,7 +79,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"scale": None}, "scale: required option is missing; expected integer > 0: magnification"),
         ({"scale": 0}, "scale: expected integer > 0, got 0"),
         ({"network_g": None}, "network_g: required option is missing"),
-        ({"network_g": {"type": None}}, "network_g: `type` is missing: which network? known: Bicubic, IMDN"),
+        ({"network_g": {"type": None}}, "network_g: `type` is missing: which network? known: Bicubic"),
         ({"network_g": {"type": "IMDN_AS", "num_modules": 6}}, "scale: the network IMDN_AS works at scale 1, got 2"),
         ({"network_g": {"num_feat": 12.5}}, "network_g.num_feat: expected integer, got 12.5"),
         ({"datasets": {"train": {"gt_size": 33}}}, "gt_size: expected a multiple of the scale 2, got 33"),
