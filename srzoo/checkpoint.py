@@ -69,6 +69,8 @@ def read_weights(source: str | Path | Mapping[str, Any], key: str = "auto") -> W
     tensors: Mapping[str, Any]
     source = Path(source) if isinstance(source, str) else source
     if isinstance(source, Path):
+        if source.is_dir():
+            raise FileNotFoundError(f"expected a weights file, but {source} is a folder")
         if not source.is_file():
             raise FileNotFoundError(f"weights {source} do not exist")
         if source.suffix == ".safetensors":
@@ -223,7 +225,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:  # on foreign bytes PyTorch's readers raise almost any type
-        refused = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand|global)[^\n]*", str(error))
+        refused = re.search(r"GLOBAL [\w.]+|Unsupported class[^\n]*", str(error))
         if refused:
             raise CheckpointError(
                 f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its "

@@ -79,6 +79,7 @@ def _docs(arguments: Arguments) -> None:
 
     write_text(arguments.folder / "options.md", markdown())
     write_text(arguments.folder / "options.schema.json", json.dumps(editor_schema(), indent=1) + "\n")
+    sys.stdout.write(f"wrote options.md and options.schema.json to {arguments.folder}\n")
 
 
 if __name__ == "__main__":

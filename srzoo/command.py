@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -60,6 +61,8 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
 
     Returns the exit code: 0 done, 2 the user can mend it, 130 interrupted.
     """
+    # Schedulers and containers stop a process with SIGTERM: end as on Ctrl-C, loader processes included.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command(arguments)
     except KeyboardInterrupt:
@@ -74,6 +77,7 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
         print(f"error{f' (rank {rank})' if rank else ''}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     finally:
+        signal.signal(signal.SIGTERM, before)
         if "torch" in sys.modules:
             from srzoo import ranks
 

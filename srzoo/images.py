@@ -21,7 +21,7 @@ Image.MAX_IMAGE_PIXELS = None
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 # Enough of a file to see that it was written to its end; other formats carry no such mark.
-_LAST_BYTES = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+_LAST_BYTES = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,15 @@ def image_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         height, width = read_image(path).rgb.shape[:2]
         return height, width
+    if path.exists() and not path.stat().st_size:
+        raise ValueError(f"{path}: not a readable image (the file is empty)")
     try:
         with Image.open(path) as image:
             width, height = image.size
+            mark = _LAST_BYTES.get(image.format or "")
             transposed = image.format == "JPEG" and image.getexif().get(0x0112, 1) >= 5
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path}: not a readable image ({error})") from error
-    mark = _LAST_BYTES.get(path.suffix.lower())
     if mark is not None:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))

@@ -84,7 +84,13 @@ class Registry(Generic[T]):
 
     def unknown(self, name: object) -> str:
         """Message for a name that nobody registered, with the closest known names."""
-        return f"unknown {self.family} {name!r}; {closest(str(name), list(self))}"
+        hint = closest(str(name), list(self))
+        own = (
+            ""
+            if hint.startswith("did you mean")
+            else " (one of your own: import its file, or name it under `plugins:`)"
+        )
+        return f"unknown {self.family} {name!r}; {hint}{own}"
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
         """The options of a member: its constructor parameters without the supplied ones, annotations resolved."""

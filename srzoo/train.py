@@ -35,27 +35,28 @@ def train(arguments: Arguments) -> None:
     data = build_datasets(options, ("train", "val"), full_check=arguments.debug)
     loader = build_loader(options, data["train"], start, device)
     model = build_model(options, device, state)
-    ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
-    log_to(folder.path / "train.log")
-    board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-    logger.info(f"training {options.network_g.type} x{options.scale} on {device}, run folder {folder.path}")
-    hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
-    if state:
-        validate.catch_up(start)
-    loop.train(
-        model,
-        loader,
-        start=start,
-        total=settings.total_iter,
-        accumulate=settings.accumulate,
-        seed=options.seed,
-        device=device,
-        hooks=[*hooks, validate],
-    )
-    board.close()
-    logger.info(
-        f"{settings.total_iter} of {settings.total_iter} updates done: {folder.weights_of(settings.total_iter)}"
-    )
+    with folder.locked():
+        ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
+        log_to(folder.path / "train.log")
+        board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
+        logger.info(f"training {options.network_g.type} x{options.scale} on {device} from step {start}: {folder.path}")
+        hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
+        if state:
+            validate.catch_up(start)
+        loop.train(
+            model,
+            loader,
+            start=start,
+            total=settings.total_iter,
+            accumulate=settings.accumulate,
+            seed=options.seed,
+            device=device,
+            hooks=[*hooks, validate],
+        )
+        board.close()
+        logger.info(
+            f"{settings.total_iter} of {settings.total_iter} updates done: {folder.weights_of(settings.total_iter)}"
+        )
 
 
 if __name__ == "__main__":

@@ -119,6 +119,13 @@ def test_truncated_files_are_refused_by_header_check_and_decoder(tmp_path, suffi
         read_image(path)
 
 
+def test_a_png_named_jpg_is_read_for_what_it_is(tmp_path):
+    write_image(tmp_path / "x.png", RGB)
+    (tmp_path / "x.png").rename(tmp_path / "x.jpg")
+    assert image_size(tmp_path / "x.jpg") == (40, 56)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.jpg").rgb, RGB)
+
+
 def test_files_that_are_no_images_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").write_text("")

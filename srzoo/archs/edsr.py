@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from srzoo.layers.mean_shift import MeanShift
 from srzoo.layers.upsample import subpixel_upsampler
-from srzoo.registry import ARCHS
+from srzoo.registry import ARCHS, PositiveInt
 
 
 class ResidualBlock(nn.Module):
@@ -50,9 +50,9 @@ class EDSR(nn.Module):
         self,
         *,
         scale: int,
-        num_in_ch: int = 3,
-        num_feat: int = 64,
-        num_block: int = 16,
+        num_in_ch: PositiveInt = 3,
+        num_feat: PositiveInt = 64,
+        num_block: PositiveInt = 16,
         res_scale: float = 1.0,
         img_range: float = 255.0,
     ) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.ops.pad import pad_to_multiple
-from srzoo.registry import ARCHS
+from srzoo.registry import ARCHS, PositiveInt
 
 
 def _conv3(num_in: int, num_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -156,7 +156,9 @@ class IMDN(_Trunk):
     multiple_of = 1
     receptive_radius = None
 
-    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 64, num_modules: int = 6) -> None:
+    def __init__(
+        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, num_modules: PositiveInt = 6
+    ) -> None:
         super().__init__(_conv3(num_in_ch, num_feat), num_feat, num_modules, num_in_ch, scale)
 
 
@@ -178,7 +180,9 @@ class IMDN_AS(_Trunk):
     multiple_of = 4
     receptive_radius = None
 
-    def __init__(self, *, scale: int = 1, num_in_ch: int = 3, num_feat: int = 64, num_modules: int = 6) -> None:
+    def __init__(
+        self, *, scale: int = 1, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, num_modules: PositiveInt = 6
+    ) -> None:
         _require_scale("IMDN_AS", scale, self.scales)
         head = nn.Sequential(
             _conv3(num_in_ch, num_feat, stride=2), nn.LeakyReLU(0.05), _conv3(num_feat, num_feat, stride=2)
@@ -209,7 +213,9 @@ class IMDN_RTC(nn.Module):
     scales = None
     multiple_of = 1
 
-    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 12, num_modules: int = 5) -> None:
+    def __init__(
+        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 12, num_modules: PositiveInt = 5
+    ) -> None:
         super().__init__()
         if num_feat % 4 or num_feat < 4:
             raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
@@ -244,7 +250,9 @@ class IMDN_RTE(nn.Module):
     scales = (2,)
     multiple_of = 2
 
-    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 20, img_range: float = 1.0) -> None:
+    def __init__(
+        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 20, img_range: float = 1.0
+    ) -> None:
         _require_scale("IMDN_RTE", scale, self.scales)
         super().__init__()
         if num_feat % 4 or num_feat < 4:
@@ -304,7 +312,9 @@ class IMDNPlus(nn.Module):
     scales = None
     multiple_of = 1
 
-    def __init__(self, *, scale: int, num_in_ch: int = 3, num_feat: int = 36, num_modules: int = 8) -> None:
+    def __init__(
+        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 36, num_modules: PositiveInt = 8
+    ) -> None:
         super().__init__()
         if num_feat % 6 or num_feat < 6:
             raise ValueError(f"num_feat must be a multiple of 6 (a sixth of it is distilled), got {num_feat}")

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srzoo.registry import ARCHS
+from srzoo.registry import ARCHS, PositiveInt
 
 
 def _activation(act: Literal["prelu", "relu", "lrelu"], num_feat: int) -> nn.Module:
@@ -39,9 +39,9 @@ class SRVGGNetCompact(nn.Module):
         self,
         *,
         scale: int,
-        num_in_ch: int = 3,
-        num_feat: int = 64,
-        num_conv: int = 16,
+        num_in_ch: PositiveInt = 3,
+        num_feat: PositiveInt = 64,
+        num_conv: PositiveInt = 16,
         act: Literal["prelu", "relu", "lrelu"] = "prelu",
     ) -> None:
         super().__init__()

@@ -28,16 +28,24 @@ class Pair:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All image files below `folder`, sorted.
+    """All image files below `folder`, sorted; hidden ones are passed over.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
     """
+    if folder.is_file():
+        raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
         raise FileNotFoundError(
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
         )
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    # Hidden files and folders are left by editors and other systems; they are nobody's data.
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     if not files:
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)})")
     return files

@@ -1,15 +1,19 @@
 """The folder of one run: what is written where, and the promise not to overwrite an earlier run."""
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import srzoo
+from srzoo import ranks
 from srzoo.atomic import write_text
 
 # What decides a number, besides the code and the options.
@@ -57,6 +61,26 @@ class RunFolder:
     def used(self) -> bool:
         """Whether a run has written here."""
         return self.path.is_dir() and any(self.path.iterdir())
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings out of this folder for the time being (first process only).
+
+        Raises:
+            ValueError: another process trains here.
+        """
+        if ranks.rank() == 0:
+            self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            ranks.on_main(lambda: self._lock(stack))
+            yield
+
+    def _lock(self, stack: contextlib.ExitStack) -> None:
+        file = stack.enter_context((self.path / "running.lock").open("w"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up by the system when the process ends
+        except OSError as error:
+            raise ValueError(f"another process is training in {self.path}; give this run another name") from error
 
     def record(self, resolved_options: str, suffix: str = "") -> None:
         """Keep the resolved options, the command line, the versions and the git commit.

@@ -42,6 +42,8 @@ def load_options(file: Path, overrides: Sequence[str] = ()) -> LoadedOptions:
         OptionsError: everything that is wrong with it.
     """
     tree = read_tree(file, overrides)
+    if tree.unreadable:
+        raise OptionsError(file, tree.faults)
     _load_plugins(tree)
     _expand_environment(tree)
     options, errors = validate(tree.value)

@@ -46,11 +46,15 @@ class OptionsError(ValueError):
 
 @dataclass
 class Tree:
-    """Nested values and the place each of them came from; `faults` collects what was wrong on the way."""
+    """Nested values and the place each of them came from; `faults` collects what was wrong on the way.
+
+    `unreadable`: a file was no YAML mapping at all, so that what its options would have been is unknown.
+    """
 
     value: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, str] = field(default_factory=dict)
     faults: list[OptionFault] = field(default_factory=list)
+    unreadable: bool = False
 
     def place(self, path: KeyPath) -> str:
         """Where `path` stands, or the nearest thing around it."""
@@ -90,7 +94,7 @@ def read_tree(file: Path, overrides: Sequence[str] = ()) -> Tree:
         FileNotFoundError: the option file itself does not exist.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"option file {file} does not exist")
+        raise FileNotFoundError(f"option file {file} does not exist" + (" (it is a folder)" if file.is_dir() else ""))
     tree = _read_with_bases(file, ())
     for override in overrides:
         _merge(tree, _override_tree(override))
@@ -120,6 +124,7 @@ def _read_with_bases(file: Path, descendants: tuple[Path, ...]) -> Tree:
 def _merge(tree: Tree, top: Tree) -> None:
     """Lay `top` over `tree`: mappings merge, everything else replaces, null removes what was inherited."""
     tree.faults += top.faults
+    tree.unreadable |= top.unreadable
     tree.places[()] = top.places.get((), tree.places.get((), ""))
     _merge_mapping(tree, tree.value, top.value, (), top.places)
 
@@ -149,15 +154,18 @@ def _read_file(file: Path) -> Tree:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         tree.faults.append(OptionFault(f"{file}{line}", (), f"not valid YAML: {error.problem}"))
+        tree.unreadable = True
         return tree
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         tree.fault((), f"not valid YAML: {error}")
+        tree.unreadable = True
         return tree
     value = _value(node, (), str(file), tree, ()) if node is not None else {}
     if isinstance(value, dict):
         tree.value = value
     else:
         tree.fault((), f"expected `key: value` lines, got {value!r}")
+        tree.unreadable = True
     plugins = tree.value.get("plugins")
     if isinstance(plugins, list):
         # Like bases, plugins are named relative to the file that names them.

@@ -118,6 +118,12 @@ def test_images_that_would_share_a_name_are_reported(folders):
     ]
 
 
+def test_hidden_files_are_nobodys_data(folders):
+    write_image(folders / "gt" / ".thumbnails" / "00.png", photograph())
+    (folders / "gt" / "._01.png").write_bytes(b"x")
+    assert len(GTImages(scale=2, phase="eval", gt=folders / "gt")) == 4
+
+
 def test_missing_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         GTImages(scale=2, phase="eval", gt=tmp_path / "nowhere")

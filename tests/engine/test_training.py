@@ -13,6 +13,7 @@ import yaml
 
 from srzoo import atomic
 from srzoo.checkpoint import load_state, sha256
+from srzoo.engine.run_folder import RunFolder
 from srzoo.images import read_image, write_image
 from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
 from tests.support import ROOT, photograph, run_test, run_train, training_options, write_options
@@ -220,6 +221,14 @@ def test_resume_from_a_path_and_from_nothing(options, tmp_path, capsys):
     assert "would overwrite what" in capsys.readouterr().err
     assert run_train(file, "name=other", resume=str(tmp_path / "nope.state")) == 2
     assert "nope.state does not exist" in capsys.readouterr().err
+
+
+def test_two_trainings_cannot_share_a_folder(options, tmp_path, capsys):
+    folder = RunFolder(tmp_path / "experiments" / "run")
+    with folder.locked():
+        assert run_train(options(), resume="auto") == 2
+    assert "another process is training in" in capsys.readouterr().err
+    assert run_train(options(), resume="auto") == 0
 
 
 def test_only_the_newest_states_are_kept(options, tmp_path):

@@ -24,6 +24,7 @@ IN_OPTIONS = {
     ),
     "missing weights": ({"path": {"pretrain_network_g": "missing.pth"}}, "missing.pth do not exist"),
     "nothing to train": ({"network_g": {"type": "Bicubic", "num_modules": None}}, "Bicubic has no weights to train"),
+    "no blocks": ({"network_g": {"num_modules": 0}}, "network_g.num_modules: expected integer > 0, got 0"),
     "no train section": (
         {"train": None, "datasets": {"train": None, "test": {"a": {"type": "GTImages", "gt": "x"}}}},
         "no `train` section",
@@ -74,6 +75,24 @@ def weights_of_another_network(folder):
     return {"path": {"pretrain_network_g": str(folder / "w.pth")}}, "the file holds IMDN weights (network_g.type)"
 
 
+def an_empty_image(folder):
+    (folder / "train" / "void.png").write_bytes(b"")
+    return {}, "void.png: not a readable image (the file is empty)"
+
+
+def a_folder_of_weights(folder):
+    return {"path": {"pretrain_network_g": str(folder)}}, "expected a weights file, but"
+
+
+def a_file_as_image_folder(folder):
+    return {"datasets": {"train": {"gt": str(folder / "train" / "01.png")}}}, "expected an image folder, but"
+
+
+def options_as_weights(folder):
+    (folder / "w.pth").write_text("name: run\nscale: 2\n")
+    return {"path": {"pretrain_network_g": str(folder / "w.pth")}}, "w.pth: not a PyTorch weights file"
+
+
 def text_file_named_pth(folder):
     (folder / "w.pth").write_text("hello world")
     return {"path": {"pretrain_network_g": str(folder / "w.pth")}}, "w.pth: not a PyTorch weights file"
@@ -89,6 +108,10 @@ IN_FILES = [
     weights_of_another_scale,
     weights_of_another_network,
     text_file_named_pth,
+    an_empty_image,
+    a_folder_of_weights,
+    a_file_as_image_folder,
+    options_as_weights,
 ]
 
 

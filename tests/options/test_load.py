@@ -81,7 +81,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"network_g": None}, "network_g: required option is missing"),
         ({"network_g": {"type": None}}, "network_g: `type` is missing: which network? known: Bicubic"),
         ({"network_g": {"type": "IMDN_AS", "num_modules": 6}}, "scale: the network IMDN_AS works at scale 1, got 2"),
-        ({"network_g": {"num_feat": 12.5}}, "network_g.num_feat: expected integer, got 12.5"),
+        ({"network_g": {"num_feat": 12.5}}, "network_g.num_feat: expected integer > 0, got 12.5"),
         ({"datasets": {"train": {"gt_size": 33}}}, "gt_size: expected a multiple of the scale 2, got 33"),
         ({"train": {"accumulate": 3}}, "train.accumulate: the batch of 4 cannot be cut into 3 equal parts"),
         ({"train": {"ema_decay": 1}}, "train.ema_decay: expected number >= 0 < 1, got 1"),
@@ -127,6 +127,13 @@ def test_relative_paths_start_at_the_root(tmp_path):
     path = write_options(tmp_path / "x.yml", training_options(tmp_path, path={"root": "elsewhere", "experiments": "e"}))
     options = load_options(path).options
     assert str(options.run_folder) == "elsewhere/e/run"
+
+
+def test_broken_yaml_is_one_fault_and_not_five(tmp_path):
+    (tmp_path / "x.yml").write_text("name: run\nscale: [2\n")
+    with pytest.raises(OptionsError) as error:
+        load_options(tmp_path / "x.yml")
+    assert len(error.value.faults) == 1
 
 
 def test_a_missing_file_is_a_plain_error(tmp_path):
