@@ -39,7 +39,9 @@ def train(arguments: Arguments) -> None:
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-        logger.info(f"training {options.network_g.type} x{options.scale} on {device} from step {start}: {folder.path}")
+        count = sum(parameter.numel() for parameter in model.inference_net.parameters())
+        what = f"{options.network_g.type} x{options.scale} ({count:,} parameters)"
+        logger.info(f"training {what} on {device} from step {start}: {folder.path}")
         hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
         if state:
             validate.catch_up(start)
