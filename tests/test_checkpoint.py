@@ -231,7 +231,3 @@ def test_released_files_load():
         ("IMDNPlus", 4, "IMDN_plus_x4.pth"),
     ]:
         load_weights(ARCHS.build(name, {}, scale=scale), SHARED / "checkpoints" / file)
-
-
-def test_every_container_is_one_that_is_looked_for():
-    assert checkpoint.CONTAINERS[0] == "params_ema"

@@ -21,7 +21,7 @@ LEVELS = {
     "cli": 7, "command": 7, "components": 7, "doctor": 7, "test": 7, "train": 7,
 }  # fmt: skip
 # images stores files through atomic; both are level 0.
-SAME_LEVEL = {("images", "atomic"), ("checkpoint", "data")}
+SAME_LEVEL = {("images", "atomic")}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -23,17 +23,15 @@ def test_keys_count_output_and_input_gradient_are_the_published_ones(case):
     index, arrays = reference_case(case)
     net = ARCHS.build(name, options, scale=4).eval()
     assert sum(parameter.numel() for parameter in net.parameters()) == index["params"]
-    # Buffers that the authors' files carry but that are constants here (the mean colour) are not expected.
-    load_weights(net, {key: value for key, value in synthetic_weights(index["keys"]).items() if key != "mean"})
+    load_weights(net, synthetic_weights(index["keys"]))
     lq = reference_input(index).requires_grad_()
     sr = net(lq)
     np.testing.assert_allclose(sr.detach().numpy(), arrays["y0"], atol=1e-5, rtol=0)
     probe = torch.from_numpy(np.random.default_rng(index["seed"] + 1000).random(sr.shape, dtype=np.float32))
     (sr * probe).sum().backward()
     assert lq.grad is not None
-    if "dx" in arrays:
-        largest = np.abs(arrays["dx"]).max()
-        np.testing.assert_allclose(lq.grad.numpy() / largest, arrays["dx"] / largest, atol=1e-5, rtol=0)
+    largest = np.abs(arrays["dx"]).max()
+    np.testing.assert_allclose(lq.grad.numpy() / largest, arrays["dx"] / largest, atol=1e-5, rtol=0)
 
 
 def test_impossible_scales_and_widths_are_refused():
