@@ -68,6 +68,15 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
     except KeyboardInterrupt:
         print("interrupted; a training continues from its last state with --resume auto", file=sys.stderr)  # noqa: T201
         return 130
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("srzoo"):
+            raise
+        print(  # noqa: T201
+            f"error: {error.name} is not installed in {sys.executable}; activate the environment that the scripts made "
+            "(source .venv/bin/activate), or pip install -r requirements.txt",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as error:
         if not _mendable(error):
             raise
@@ -78,7 +87,7 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
-        if "torch" in sys.modules:
+        if sys.modules.get("torch"):
             from srzoo import ranks
 
             ranks.finalise()

@@ -126,6 +126,17 @@ def test_programming_errors_keep_their_traceback():
         execute(broken, _parser().parse_args(["doctor"]))
 
 
+def test_a_python_without_torch_is_told_what_to_do(tmp_path):
+    code = "import sys, runpy; sys.modules['torch'] = None; sys.argv = ['train.py', '-opt', sys.argv[1]]; " + (
+        f"sys.path.insert(0, {str(TRAIN.parent)!r}); runpy.run_path({str(TRAIN)!r}, run_name='__main__')"
+    )
+    done = run("-c", code, ROOT / "options/train/imdn/IMDN_x2.yml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "error: torch is not installed in" in done.stderr
+    assert "source .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_interruption_says_how_to_go_on(capsys):
     def interrupted(_):
         raise KeyboardInterrupt
