@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import srzoo
 from srzoo.atomic import write_atomic
+from srzoo.layers.reparam import adapt_form, blocks
 from srzoo.registry import ARCHS
 
 # In order of preference: a moving average is what its authors published numbers for.
@@ -102,11 +103,18 @@ def read_weights(source: str | Path | Mapping[str, Any], key: str = "auto") -> W
 def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: str = "auto") -> Weights:
     """Copy weights into `net`, all of them or none.
 
+    Keys are the published ones. A network may know other spellings of them (`key_aliases`: pattern -> replacement) and
+    keys of published files that it has no use for (`ignored_keys`: a pattern); re-parameterisable blocks take the form
+    that the file has.
+
     Raises:
         CheckpointError: keys are missing, unexpected or of another shape; the message lists them and names the likely
             option.
     """
     weights = read_weights(source, key)
+    was_merged = _num_merged(net)
+    tensors, unused = _published(net, weights.tensors)
+    weights = replace(weights, tensors=adapt_form(net, tensors))
     expected = net.state_dict()
     missing = [name for name in expected if name not in weights.tensors]
     unexpected = [name for name in weights.tensors if name not in expected]
@@ -123,6 +131,10 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
             f"{_name(source)} does not fit {type(net).__name__}; nothing was loaded:\n" + "\n".join(listed + hints)
         )
     net.load_state_dict(weights.tensors)
+    if unused:
+        logger.info("%s: %d entries have no use in this network: %s", _name(source), len(unused), _some(unused))
+    if _num_merged(net) != was_merged:
+        logger.info("%s holds merged (re-parameterised) blocks: the network took that form", _name(source))
     if weights.key:
         others = f", not {', '.join(weights.others)}" if weights.others else ""
         logger.info("%s: took %s%s", _name(source), weights.key, others)
@@ -236,6 +248,23 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
     return content
+
+
+def _published(net: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights under the network's own keys, and the keys of the file that it has no use for."""
+    ignored, kept, unused = getattr(net, "ignored_keys", None), {}, []
+    for name, tensor in tensors.items():
+        if ignored and re.match(ignored, name):
+            unused.append(name)
+            continue
+        for pattern, replacement in getattr(net, "key_aliases", {}).items():
+            name = re.sub(pattern, replacement, name)  # noqa: PLW2901
+        kept[name] = tensor
+    return kept, unused
+
+
+def _num_merged(net: nn.Module) -> int:
+    return sum(block.merged for _, block in blocks(net))
 
 
 def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:

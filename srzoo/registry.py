@@ -25,6 +25,7 @@ PositiveInt = Annotated[int, annotated_types.Gt(0)]
 NonNegativeInt = Annotated[int, annotated_types.Ge(0)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]
 NonNegativeFloat = Annotated[float, annotated_types.Ge(0)]
+Probability = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 
 
 class Registry(Generic[T]):
@@ -169,6 +170,8 @@ def load_plugin(path: Path) -> None:
 
 
 ARCHS: Registry[Any] = Registry("network", "srzoo.archs", supplied=("scale",))
+BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
+DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")
 METRICS: Registry[Any] = Registry("metric", "srzoo.metrics", supplied=("scale",))
 DATASETS: Registry[Any] = Registry("dataset", "srzoo.data", supplied=("scale", "phase"))

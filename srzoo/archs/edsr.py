@@ -9,22 +9,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.residual import ResidualBlock
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS, PositiveInt
-
-
-class ResidualBlock(nn.Module):
-    """x + res_scale * conv(relu(conv(x))) (figure 2c): (B, num_feat, H, W) -> the same."""
-
-    def __init__(self, num_feat: int, res_scale: float) -> None:
-        super().__init__()
-        self.res_scale = res_scale
-        self.conv1 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
-        self.conv2 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.res_scale * self.conv2(self.relu(self.conv1(x)))
 
 
 @ARCHS.register

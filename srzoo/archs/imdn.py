@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.ops.pad import pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
 
@@ -22,56 +23,6 @@ def _conv3(num_in: int, num_out: int, stride: int = 1, bias: bool = True) -> nn.
 
 def _subpixel(num_feat: int, num_out: int, scale: int) -> nn.Sequential:
     return nn.Sequential(_conv3(num_feat, num_out * scale**2), nn.PixelShuffle(scale))
-
-
-class ContrastAwareAttention(nn.Module):
-    """Channel gates from mean plus population standard deviation over the image (section 3.2), (B, C, H, W) -> same."""
-
-    def __init__(self, num_feat: int, reduction: int = 16) -> None:
-        super().__init__()
-        self.conv_du = nn.Sequential(
-            nn.Conv2d(num_feat, num_feat // reduction, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(num_feat // reduction, num_feat, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-        return x * self.conv_du(mean + _safe_sqrt(variance))
-
-
-def _safe_sqrt(variance: Tensor) -> Tensor:
-    """Square root whose gradient is 0 instead of infinite at 0."""
-    positive = variance > 0
-    return torch.where(positive, variance, 1).sqrt() * positive
-
-
-class DistillationBlock(nn.Module):
-    """Information multi-distillation block (figure 3): each step keeps `num_distilled` channels and refines the rest.
-
-    (B, num_feat, H, W) -> the same. Three 3x3 steps and a last one with `num_distilled` outputs; the four distilled
-    parts are attended to, fused by a 1x1 convolution and added to the input. All but the last part are activated.
-    """
-
-    def __init__(self, num_feat: int, num_distilled: int, attention: bool) -> None:
-        super().__init__()
-        remaining = num_feat - num_distilled
-        self.split = [num_distilled, remaining]
-        self.c1 = _conv3(num_feat, num_feat)
-        self.c2 = _conv3(remaining, num_feat)
-        self.c3 = _conv3(remaining, num_feat)
-        self.c4 = _conv3(remaining, num_distilled)
-        self.c5 = nn.Conv2d(4 * num_distilled, num_feat, 1)
-        self.act = nn.LeakyReLU(0.05, inplace=True)
-        self.cca = ContrastAwareAttention(4 * num_distilled) if attention else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        kept1, rest = self.act(self.c1(x)).split(self.split, 1)
-        kept2, rest = self.act(self.c2(rest)).split(self.split, 1)
-        kept3, rest = self.act(self.c3(rest)).split(self.split, 1)
-        kept = torch.cat([kept1, kept2, kept3, self.c4(rest)], 1)
-        return self.c5(self.cca(kept)) + x
 
 
 class ShrinkingBlock(nn.Module):
@@ -122,8 +73,7 @@ class _Trunk(nn.Module):
 
     def __init__(self, head: nn.Module, num_feat: int, num_modules: int, num_out: int, upscale: int) -> None:
         super().__init__()
-        if num_feat % 16 or num_feat < 16:
-            raise ValueError(f"num_feat must be a multiple of 16 (a quarter of it is distilled), got {num_feat}")
+        require_width(num_feat, 16, "a quarter")
         self.num_modules = num_modules
         self.fea_conv = head
         for number in range(1, num_modules + 1):
@@ -217,8 +167,7 @@ class IMDN_RTC(nn.Module):
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 12, num_modules: PositiveInt = 5
     ) -> None:
         super().__init__()
-        if num_feat % 4 or num_feat < 4:
-            raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
+        require_width(num_feat, 4, "a quarter")
         self.receptive_radius = 2 + 4 * num_modules
         blocks = [DistillationBlock(num_feat, num_feat // 4, attention=False) for _ in range(num_modules)]
         self.model = nn.Sequential(
@@ -255,8 +204,7 @@ class IMDN_RTE(nn.Module):
     ) -> None:
         _require_scale("IMDN_RTE", scale, self.scales)
         super().__init__()
-        if num_feat % 4 or num_feat < 4:
-            raise ValueError(f"num_feat must be a multiple of 4 (a quarter of it is distilled), got {num_feat}")
+        require_width(num_feat, 4, "a quarter")
         self.scale = scale
         self.img_range = img_range
         # Two convolutions at the input's resolution, then 6 blocks of 6 and the tail at half resolution.
@@ -316,8 +264,7 @@ class IMDNPlus(nn.Module):
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 36, num_modules: PositiveInt = 8
     ) -> None:
         super().__init__()
-        if num_feat % 6 or num_feat < 6:
-            raise ValueError(f"num_feat must be a multiple of 6 (a sixth of it is distilled), got {num_feat}")
+        require_width(num_feat, 6, "a sixth")
         self.receptive_radius = 3 + 6 * num_modules
         sixth = num_feat // 6
         widths = [(sixth * k, sixth * k) for k in range(6, 0, -1)]

@@ -1,0 +1,332 @@
+"""DRCT: dense residual connections of Swin transformer blocks.
+
+Hsu, Lee, Chou, "DRCT: Saving Image Super-Resolution away from Information Bottleneck", CVPRW 2024, arXiv:2404.00722.
+Written from the paper; attribute names are the published ones. Deviations from the published code: options that it accepts
+and ignores do not exist here; masks and index tables are derived, not saved (files that carry them load); an image is
+padded once to a multiple of the window.
+
+Between the first and the last convolution features are rows, one per pixel, in the order of windows (layers/window.py).
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.layers.window import (
+    Permute,
+    ShiftedOrder,
+    edge_masks,
+    from_windows,
+    relative_position_index,
+    shifted_order,
+    to_windows,
+)
+from srzoo.ops.pad import pad_to_multiple
+from srzoo.registry import ARCHS, PositiveFloat, PositiveInt, Probability
+
+
+def rows_linear(rows: Tensor, layer: nn.Linear | nn.Conv2d, window: int) -> Tensor:
+    """A linear layer or 1x1 convolution over the channels of each row: (R, num_in) -> (R, num_out).
+
+    On a CPU it runs as a channels-last convolution over the windows, whose library is the faster one there.
+    """
+    weight, bias = layer.weight.flatten(1), layer.bias
+    if rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.linear(rows, weight, bias)
+    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)
+    out = F.conv2d(tiles, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(len(rows), -1)
+
+
+class WindowAttention(nn.Module):
+    """Attention of every pixel to those of its window, with a learnt bias per offset (Swin, equation 4)."""
+
+    def __init__(self, dim: int, window: int, num_heads: int, qkv_bias: bool, attn_drop: float, drop: float) -> None:
+        super().__init__()
+        self.window, self.num_heads, self.attn_drop = window, num_heads, attn_drop
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(drop)
+
+    def forward(self, rows: Tensor, counts: tuple[int, ...]) -> Tensor:
+        """Rows of windows (R, C) -> the same; `counts` are the windows of each kind of :func:`edge_masks`."""
+        pixels = self.window**2
+        qkv = rows_linear(rows, self.qkv, self.window)
+        qkv = qkv.view(-1, pixels, 3, self.num_heads, rows.shape[1] // self.num_heads)
+        bias = self._bias()
+        if len(counts) > 1:
+            biases = (bias + edge_masks(self.window, bias.device, bias.dtype)).unbind(0)
+        else:
+            biases = (bias[0],)
+        parts = [
+            self._attend(part, bias)
+            for part, bias in zip(qkv.split(counts), biases, strict=True)
+            if len(part)
+        ]
+        out = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return self.proj_drop(rows_linear(out.reshape(len(rows), -1), self.proj, self.window))
+
+    def _bias(self) -> Tensor:
+        """(1, num_heads, pixels, pixels)."""
+        pixels = self.window**2
+        index = relative_position_index(self.window, self.relative_position_bias_table.device)
+        bias = self.relative_position_bias_table.index_select(0, index)
+        return bias.view(pixels, pixels, -1).permute(2, 0, 1).contiguous()[None]
+
+    def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
+        """(windows, pixels, 3, heads, c) and (heads, pixels, pixels) -> (windows, pixels, heads * c)."""
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        drop = self.attn_drop if self.training else 0.0
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype)[None], dropout_p=drop)
+        return out.transpose(1, 2).flatten(2)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between."""
+
+    def __init__(self, dim: int, hidden: int, window: int, drop: float) -> None:
+        super().__init__()
+        self.window = window
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        hidden = self.drop(F.gelu(rows_linear(rows, self.fc1, self.window)))
+        return self.drop(rows_linear(hidden, self.fc2, self.window))
+
+
+class SwinBlock(nn.Module):
+    """Attention and MLP, each after a norm and inside a skip; with `shifted`, windows are moved by half their side."""
+
+    def __init__(
+        self,
+        dim: int,
+        window: int,
+        num_heads: int,
+        shifted: bool,
+        mlp_ratio: float,
+        qkv_bias: bool,
+        drop: float,
+        attn_drop: float,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.shifted, self.drop_path = shifted, drop_path
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop, drop)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), window, drop)
+
+    def forward(self, rows: Tensor, batch: int, order: ShiftedOrder) -> Tensor:
+        attended = self.norm1(rows)
+        if self.shifted:
+            attended = Permute.apply(attended, order.there, order.back)
+            attended = Permute.apply(self.attn(attended, order.counts), order.back, order.there)
+        else:
+            attended = self.attn(attended, (sum(order.counts),))
+        rows = rows + self._kept(attended, batch)
+        return rows + self._kept(self.mlp(self.norm2(rows)), batch)
+
+    def _kept(self, residual: Tensor, batch: int) -> Tensor:
+        """Stochastic depth: in training the residual of a whole image is dropped with probability `drop_path`."""
+        if not (self.drop_path and self.training):
+            return residual
+        keep = torch.rand(batch, 1, 1, device=residual.device) >= self.drop_path
+        scaled = residual.view(batch, -1, residual.shape[1]) * (keep.to(residual.dtype) / (1 - self.drop_path))
+        return scaled.view_as(residual)
+
+
+class ResidualDenseGroup(nn.Module):
+    """Five Swin blocks, each seeing the input and all earlier outputs (RDG, section 3.3): rows (R, dim) -> the same."""
+
+    def __init__(
+        self,
+        dim: int,
+        gc: int,
+        window: int,
+        num_heads: int,
+        mlp_ratio: float,
+        qkv_bias: bool,
+        drop: float,
+        attn_drop: float,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.window = window
+        for number in range(1, 6):
+            width = dim + (number - 1) * gc
+            block = SwinBlock(
+                width,
+                window,
+                _heads(width, num_heads),
+                shifted=number % 2 == 0,
+                mlp_ratio=mlp_ratio if number < 4 else 1.0,
+                qkv_bias=qkv_bias,
+                drop=drop,
+                attn_drop=attn_drop,
+                drop_path=drop_path,
+            )
+            self.add_module(f"swin{number}", block)
+            self.add_module(f"adjust{number}", nn.Conv2d(width, gc if number < 5 else dim, 1))
+
+    def forward(self, rows: Tensor, batch: int, order: ShiftedOrder) -> Tensor:
+        features = [rows]
+        for number in range(1, 6):
+            x = torch.cat(features, 1) if number > 1 else rows
+            x = self.get_submodule(f"swin{number}")(x, batch, order)
+            x = rows_linear(x, self.get_submodule(f"adjust{number}"), self.window)
+            features.append(F.leaky_relu(x, 0.2, inplace=True) if number < 5 else x)
+        return rows + 0.2 * features[-1]
+
+
+def _heads(width: int, num_heads: int) -> int:
+    return num_heads - width % num_heads
+
+
+@ARCHS.register
+class DRCT(nn.Module):
+    """DRCT: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. Any size: padded to a multiple of the window.
+
+    Defaults are DRCT (14.1 million parameters at x4); DRCT-L has 12 entries in `depths` and `num_heads`.
+
+    Args:
+        scale: magnification: 3 or a power of 2 (published: 2, 3, 4).
+        num_in_ch: colour channels in and out.
+        embed_dim: width of the features between groups [channels].
+        depths: one entry per group; a group always has five blocks, the values only spread `drop_path_rate`.
+        num_heads: attention heads per group; a block of width w has num_heads - w % num_heads of them.
+        window_size: side of the attention windows [pixels].
+        mlp_ratio: hidden width of the MLPs over their width, in the first three blocks of a group; then 1.
+        gc: growth: channels that each block adds to the input of the next ones.
+        img_size: side of the LQ training crops, at least a window [pixels].
+        qkv_bias: biases in the projections to query, key and value.
+        drop_rate: dropout of features.
+        attn_drop_rate: dropout of attention weights.
+        drop_path_rate: stochastic depth of the last group; earlier groups have proportionally less.
+        img_range: the value that white has inside the network.
+        resi_connection: 1conv: a convolution after the groups; identity: none.
+        checkpointing: recompute each group in the backward pass instead of keeping its features; the same gradients.
+    """
+
+    scales = (1, 2, 3, 4, 8)
+    multiple_of = 16
+    receptive_radius = None
+    free_options = ("drop_rate", "attn_drop_rate", "drop_path_rate", "checkpointing", "img_size", "depths")
+    ignored_keys = r".*(attn_mask|relative_position_index)$"
+    key_options: ClassVar = {
+        r"layers\.(\d+)\.swin1": "depths",
+        r"conv_first\.weight": "embed_dim",
+        r"layers\.0\.adjust1\.weight": "gc",
+        r"layers\.0\.swin1\.attn\.relative_position_bias_table": "window_size",
+        r"layers\.0\.swin1\.mlp\.fc1\.weight": "mlp_ratio",
+    }
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_in_ch: PositiveInt = 3,
+        embed_dim: PositiveInt = 180,
+        depths: tuple[PositiveInt, ...] = (6, 6, 6, 6, 6, 6),
+        num_heads: tuple[PositiveInt, ...] = (6, 6, 6, 6, 6, 6),
+        window_size: PositiveInt = 16,
+        mlp_ratio: PositiveFloat = 2.0,
+        gc: PositiveInt = 32,
+        img_size: PositiveInt = 64,
+        qkv_bias: bool = True,
+        drop_rate: Probability = 0.0,
+        attn_drop_rate: Probability = 0.0,
+        drop_path_rate: Probability = 0.1,
+        img_range: float = 1.0,
+        resi_connection: Literal["1conv", "identity"] = "1conv",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(embed_dim, gc, tuple(depths), tuple(num_heads), window_size, img_size)
+        self.scale = scale
+        self.window = self.multiple_of = window_size
+        self.checkpointing = checkpointing
+        self.shift = MeanShift(num_in_ch, img_range)
+        self.conv_first = nn.Conv2d(num_in_ch, embed_dim, 3, 1, 1)
+        self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(embed_dim)})
+        self.pos_drop = nn.Dropout(drop_rate)
+        drop_paths = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist()
+        self.layers = nn.ModuleList(
+            ResidualDenseGroup(
+                embed_dim,
+                gc,
+                window_size,
+                num_heads[group],
+                mlp_ratio,
+                qkv_bias,
+                drop_rate,
+                attn_drop_rate,
+                drop_paths[sum(depths[:group])],
+            )
+            for group in range(len(depths))
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        conv = nn.Conv2d(embed_dim, embed_dim, 3, 1, 1) if resi_connection == "1conv" else nn.Identity()
+        self.conv_after_body = conv
+        self.conv_before_upsample = nn.Sequential(nn.Conv2d(embed_dim, 64, 3, 1, 1), nn.LeakyReLU(inplace=True))
+        self.upsample = subpixel_upsampler(64, scale)
+        self.conv_last = nn.Conv2d(64, num_in_ch, 3, 1, 1)
+        self.apply(_initialise)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        height, width = lq.shape[-2:]
+        shallow = self.conv_first(self.shift(pad_to_multiple(lq, self.window)))
+        features = self.conv_after_body(self._groups(shallow)) + shallow
+        sr = self.shift.inverse(self.conv_last(self.upsample(self.conv_before_upsample(features))))
+        return sr[..., : self.scale * height, : self.scale * width]
+
+    def _groups(self, features: Tensor) -> Tensor:
+        """All groups: (B, embed_dim, H, W) -> the same; the window divides H and W."""
+        batch, _, height, width = features.shape
+        size = (batch, height, width)
+        order = shifted_order(size, self.window, features.device)
+        rows = self.pos_drop(self.patch_embed["norm"](to_windows(features, self.window)))
+        for group in self.layers:
+            if self.checkpointing and torch.is_grad_enabled():
+                rows = checkpoint(group, rows, batch, order, use_reentrant=False)
+            else:
+                rows = group(rows, batch, order)
+        return from_windows(self.norm(rows), self.window, size)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Linear layers from a truncated normal, as in Swin."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _check(
+    embed_dim: int, gc: int, depths: tuple[int, ...], num_heads: tuple[int, ...], window_size: int, img_size: int
+) -> None:
+    """Refuse what cannot be built, all at once."""
+    faults = []
+    if not depths or len(depths) != len(num_heads):
+        faults.append(f"depths and num_heads must name the same groups, got {len(depths)} and {len(num_heads)} entries")
+    if window_size % 2:
+        faults.append(f"window_size must be even (windows are shifted by half), got {window_size}")
+    if img_size < window_size:
+        faults.append(f"img_size {img_size} is smaller than a window of {window_size}: crops must hold a window")
+    for heads in sorted(set(num_heads)):
+        for width in (embed_dim + number * gc for number in range(5)):
+            if width % _heads(width, heads):
+                faults.append(
+                    f"with num_heads {heads} a block of width {width} has {_heads(width, heads)} heads, which do not "
+                    f"divide it: choose embed_dim ({embed_dim}) and gc ({gc}) so that they do"
+                )
+    if faults:
+        raise ValueError("; ".join(faults))

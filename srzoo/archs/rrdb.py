@@ -1,0 +1,119 @@
+"""RRDBNet: residual in residual dense blocks.
+
+Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, arXiv:1809.00219; at x1
+and x2 as in Real-ESRGAN (ICCVW 2021, arXiv:2107.10833) on the pixel-unshuffled input; dropout as in Kong et al., "Reflash
+Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. Written from the papers; attribute names are the
+published ones.
+"""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srzoo.layers.dropout import DropoutOptions, DropoutPlaces
+from srzoo.ops.pad import pad_to_multiple
+from srzoo.registry import ARCHS, PositiveInt
+
+BETA = 0.2  # residual scaling of both kinds of block (ESRGAN, figure 4)
+
+
+class DenseBlock(nn.Module):
+    """Five densely connected 3x3 convolutions, scaled and added: (B, num_feat, H, W) -> the same."""
+
+    def __init__(self, num_feat: int, num_grow_ch: int) -> None:
+        super().__init__()
+        for number in range(1, 5):
+            width = num_feat + (number - 1) * num_grow_ch
+            self.add_module(f"conv{number}", nn.Conv2d(width, num_grow_ch, 3, 1, 1))
+        self.conv5 = nn.Conv2d(num_feat + 4 * num_grow_ch, num_feat, 3, 1, 1)
+        self.lrelu = nn.LeakyReLU(0.2, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [x]
+        for number in range(1, 5):
+            features.append(self.lrelu(self.get_submodule(f"conv{number}")(torch.cat(features, 1))))
+        return x + BETA * self.conv5(torch.cat(features, 1))
+
+
+class ResidualInResidualDenseBlock(nn.Module):
+    """Three dense blocks inside a scaled skip connection: (B, num_feat, H, W) -> the same."""
+
+    def __init__(self, num_feat: int, num_grow_ch: int, branch_end: nn.Module) -> None:
+        super().__init__()
+        self.rdb1 = DenseBlock(num_feat, num_grow_ch)
+        self.rdb2 = DenseBlock(num_feat, num_grow_ch)
+        self.rdb3 = DenseBlock(num_feat, num_grow_ch)
+        self.branch_end = branch_end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + BETA * self.branch_end(self.rdb3(self.rdb2(self.rdb1(x))))
+
+
+@ARCHS.register
+class RRDBNet(nn.Module):
+    """RRDBNet: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. The tail always enlarges by 4.
+
+    Args:
+        scale: magnification; at 1 and 2 the input is pixel-unshuffled by 4 and 2 first.
+        num_in_ch: colour channels in and out.
+        num_feat: width of the features [channels].
+        num_block: residual in residual dense blocks.
+        num_grow_ch: channels that each convolution of a dense block adds.
+        dropout: where features are dropped in training; null: nowhere.
+    """
+
+    scales = (1, 2, 4)
+    multiple_of = 4
+    free_options = ("dropout",)
+    key_options: ClassVar = {r"body\.(\d+)\.rdb1": "num_block", r"conv_first\.weight": "num_feat"}
+    key_aliases: ClassVar = {r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}."}
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_in_ch: PositiveInt = 3,
+        num_feat: PositiveInt = 64,
+        num_block: PositiveInt = 23,
+        num_grow_ch: PositiveInt = 32,
+        dropout: DropoutOptions | None = None,
+    ) -> None:
+        super().__init__()
+        if scale not in self.scales:
+            raise ValueError(
+                f"RRDBNet works at scale 1, 2 or 4, got {scale}: its tail enlarges by 4, and the input is unshuffled "
+                "by what is too much"
+            )
+        self.scale = scale
+        self.unshuffle = 4 // scale
+        self.multiple_of = self.unshuffle
+        self.receptive_radius = self.unshuffle * (15 * num_block + 5) + self.unshuffle - 1
+        places = DropoutPlaces(dropout, num_block)
+        self.conv_first = nn.Conv2d(num_in_ch * self.unshuffle**2, num_feat, 3, 1, 1)
+        self.body = nn.Sequential(
+            *(
+                ResidualInResidualDenseBlock(num_feat, num_grow_ch, places.in_branch(number + 1))
+                for number in range(num_block)
+            )
+        )
+        self.after_block = nn.ModuleList(places.after_block(number + 1) for number in range(num_block))
+        self.conv_body = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.conv_up1 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.conv_up2 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.conv_hr = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.before_last = places.before_last_conv()
+        self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
+        self.lrelu = nn.LeakyReLU(0.2, inplace=True)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        height, width = (self.scale * side for side in lq.shape[-2:])
+        head = self.conv_first(F.pixel_unshuffle(pad_to_multiple(lq, self.unshuffle), self.unshuffle))
+        x = head
+        for block, dropped in zip(self.body, self.after_block, strict=True):
+            x = dropped(block(x))
+        x = head + self.conv_body(x)
+        x = self.lrelu(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
+        x = self.lrelu(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
+        return self.conv_last(self.before_last(self.lrelu(self.conv_hr(x))))[..., :height, :width]

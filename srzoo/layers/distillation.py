@@ -1,0 +1,68 @@
+"""Information multi-distillation block, the building part of IMDN and of trees grown from it.
+
+Hui, Gao, Yang, Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM 2019,
+arXiv:1909.11856. Attribute names are the published ones.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class ContrastAwareAttention(nn.Module):
+    """Channel gates from mean plus population standard deviation over the image (section 3.2), (B, C, H, W) -> same."""
+
+    def __init__(self, num_feat: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.conv_du = nn.Sequential(
+            nn.Conv2d(num_feat, num_feat // reduction, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat // reduction, num_feat, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        return x * self.conv_du(mean + _safe_sqrt(variance))
+
+
+def _safe_sqrt(variance: Tensor) -> Tensor:
+    """Square root whose gradient is 0 instead of infinite at 0."""
+    positive = variance > 0
+    return torch.where(positive, variance, 1).sqrt() * positive
+
+
+class DistillationBlock(nn.Module):
+    """Information multi-distillation block (figure 3): each step keeps `num_distilled` channels and refines the rest.
+
+    (B, num_feat, H, W) -> the same. Three 3x3 steps and a last one with `num_distilled` outputs; the four distilled
+    parts are attended to, fused by a 1x1 convolution and added to the input. All but the last part are activated.
+    """
+
+    def __init__(self, num_feat: int, num_distilled: int, attention: bool) -> None:
+        super().__init__()
+        remaining = num_feat - num_distilled
+        self.split = [num_distilled, remaining]
+        self.c1 = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
+        self.c2 = nn.Conv2d(remaining, num_feat, 3, 1, 1)
+        self.c3 = nn.Conv2d(remaining, num_feat, 3, 1, 1)
+        self.c4 = nn.Conv2d(remaining, num_distilled, 3, 1, 1)
+        self.c5 = nn.Conv2d(4 * num_distilled, num_feat, 1)
+        self.act = nn.LeakyReLU(0.05, inplace=True)
+        self.cca = ContrastAwareAttention(4 * num_distilled) if attention else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept1, rest = self.act(self.c1(x)).split(self.split, 1)
+        kept2, rest = self.act(self.c2(rest)).split(self.split, 1)
+        kept3, rest = self.act(self.c3(rest)).split(self.split, 1)
+        kept = torch.cat([kept1, kept2, kept3, self.c4(rest)], 1)
+        return self.c5(self.cca(kept)) + x
+
+
+def require_width(num_feat: int, multiple: int, share: str) -> None:
+    """Refuse a width that cannot be cut into the parts that a block distils.
+
+    Raises:
+        ValueError: `num_feat` is no positive multiple of `multiple`.
+    """
+    if num_feat % multiple or num_feat < multiple:
+        raise ValueError(f"num_feat must be a multiple of {multiple} ({share} of it is distilled), got {num_feat}")

@@ -1,0 +1,85 @@
+"""Dropout of features inside a super-resolution network, where and how an option says.
+
+Kong, Liu, Gu, Qiao, Dong, "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. The paper finds
+dropout of whole channels before the last convolution (`last`) the best; figure 3 has the other positions.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srzoo.registry import Probability
+
+EVERY = {"all": 1, "half": 2, "quarter": 4}
+
+
+class DropoutOptions(TypedDict):
+    """Where and how features are dropped in training; in evaluation nothing is.
+
+    Args:
+        mode: channel drops whole channels (the paper's choice), element single values.
+        prob: chance of each to be dropped; what is kept is divided by 1 - prob.
+        position: last: before the last convolution; block_k: after residual block k, counted from 1; a list of these;
+            all, half, quarter: in the residual branch of every, every second, every fourth block.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  # read by pydantic, not a key of the mapping
+    mode: NotRequired[Literal["channel", "element"]]
+    prob: NotRequired[Probability]
+    position: NotRequired[str | tuple[str, ...]]
+
+
+class FeatureDropout(nn.Module):
+    """Drop channels or values of (B, C, H, W) in training; the identity in evaluation and at `prob` 0.
+
+    Random numbers come from PyTorch's global generator of the tensor's device.
+    """
+
+    def __init__(self, mode: str, prob: float) -> None:
+        super().__init__()
+        self.prob = prob
+        self.drop = F.dropout2d if mode == "channel" else F.dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(x, self.prob, self.training) if self.prob else x
+
+
+class DropoutPlaces:
+    """The dropout layers of a network with `num_block` residual blocks, made where the options put them.
+
+    Raises:
+        ValueError: a position is unknown or no block has its number.
+    """
+
+    def __init__(self, options: DropoutOptions | None, num_block: int) -> None:
+        options = options or {"prob": 0.0}
+        self._mode, self._prob = options.get("mode", "channel"), options.get("prob", 0.5)
+        position = options.get("position", "last")
+        names = (position,) if isinstance(position, str) else tuple(position)
+        numbered = {f"block_{number}": number for number in range(1, num_block + 1)}
+        known = {"last", *EVERY, *numbered}
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise ValueError(
+                f"dropout position must be last, all, half, quarter, block_1 to block_{num_block}, or a list of these; "
+                f"got {', '.join(unknown) or 'an empty list'}"
+            )
+        self._last = "last" in names
+        self._after = {numbered[name] for name in names if name in numbered}
+        self._every = [EVERY[name] for name in names if name in EVERY]
+
+    def before_last_conv(self) -> nn.Module:
+        """The layer before the last convolution."""
+        return self._layer(self._last)
+
+    def after_block(self, number: int) -> nn.Module:
+        """The layer after residual block `number`, counted from 1."""
+        return self._layer(number in self._after)
+
+    def in_branch(self, number: int) -> nn.Module:
+        """The layer at the end of the residual branch of block `number`."""
+        return self._layer(any(number % every == 0 for every in self._every))
+
+    def _layer(self, wanted: bool) -> nn.Module:
+        return FeatureDropout(self._mode, self._prob) if wanted and self._prob else nn.Identity()

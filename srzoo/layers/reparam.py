@@ -1,0 +1,166 @@
+"""Structural re-parameterisation: blocks that train as several convolutions and are deployed as one.
+
+Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, arXiv:2101.03697. A block joins by deriving from
+:class:`Reparameterisable`; merging, checking and loading in either form then work for it.
+"""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TOLERANCE = 1e-5
+
+
+class Reparameterisable(nn.Module):
+    """A block that equals one 3x3 convolution with zero padding, `rep_conv`, once it is merged.
+
+    Subclasses build their training layers in :meth:`build`, compute with them in :meth:`branches`, and say in
+    :meth:`kernel` which convolution they amount to.
+    """
+
+    def __init__(self, num_in: int, num_out: int, deploy: bool) -> None:
+        super().__init__()
+        self.num_in, self.num_out = num_in, num_out
+        if deploy:
+            self.rep_conv = nn.Conv2d(num_in, num_out, 3, 1, 1)
+        else:
+            self.build()
+
+    @property
+    def merged(self) -> bool:
+        """Whether the block has its deployed form."""
+        return "rep_conv" in self._modules
+
+    @abstractmethod
+    def build(self) -> None:
+        """Make the layers of the training form."""
+
+    @abstractmethod
+    def branches(self, x: Tensor) -> Tensor:
+        """The training form: (B, num_in, H, W) -> (B, num_out, H, W)."""
+
+    @staticmethod
+    @abstractmethod
+    def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(weight (num_out, num_in, 3, 3), bias (num_out,)) of the merged form from the training form's float64 state."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rep_conv(x) if self.merged else self.branches(x)
+
+    def merge(self) -> None:
+        """Take the deployed form, computed in float64."""
+        if self.merged:
+            return
+        reference = next(self.parameters())
+        weight, bias = self.kernel({name: tensor.double() for name, tensor in self.state_dict().items()})
+        self._become_merged()
+        with torch.no_grad():
+            self.rep_conv.weight.copy_(weight)
+            self.rep_conv.bias.copy_(bias)  # pyright: ignore[reportOptionalMemberAccess]
+        self.to(reference.device, reference.dtype)
+
+    def _become_merged(self) -> None:
+        training, reference = self.training, next(self.parameters())
+        for name in list(self._modules):
+            del self._modules[name]
+        self.rep_conv = nn.Conv2d(self.num_in, self.num_out, 3, 1, 1, device=reference.device)
+        self.train(training)
+
+
+def blocks(net: nn.Module) -> list[tuple[str, Reparameterisable]]:
+    """The re-parameterisable blocks of a network with their state-dict prefixes."""
+    return [
+        (f"{name}." if name else "", module)
+        for name, module in net.named_modules()
+        if isinstance(module, Reparameterisable)
+    ]
+
+
+def fused(net: nn.Module) -> nn.Module:
+    """A copy of `net` with every re-parameterisable block merged; `net` itself is left as it is."""
+    copied = copy.deepcopy(net)
+    for _, block in blocks(copied):
+        block.merge()
+    return copied
+
+
+def adapt_form(net: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Make weights and network agree in form: a merged file merges the blocks, a training file is merged for them.
+
+    Args:
+        net: a block of it in training form takes the deployed form if `tensors` has that block merged.
+        tensors: state dict of either form.
+
+    Returns the state dict for the network as it is then.
+    """
+    tensors = dict(tensors)
+    for prefix, block in blocks(net):
+        own = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
+        merged_file = "rep_conv.weight" in own
+        if merged_file and not block.merged:
+            block._become_merged()
+        elif block.merged and own and not merged_file:
+            weight, bias = block.kernel({name: tensors.pop(full).double() for name, full in own.items()})
+            tensors[f"{prefix}rep_conv.weight"], tensors[f"{prefix}rep_conv.bias"] = weight.float(), bias.float()
+    return tensors
+
+
+@torch.no_grad()
+def largest_difference(net: nn.Module, merged: nn.Module, num_in_ch: int = 3) -> float:
+    """Largest absolute difference of two networks' outputs on noise, on constants and on images with extreme borders.
+
+    Both are run in evaluation mode on their own device and dtype; sizes are odd and even.
+    """
+    reference = next(net.parameters())
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    states = net.training, merged.training
+    net.eval(), merged.eval()
+    for height, width in ((24, 28), (17, 33), (40, 12)):
+        noise = torch.rand(2, num_in_ch, height, width, generator=generator)
+        bordered = F.pad(noise[..., 4:-4, 4:-4], (4, 4, 4, 4), value=1.0)
+        for lq in (noise, bordered, 1 - bordered, torch.zeros_like(noise), torch.ones_like(noise)):
+            lq = lq.to(reference.device, reference.dtype)
+            worst = max(worst, float((net(lq) - merged(lq)).abs().max()))
+    net.train(states[0]), merged.train(states[1])
+    return worst
+
+
+class ResidualRepBlock(Reparameterisable):
+    """1x1 to twice the width, 3x3 with identity, 1x1 back, all plus the input (RT4KSR, figure 4): one 3x3 when merged.
+
+    The 3x3 convolution sees the first one's bias beyond the border, which is what the first would give on zeros: so
+    merging is exact there too. (B, num_feat, H, W) -> the same.
+    """
+
+    def __init__(self, num_feat: int, deploy: bool = False) -> None:
+        super().__init__(num_feat, num_feat, deploy)
+
+    def build(self) -> None:
+        width = 2 * self.num_in
+        self.expand_conv = nn.Conv2d(self.num_in, width, 1)
+        self.fea_conv = nn.Conv2d(width, width, 3)
+        self.reduce_conv = nn.Conv2d(width, self.num_out, 1)
+
+    def branches(self, x: Tensor) -> Tensor:
+        wide = self.expand_conv(x)
+        bias = self.expand_conv.bias
+        assert bias is not None
+        # Padding with the bias: pad with zeros what is left after taking it away.
+        shift = bias.view(1, -1, 1, 1)
+        padded = F.pad(wide - shift, (1, 1, 1, 1)) + shift
+        return self.reduce_conv(self.fea_conv(padded) + wide) + x
+
+    @staticmethod
+    def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        expand, reduce = tensors["expand_conv.weight"][:, :, 0, 0], tensors["reduce_conv.weight"][:, :, 0, 0]
+        middle = tensors["fea_conv.weight"].clone()
+        middle[:, :, 1, 1] += torch.eye(len(middle), dtype=middle.dtype, device=middle.device)
+        weight = torch.einsum("or,rwyx,wi->oiyx", reduce, middle, expand)
+        weight[:, :, 1, 1] += torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        seen = tensors["fea_conv.bias"] + middle.sum((2, 3)) @ tensors["expand_conv.bias"]
+        return weight, reduce @ seen + tensors["reduce_conv.bias"]
