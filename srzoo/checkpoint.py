@@ -27,6 +27,9 @@ from srzoo.registry import ARCHS
 # In order of preference: a moving average is what its authors published numbers for.
 CONTAINERS = ("params_ema", "params", "state_dict", "net_g_ema", "net_g")
 
+# What save_weights is told of a training.
+FACTS = ("step", "weights", "options_sha256")
+
 logger = logging.getLogger("srzoo")
 
 
@@ -153,9 +156,14 @@ def load_network(path: str | Path, key: str = "auto") -> nn.Module:
         raise CheckpointError(
             f"{path} does not say which network it belongs to; build the network and use load_weights"
         )
-    net = ARCHS.build(metadata["arch"], json.loads(metadata["arch_options"]), scale=int(metadata["scale"]))
+    net = rebuild(metadata)
     load_weights(net, path, key)
     return net.eval()
+
+
+def rebuild(metadata: Mapping[str, str]) -> nn.Module:
+    """The network that the metadata of a srzoo file describe, with initial weights."""
+    return ARCHS.build(metadata["arch"], json.loads(metadata["arch_options"]), scale=int(metadata["scale"]))
 
 
 def save_weights(
@@ -165,9 +173,7 @@ def save_weights(
     arch: str,
     arch_options: Mapping[str, Any],
     scale: int,
-    step: int,
-    kind: str,
-    options_hash: str,
+    facts: Mapping[str, str],
 ) -> None:
     """Write `net` as safetensors from which :func:`load_network` rebuilds it.
 
@@ -177,31 +183,37 @@ def save_weights(
         arch: registered name.
         arch_options: its options without `scale`.
         scale: magnification.
-        step: updates done.
-        kind: "ema" or "raw".
-        options_hash: sha256 of the resolved option file of the training.
+        facts: where the weights come from: updates done, sha256 of the option file or of the source, and so on.
     """
-    metadata = {
-        "format": "pt",
-        "srzoo": srzoo.__version__,
-        "arch": arch,
-        "arch_options": json.dumps(arch_options),
-        "scale": str(scale),
-        "step": str(step),
-        "weights": kind,
-        "options_sha256": options_hash,
-    }
+    identity = {"arch": arch, "arch_options": json.dumps(arch_options), "scale": str(scale)}
+    save_tensors(path, net.state_dict(), {"format": "pt", "srzoo": srzoo.__version__, **identity, **facts})
+
+
+def facts_of(weights: Weights) -> dict[str, str]:
+    """What a srzoo file says of its training, to be handed on with changed weights."""
+    return {name: weights.metadata[name] for name in FACTS if name in weights.metadata}
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors by name: as safetensors with metadata; to a name ending in .pth as PyTorch's {"params": ...}."""
     # Copies, because safetensors refuses tensors that share memory (tied weights).
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
-    encoded = safetensors.torch.save(tensors, metadata)
+    copied = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    if path.suffix == ".pth":
+        _write_torch(path, {"params": copied})
+        return
+    encoded = safetensors.torch.save(copied, dict(metadata))
     write_atomic(path, lambda file: file.write(encoded))
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training state: nested dicts and lists of tensors, numbers and strings."""
+    _write_torch(path, dict(state))
+
+
+def _write_torch(path: Path, content: dict[str, Any]) -> None:
     # By way of memory: torch.save hides a full disk behind an error of its own.
     encoded = io.BytesIO()
-    torch.save(dict(state), encoded)
+    torch.save(content, encoded)
     write_atomic(path, lambda file: file.write(encoded.getbuffer()))
 
 
@@ -258,7 +270,7 @@ def _published(net: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str,
             unused.append(name)
             continue
         for pattern, replacement in getattr(net, "key_aliases", {}).items():
-            name = re.sub(pattern, replacement, name)  # noqa: PLW2901
+            name = re.sub(pattern, replacement, name)
         kept[name] = tensor
     return kept, unused
 

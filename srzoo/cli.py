@@ -23,6 +23,8 @@ def _parser() -> argparse.ArgumentParser:
     train_parser(functools.partial(commands.add_parser, "train", help="train a network")).set_defaults(run=_train)
     benchmark_parser(functools.partial(commands.add_parser, "test", help="benchmark a network")).set_defaults(run=_test)
     _options_parser(commands.add_parser("options", help="show, explain and document option files"))
+    _fuse_parser(commands.add_parser("fuse", help="merge re-parameterisable blocks for deployment"))
+    _convert_parser(commands.add_parser("convert", help="turn other projects' files into srzoo's, and back"))
     doctor = commands.add_parser("doctor", help="check this machine: Python, PyTorch, GPU, codecs, disk")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -42,6 +44,53 @@ def _options_parser(parser: argparse.ArgumentParser) -> None:
     docs.set_defaults(run=_docs)
 
 
+def _fuse_parser(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Merge every re-parameterisable block of a network into one convolution, in float64; check the merged network "
+        "against its source on noise and extreme borders; write it with its provenance."
+    )
+    parser.epilog = (
+        "example: srzoo fuse -opt options/test/rt4ksr/RT4KSR_x2.yml --weights rt4ksr_x2.pth --out fused.safetensors"
+    )
+    parser.add_argument("-opt", type=Path, required=True, metavar="FILE", help="option file that names the network")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override options")
+    parser.add_argument("--weights", type=Path, required=True, metavar="IN", help="weights in training form")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write (.safetensors)")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.set_defaults(run=_fuse)
+
+
+def _convert_parser(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="action")
+    weights = actions.add_parser(
+        "weights",
+        help="weights of any known layout",
+        description="Read weights as they are published (bare, params, params_ema, state_dict, training states, "
+        "D2C-SR's MegEngine pickle) and write them for srzoo, or for the code of the network's authors.",
+        epilog="example: srzoo convert weights IMDN_x2.pth imdn_x2.safetensors -opt options/test/imdn/IMDN_x2.yml",
+    )
+    weights.add_argument("source", type=Path, metavar="IN", help="file to read")
+    weights.add_argument("target", type=Path, metavar="OUT", help="file to write (.safetensors or .pth)")
+    weights.add_argument(
+        "-opt",
+        type=Path,
+        metavar="FILE",
+        help="option file that names the network: the weights are checked against it, and OUT says what it holds",
+    )
+    weights.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override options")
+    weights.add_argument(
+        "--key", default="auto", help="entry of IN to take (default: a moving average if there is one)"
+    )
+    weights.add_argument(
+        "--layout",
+        choices=["srzoo", "authors"],
+        default="srzoo",
+        help="authors: with all entries that the published code and spandrel look for, such as DRCT's index tables",
+    )
+    weights.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    weights.set_defaults(run=_convert_weights)
+
+
 def _train(arguments: Arguments) -> None:
     from srzoo.train import train
 
@@ -52,6 +101,18 @@ def _test(arguments: Arguments) -> None:
     from srzoo.test import test
 
     test(arguments)
+
+
+def _fuse(arguments: Arguments) -> None:
+    from srzoo.convert import fuse
+
+    fuse(arguments)
+
+
+def _convert_weights(arguments: Arguments) -> None:
+    from srzoo.convert import convert_weights
+
+    convert_weights(arguments)
 
 
 def _doctor(arguments: Arguments) -> None:

@@ -20,6 +20,7 @@ from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.loop import Hook, Model
 from srzoo.engine.report import Board, logger
 from srzoo.engine.run_folder import RunFolder
+from srzoo.layers import reparam
 from srzoo.losses.criterion import Criterion
 from srzoo.metrics.protocol import Protocol
 from srzoo.optim.ema import EMA
@@ -43,18 +44,29 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
     if options.path.pretrain_network_g is not None:
         path = options.resolve(options.path.pretrain_network_g)
         weights = load_weights(net, path, options.path.param_key_g)
-        _refuse_other_facts(options, path, weights.metadata)
+        refuse_other_facts(options, path, weights.metadata)
         logger.info(f"weights: {path}")
 
 
-def _refuse_other_facts(options: Options, path: Path, metadata: Mapping[str, str]) -> None:
-    """What a srzoo file says of its network (its input range, say) must be what the options say."""
+def scored_form(options: Options, net: nn.Module) -> nn.Module:
+    """`net` as it is scored: with ``val.fused``, its re-parameterisable blocks merged."""
+    return reparam.fused(net) if options.val.fused else net
+
+
+def refuse_other_facts(options: Options, path: Path, metadata: Mapping[str, str]) -> None:
+    """What a srzoo file says of its network (its input range, say) must be what the options say.
+
+    Options that a network calls free change its training or its form, not the function: they may differ.
+    """
     if "arch" not in metadata:
         return
     saved = {"type": metadata["arch"], "scale": int(metadata["scale"]), **json.loads(metadata["arch_options"])}
     now = plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args})
+    free = getattr(ARCHS[options.network_g.type], "free_options", ())
     differing = [
-        f"{key}: {saved.get(key)!r} there, {now.get(key)!r} here" for key in saved if saved[key] != now.get(key)
+        f"{key}: {value!r} there, {now.get(key)!r} here"
+        for key, value in saved.items()
+        if value != now.get(key) and key not in free
     ]
     if differing:
         raise ValueError(f"{path} was trained as another network (network_g): " + "; ".join(differing))
@@ -162,9 +174,11 @@ def build_hooks(
             arch=options.network_g.type,
             arch_options=plain(options.network_g.args),
             scale=options.scale,
-            step=step,
-            kind="ema" if train.ema_decay else "raw",
-            options_hash=loaded.sha256,
+            facts={
+                "step": str(step),
+                "weights": "ema" if train.ema_decay else "raw",
+                "options_sha256": loaded.sha256,
+            },
         )
 
     def write_results(results: Results) -> None:
@@ -189,6 +203,7 @@ def build_hooks(
         device=device,
         save_img=validation.save_img,
         num_tb_img=validation.num_tb_img,
+        fused=validation.fused,
     )
     return hooks, validate
 

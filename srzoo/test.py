@@ -17,7 +17,14 @@ def test(arguments: Arguments) -> None:
     options = loaded.options
 
     from srzoo import ranks
-    from srzoo.components import build_datasets, build_metrics, build_network, load_pretrained, write_scores
+    from srzoo.components import (
+        build_datasets,
+        build_metrics,
+        build_network,
+        load_pretrained,
+        scored_form,
+        write_scores,
+    )
     from srzoo.engine.evaluate import evaluate
     from srzoo.engine.report import log_to, logger, score_table
     from srzoo.engine.run_folder import RunFolder
@@ -38,7 +45,7 @@ def test(arguments: Arguments) -> None:
     if weights is None and any(True for _ in net.parameters()):
         raise ValueError("path.pretrain_network_g is missing: without weights the network's output is noise")
     load_pretrained(options, net)
-    net.to(device)
+    net = scored_form(options, net).to(device)
     metrics = build_metrics(options)
     ranks.barrier()  # everyone has looked at the folder before it is written to
     ranks.on_main(lambda: folder.record(loaded.text, "_test"))

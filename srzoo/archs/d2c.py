@@ -1,9 +1,10 @@
 """D2C-SR: a tree of branches that diverge into several estimates, and a small network that lets them converge.
 
 Li, Jiang, Zhang, Luo, Fan, Zeng, "D2C-SR: A Divergence to Convergence Approach for Real-World Image Super-Resolution",
-ECCV 2022, arXiv:2103.14373. Written from the paper and the released networks' shapes; attribute names are the published
-ones (``body12`` is the second child of ``body1``). Deviations: any tree and any registered backbone block can be chosen;
-the mean shifts are constants, not trained. The authors' files are for BGR images: `srzoo convert weights` makes them RGB.
+ECCV 2022, arXiv:2103.14373. Written from the paper and the released networks' shapes; attribute names are the
+published ones (``body12`` is the second child of ``body1``). Deviations: any tree and any registered backbone block can
+be chosen; the mean shifts are constants, not trained. The authors' files are for BGR images: `srzoo convert weights`
+makes them RGB.
 """
 
 from collections.abc import Iterator
@@ -49,7 +50,9 @@ class RCAN(nn.Module):
     def __init__(self, *, num_feat: int) -> None:
         super().__init__()
         if num_feat < 16:
-            raise ValueError(f"the RCAN backbone needs num_feat of at least 16 (attention keeps a 16th), got {num_feat}")
+            raise ValueError(
+                f"the RCAN backbone needs num_feat of at least 16 (attention keeps a 16th), got {num_feat}"
+            )
         self.body = nn.Sequential(
             nn.Conv2d(num_feat, num_feat, 3, 1, 1),
             nn.ReLU(inplace=True),
@@ -179,7 +182,7 @@ class _ConvRelu(nn.Module):
 
 
 class ConvergenceNet(nn.Module):
-    """Weights per leaf and pixel (section 3.3): leaves (B, K, C, H, W) -> (B, K, H, W), positive, summing to 1 over K."""
+    """Shares of the leaves in each pixel (section 3.3): (B, K, C, H, W) -> (B, K, H, W), positive, sum 1 over K."""
 
     def __init__(self, num_leaves: int, num_ch: int, num_feat: int = 64) -> None:
         super().__init__()

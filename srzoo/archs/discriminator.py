@@ -24,9 +24,7 @@ class UNetDiscriminatorSN(nn.Module):
 
     multiple_of = 8
 
-    def __init__(
-        self, *, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, skip_connection: bool = True
-    ) -> None:
+    def __init__(self, *, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, skip_connection: bool = True) -> None:
         super().__init__()
         self.skip_connection = skip_connection
         self.conv0 = nn.Conv2d(num_in_ch, num_feat, 3, 1, 1)

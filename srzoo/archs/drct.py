@@ -1,9 +1,9 @@
 """DRCT: dense residual connections of Swin transformer blocks.
 
 Hsu, Lee, Chou, "DRCT: Saving Image Super-Resolution away from Information Bottleneck", CVPRW 2024, arXiv:2404.00722.
-Written from the paper; attribute names are the published ones. Deviations from the published code: options that it accepts
-and ignores do not exist here; masks and index tables are derived, not saved (files that carry them load); an image is
-padded once to a multiple of the window.
+Written from the paper; attribute names are the published ones. Deviations from the published code: options that it
+accepts and ignores do not exist here; masks and index tables are derived, not saved (files that carry them load); an
+image is padded once to a multiple of the window.
 
 Between the first and the last convolution features are rows, one per pixel, in the order of windows (layers/window.py).
 """
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from srzoo.layers.attention import biased_attention
 from srzoo.layers.mean_shift import MeanShift
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.layers.window import (
@@ -62,16 +63,9 @@ class WindowAttention(nn.Module):
         qkv = qkv.view(-1, pixels, 3, self.num_heads, rows.shape[1] // self.num_heads)
         bias = self._bias()
         if len(counts) > 1:
-            biases = (bias + edge_masks(self.window, bias.device, bias.dtype)).unbind(0)
-        else:
-            biases = (bias[0],)
-        parts = [
-            self._attend(part, bias)
-            for part, bias in zip(qkv.split(counts), biases, strict=True)
-            if len(part)
-        ]
-        out = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return self.proj_drop(rows_linear(out.reshape(len(rows), -1), self.proj, self.window))
+            bias = bias + edge_masks(self.window, bias.device, bias.dtype)
+        out = biased_attention(qkv, bias, counts, self.attn_drop if self.training else 0.0)
+        return self.proj_drop(rows_linear(out.view(rows.shape), self.proj, self.window))
 
     def _bias(self) -> Tensor:
         """(1, num_heads, pixels, pixels)."""
@@ -79,13 +73,6 @@ class WindowAttention(nn.Module):
         index = relative_position_index(self.window, self.relative_position_bias_table.device)
         bias = self.relative_position_bias_table.index_select(0, index)
         return bias.view(pixels, pixels, -1).permute(2, 0, 1).contiguous()[None]
-
-    def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """(windows, pixels, 3, heads, c) and (heads, pixels, pixels) -> (windows, pixels, heads * c)."""
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        drop = self.attn_drop if self.training else 0.0
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype)[None], dropout_p=drop)
-        return out.transpose(1, 2).flatten(2)
 
 
 class Mlp(nn.Module):
@@ -182,7 +169,7 @@ class ResidualDenseGroup(nn.Module):
         for number in range(1, 6):
             x = torch.cat(features, 1) if number > 1 else rows
             x = self.get_submodule(f"swin{number}")(x, batch, order)
-            x = rows_linear(x, self.get_submodule(f"adjust{number}"), self.window)
+            x = rows_linear(x, getattr(self, f"adjust{number}"), self.window)
             features.append(F.leaky_relu(x, 0.2, inplace=True) if number < 5 else x)
         return rows + 0.2 * features[-1]
 
@@ -253,6 +240,7 @@ class DRCT(nn.Module):
         _check(embed_dim, gc, tuple(depths), tuple(num_heads), window_size, img_size)
         self.scale = scale
         self.window = self.multiple_of = window_size
+        self.img_size = img_size
         self.checkpointing = checkpointing
         self.shift = MeanShift(num_in_ch, img_range)
         self.conv_first = nn.Conv2d(num_in_ch, embed_dim, 3, 1, 1)
@@ -288,6 +276,18 @@ class DRCT(nn.Module):
         sr = self.shift.inverse(self.conv_last(self.upsample(self.conv_before_upsample(features))))
         return sr[..., : self.scale * height, : self.scale * width]
 
+    def published_state(self) -> dict[str, Tensor]:
+        """The state dict with the tables that the published code saves too, for crops of `img_size`."""
+        window, side = self.window, self.img_size
+        index = relative_position_index(window, torch.device("cpu")).view(window**2, window**2)
+        state = dict(self.state_dict())
+        for group in range(len(self.layers)):
+            for number in range(1, 6):
+                state[f"layers.{group}.swin{number}.attn.relative_position_index"] = index
+                if number % 2 == 0:
+                    state[f"layers.{group}.swin{number}.attn_mask"] = _mask(window, side // window)
+        return state
+
     def _groups(self, features: Tensor) -> Tensor:
         """All groups: (B, embed_dim, H, W) -> the same; the window divides H and W."""
         batch, _, height, width = features.shape
@@ -300,6 +300,13 @@ class DRCT(nn.Module):
             else:
                 rows = group(rows, batch, order)
         return from_windows(self.norm(rows), self.window, size)
+
+
+def _mask(window: int, windows: int) -> Tensor:
+    """The masks of all shifted windows of a square image: (windows**2, window**2, window**2)."""
+    kinds = edge_masks(window, torch.device("cpu"), torch.float32)[:, 0]
+    last = torch.arange(windows) == windows - 1
+    return kinds[2 * last[:, None].long() + last[None, :].long()].flatten(0, 1)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -5,13 +5,25 @@ arXiv:1807.02758. Written from the paper; attribute names are BasicSR's, so that
 the whole image, so that there is no finite receptive radius.
 """
 
+import re
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from srzoo.layers.mean_shift import MeanShift
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS, PositiveInt
+
+# BasicSR's names -> those of the paper's authors.
+AUTHORS_KEYS = (
+    (r"^conv_first\.", "head.0."),
+    (r"residual_group\.(\d+)\.rcab\.3\.attention\.1\.", r"body.\1.body.3.conv_du.0."),
+    (r"residual_group\.(\d+)\.rcab\.3\.attention\.3\.", r"body.\1.body.3.conv_du.2."),
+    (r"residual_group\.(\d+)\.rcab\.", r"body.\1.body."),
+    (r"^upsample\.", "tail.0."),
+    (r"^conv_last\.", "tail.1."),
+)
 
 
 class ChannelAttention(nn.Module):
@@ -102,6 +114,7 @@ class RCAN(nn.Module):
             raise ValueError(
                 f"num_feat {num_feat} is less than squeeze_factor {squeeze_factor}: attention has no channel"
             )
+        self.num_group, self.num_block = num_group, num_block
         self.shift = MeanShift(num_in_ch, img_range)
         self.conv_first = nn.Conv2d(num_in_ch, num_feat, 3, 1, 1)
         groups = [ResidualGroup(num_feat, num_block, squeeze_factor, res_scale) for _ in range(num_group)]
@@ -109,6 +122,20 @@ class RCAN(nn.Module):
         self.conv_after_body = nn.Conv2d(num_feat, num_feat, 3, 1, 1)
         self.upsample = subpixel_upsampler(num_feat, scale)
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The state dict under the keys of the paper's authors, mean shifts included."""
+        state = {}
+        for name, tensor in self.state_dict().items():
+            for pattern, replacement in AUTHORS_KEYS:
+                name = re.sub(pattern, replacement, name)
+            name = re.sub(r"body\.(\d+)\.conv\.", rf"body.\1.body.{self.num_block}.", name)
+            state[name.replace("conv_after_body", f"body.{self.num_group}")] = tensor
+        mean = self.shift.mean.flatten() * self.shift.img_range
+        for name, sign in (("sub_mean", -1), ("add_mean", 1)):
+            state[f"{name}.weight"] = torch.eye(len(mean))[:, :, None, None]
+            state[f"{name}.bias"] = sign * mean
+        return state
 
     def forward(self, lq: Tensor) -> Tensor:
         head = self.conv_first(self.shift(lq))

@@ -1,9 +1,9 @@
 """RRDBNet: residual in residual dense blocks.
 
 Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, arXiv:1809.00219; at x1
-and x2 as in Real-ESRGAN (ICCVW 2021, arXiv:2107.10833) on the pixel-unshuffled input; dropout as in Kong et al., "Reflash
-Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. Written from the papers; attribute names are the
-published ones.
+and x2 as in Real-ESRGAN (ICCVW 2021, arXiv:2107.10833) on the pixel-unshuffled input; dropout as in Kong et al.,
+"Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. Written from the papers; attribute names are
+the published ones.
 """
 
 from typing import ClassVar
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srzoo.layers.dropout import DropoutOptions, DropoutPlaces
+from srzoo.layers.dropout import Dropout, DropoutPlaces
 from srzoo.ops.pad import pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
 
@@ -78,7 +78,7 @@ class RRDBNet(nn.Module):
         num_feat: PositiveInt = 64,
         num_block: PositiveInt = 23,
         num_grow_ch: PositiveInt = 32,
-        dropout: DropoutOptions | None = None,
+        dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
         if scale not in self.scales:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srzoo.layers.dropout import DropoutOptions, DropoutPlaces
+from srzoo.layers.dropout import Dropout, DropoutPlaces
 from srzoo.layers.residual import ResidualBlock
 from srzoo.registry import ARCHS, PositiveInt
 
@@ -41,7 +41,7 @@ class SRResNet(nn.Module):
         num_in_ch: PositiveInt = 3,
         num_feat: PositiveInt = 64,
         num_block: PositiveInt = 16,
-        dropout: DropoutOptions | None = None,
+        dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
         if scale not in self.scales:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from srzoo import ranks
@@ -14,6 +14,7 @@ from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.report import Board, logger, progress_line
 from srzoo.engine.run_folder import RunFolder
+from srzoo.layers import reparam
 
 
 class Print:
@@ -90,6 +91,7 @@ class Validate:
         device: where the network is.
         save_img: write output images to visualization/<dataset>/<step>/.
         num_tb_img: images per data set for TensorBoard.
+        fused: score the network with its re-parameterisable blocks merged.
     """
 
     def __init__(
@@ -106,11 +108,12 @@ class Validate:
         device: torch.device,
         save_img: bool,
         num_tb_img: int,
+        fused: bool,
     ) -> None:
         self.model, self.datasets, self.metrics = model, datasets, metrics
         self.board, self.write_results, self.folder = board, write_results, folder
         self.freq, self.total, self.device = freq, total, device
-        self.save_img, self.num_tb_img = save_img, num_tb_img
+        self.save_img, self.num_tb_img, self.fused = save_img, num_tb_img, fused
 
     def due(self, step: int) -> bool:
         """Whether the network is scored after update number `step`."""
@@ -129,22 +132,24 @@ class Validate:
         if not self.due(step):
             return
         with progress.pause():
-            ranks.broadcast_buffers(self.model.inference_net)
+            net = self.model.inference_net
+            ranks.broadcast_buffers(net)
+            net = reparam.fused(net) if self.fused else net
             for name, dataset in self.datasets.items():
-                results = self._score(name, dataset, step)
+                results = self._score(net, name, dataset, step)
                 mean = results.mean()
                 logger.info(f"[{step}] {name}: " + "  ".join(f"{metric} {value:.4f}" for metric, value in mean.items()))
                 self.board.scalars({f"val/{name}/{metric}": value for metric, value in mean.items()}, step)
                 ranks.on_main(lambda results=results: self.write_results(results))
 
-    def _score(self, name: str, dataset: Dataset[dict[str, Any]], step: int) -> Results:
+    def _score(self, net: nn.Module, name: str, dataset: Dataset[dict[str, Any]], step: int) -> Results:
         def show(index: int, sr: Tensor) -> None:
             if index < self.num_tb_img:
                 self.board.image(f"{name}/{index}", sr[0], step)
 
         save_to = self.folder.visualization / name / str(step) if self.save_img else None
         return evaluate(
-            self.model.inference_net,
+            net,
             dataset,
             self.metrics,
             name=name,

@@ -4,17 +4,21 @@ Kong, Liu, Gu, Qiao, Dong, "Reflash Dropout in Image Super-Resolution", CVPR 202
 dropout of whole channels before the last convolution (`last`) the best; figure 3 has the other positions.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srzoo.registry import Probability
 
+# Residual blocks per dropout layer inside them.
 EVERY = {"all": 1, "half": 2, "quarter": 4}
 
 
-class DropoutOptions(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class Dropout:
     """Where and how features are dropped in training; in evaluation nothing is.
 
     Args:
@@ -24,10 +28,12 @@ class DropoutOptions(TypedDict):
             all, half, quarter: in the residual branch of every, every second, every fourth block.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  # read by pydantic, not a key of the mapping
-    mode: NotRequired[Literal["channel", "element"]]
-    prob: NotRequired[Probability]
-    position: NotRequired[str | tuple[str, ...]]
+    # Read where option files are checked: unknown keys are refused.
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    mode: Literal["channel", "element"] = "channel"
+    prob: Probability = 0.5
+    position: str | tuple[str, ...] = "last"
 
 
 class FeatureDropout(nn.Module):
@@ -52,11 +58,12 @@ class DropoutPlaces:
         ValueError: a position is unknown or no block has its number.
     """
 
-    def __init__(self, options: DropoutOptions | None, num_block: int) -> None:
-        options = options or {"prob": 0.0}
-        self._mode, self._prob = options.get("mode", "channel"), options.get("prob", 0.5)
-        position = options.get("position", "last")
-        names = (position,) if isinstance(position, str) else tuple(position)
+    def __init__(self, dropout: Dropout | Mapping[str, Any] | None, num_block: int) -> None:
+        if isinstance(dropout, Mapping):  # as a weights file says it
+            dropout = Dropout(**dropout)
+        dropout = dropout or Dropout(prob=0.0)
+        self._mode, self._prob = dropout.mode, dropout.prob
+        names = (dropout.position,) if isinstance(dropout.position, str) else tuple(dropout.position)
         numbered = {f"block_{number}": number for number in range(1, num_block + 1)}
         known = {"last", *EVERY, *numbered}
         unknown = [name for name in names if name not in known]

@@ -1,7 +1,7 @@
 """Structural re-parameterisation: blocks that train as several convolutions and are deployed as one.
 
-Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, arXiv:2101.03697. A block joins by deriving from
-:class:`Reparameterisable`; merging, checking and loading in either form then work for it.
+Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, arXiv:2101.03697. A block joins by deriving
+from :class:`Reparameterisable`; merging, checking and loading in either form then work for it.
 """
 
 import copy
@@ -46,7 +46,7 @@ class Reparameterisable(nn.Module):
     @staticmethod
     @abstractmethod
     def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """(weight (num_out, num_in, 3, 3), bias (num_out,)) of the merged form from the training form's float64 state."""
+        """Weight (num_out, num_in, 3, 3) and bias (num_out,) of the merged form, from the training form's state."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rep_conv(x) if self.merged else self.branches(x)
@@ -119,14 +119,16 @@ def largest_difference(net: nn.Module, merged: nn.Module, num_in_ch: int = 3) ->
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     states = net.training, merged.training
-    net.eval(), merged.eval()
+    net.eval()
+    merged.eval()
     for height, width in ((24, 28), (17, 33), (40, 12)):
         noise = torch.rand(2, num_in_ch, height, width, generator=generator)
         bordered = F.pad(noise[..., 4:-4, 4:-4], (4, 4, 4, 4), value=1.0)
         for lq in (noise, bordered, 1 - bordered, torch.zeros_like(noise), torch.ones_like(noise)):
             lq = lq.to(reference.device, reference.dtype)
             worst = max(worst, float((net(lq) - merged(lq)).abs().max()))
-    net.train(states[0]), merged.train(states[1])
+    net.train(states[0])
+    merged.train(states[1])
     return worst
 
 

@@ -1,5 +1,6 @@
 """What options exist: for error messages, for ``srzoo options explain``, for docs/options.md."""
 
+import dataclasses
 import inspect
 import re
 import types
@@ -11,18 +12,19 @@ from typing import Any, Literal
 
 import annotated_types
 
-from srzoo.options.schema import Entry, Field, Options, Section, json_schema, plain
+from srzoo.options.schema import Entry, Field, Options, Section, dataclass_options, json_schema, plain
 from srzoo.options.source import KeyPath
 from srzoo.registry import closest
 
 
 @dataclass(frozen=True)
 class Row:
-    """One option with its dotted path; `owner` is the plugin it belongs to, "" for the framework's own."""
+    """One option with its dotted path; `owner` is the plugin it belongs to, which stands at `place`, or "" for both."""
 
     path: str
-    owner: str
     field: Field
+    owner: str = ""
+    place: str = ""
 
     @property
     def meaning(self) -> str:
@@ -52,20 +54,23 @@ def rows() -> Iterator[Row]:
     yield from _rows(Options, "")
 
 
-def _rows(section: type, prefix: str) -> Iterator[Row]:
-    options = section.options() if issubclass(section, Section | Entry) else {}
+def _rows(section: type, prefix: str, owner: str = "", place: str = "") -> Iterator[Row]:
+    options = _keys_of(section, data=None)
+    yield from _rows_of(options, prefix, owner, place)
+    if issubclass(section, Entry):
+        for member in section.registry:
+            own = {name: option for name, option in section.options(member).items() if name not in options}
+            yield from _rows_of(own, prefix, member, prefix.removesuffix("."))
+
+
+def _rows_of(options: dict[str, Field], prefix: str, owner: str, place: str) -> Iterator[Row]:
     for name, option in options.items():
         inner, named = _inner(option.annotation)
         path = f"{prefix}{name}"
-        yield Row(path, "", option)
+        yield Row(path, option, owner, place)
         path += ".<name>" if named else ""
-        if isinstance(inner, type) and issubclass(inner, Section | Entry):
-            yield from _rows(inner, f"{path}.")
-    if issubclass(section, Entry):
-        for member in section.registry:
-            for name, option in section.options(member).items():
-                if name not in options:
-                    yield Row(f"{prefix}{name}", member, option)
+        if _is_block(inner):
+            yield from _rows(inner, f"{path}.", owner, place)
 
 
 def field_at(path: KeyPath, data: Any) -> Field | None:
@@ -86,15 +91,16 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
     """The keys that may stand in the mapping at `path` of a raw tree; {"<name>": ...} where names are free."""
     section, named = Options, False
     for key in path:
+        parent = data
         data = data.get(key) if isinstance(data, Mapping) else None
         if named:
             named = False
             continue
-        options = _keys_of(section, data={"type": None})
+        options = _keys_of(section, parent)
         if key not in options:
             return {}
         inner, named = _inner(options[str(key)].annotation)
-        if not (isinstance(inner, type) and issubclass(inner, Section | Entry)):
+        if not _is_block(inner):
             return {}
         section = inner
     if named:
@@ -106,8 +112,12 @@ def _keys_of(section: type, data: Any) -> dict[str, Field]:
     if issubclass(section, Entry):
         type_name = data.get("type") if isinstance(data, Mapping) else None
         return section.options(type_name if isinstance(type_name, str) else None)
-    assert issubclass(section, Section)
-    return section.options()
+    return dataclass_options(section)
+
+
+def _is_block(annotation: Any) -> bool:
+    """Whether a value of this type is a mapping with keys of its own: a section, an entry, a plugin's own dataclass."""
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
 
 
 def _inner(annotation: Any) -> tuple[Any, bool]:
@@ -138,10 +148,10 @@ def type_name(annotation: Any) -> str:
         return " | ".join(map(str, args))
     if origin is tuple and args[-1] is not Ellipsis:
         return f"list of {len(args)}: " + ", ".join(type_name(part) for part in args)
-    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Section)):
-        return "mapping"
     if isinstance(annotation, type) and issubclass(annotation, Entry):
         return "block with `type:`"
+    if origin is dict or _is_block(annotation):
+        return "mapping"
     if origin is not None:
         return f"list of {type_name(args[0])}"
     words = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path", type(None): "null"}
@@ -217,7 +227,7 @@ def markdown() -> str:
     owners: dict[str, dict[str, list[Row]]] = {}
     for row in everything:
         if row.owner:
-            owners.setdefault(row.path.rpartition(".")[0], {}).setdefault(row.owner, []).append(row)
+            owners.setdefault(row.place, {}).setdefault(row.owner, []).append(row)
     for prefix, members in _distinct(owners).items():
         lines += ["", f"## `{prefix}`", ""]
         for owner, members_rows in members.items():
@@ -236,7 +246,7 @@ def _distinct(owners: dict[str, dict[str, list[Row]]]) -> dict[str, dict[str, li
 def _table(members: list[Row]) -> list[str]:
     lines = ["| option | type | default | unit | meaning |", "|---|---|---|---|---|"]
     for row in members:
-        name = row.path.rpartition(".")[2] if row.owner else row.path
+        name = row.path.removeprefix(f"{row.place}.")
         cells = (f"`{name}`", type_name(row.field.annotation), f"`{row.default}`", row.unit, row.meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines

@@ -92,12 +92,18 @@ def _try_constructors(options: Options, tree: Tree) -> None:
     blocks += [(("val", "metrics", name), entry) for name, entry in options.val.metrics.items()]
     import torch
 
+    from srzoo.layers import reparam
+
     for path, entry in blocks:
         try:
             with torch.device("meta"):
                 weights = [torch.nn.Parameter(torch.zeros(1))]
-                entry.registry.build(entry.type, options.resolved_args(entry), scale=options.scale, params=weights)
-        except ValueError as error:
+                built = entry.registry.build(
+                    entry.type, options.resolved_args(entry), scale=options.scale, params=weights
+                )
+            if path == ("network_g",) and options.val.fused and not reparam.blocks(built):
+                tree.fault(("val", "fused"), f"{entry.type} with these options has no re-parameterisable block")
+        except (ValueError, LookupError) as error:
             tree.fault((*path, "type"), f"{entry.type}: {error}")
         except Exception:  # not every constructor can do without memory; the real one will tell
             continue

@@ -60,7 +60,7 @@ class Section:
     @classmethod
     def options(cls) -> dict[str, Field]:
         """The options of this section by name."""
-        return _dataclass_options(cls)
+        return dataclass_options(cls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Entry:
     @classmethod
     def options(cls, type_name: str | None = None) -> dict[str, Field]:
         """The keys of a block: the framework's, and the plugin's where its type is known."""
-        own = _dataclass_options(cls)
+        own = dataclass_options(cls)
         del own["args"]
         own["type"] = Field(
             Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use"
@@ -124,7 +124,8 @@ class Entry:
         return core_schema.no_info_after_validator_function(entry, union)
 
 
-def _dataclass_options(cls: type) -> dict[str, Field]:
+def dataclass_options(cls: type) -> dict[str, Field]:
+    """The fields of a dataclass by name, with what its ``Args:`` say of them."""
     hints, docs = get_type_hints(cls, include_extras=True), parameter_docs(cls)
     options = {}
     for f in dataclasses.fields(cls):
@@ -284,12 +285,14 @@ class ValOptions(Section):
         metrics: what is measured, by name.
         save_img: write the network's output images to visualization/.
         num_tb_img: output images per data set that go to TensorBoard [images].
+        fused: score a re-parameterised network in its merged form, the one that is deployed.
     """
 
     val_freq: PositiveInt | None = None
     metrics: dict[EntryName, MetricEntry] = field(default_factory=dict)
     save_img: bool = False
     num_tb_img: NonNegativeInt = 2
+    fused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
