@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from srzoo.checkpoint import load_weights
 from srzoo.command import Arguments, execute
 from srzoo.images import write_image
 
@@ -50,6 +51,42 @@ def synthetic_weights(keys: dict[str, tuple[str, list[int]]]) -> dict[str, Tenso
             values = 1 + 0.1 * values
         weights[key] = torch.from_numpy(np.asarray(values, dtype=np.float32))
     return weights
+
+
+def assert_published(net: torch.nn.Module, case: str, *, keys_of: str = "", tolerance: float = 1e-5) -> None:
+    """`net` with a case's synthetic weights gives the published outputs and, where known, input gradient.
+
+    A network with several outputs has them along dimension 1. `keys_of` names another case that lists the keys.
+    """
+    index, _ = reference_case(keys_of or case)
+    load_weights(net, synthetic_weights(index["keys"]))
+    assert_same_output(net, case, index, tolerance)
+
+
+def assert_same_output(net: torch.nn.Module, case: str, index: dict[str, Any], tolerance: float = 1e-5) -> None:
+    """As :func:`assert_published`, with the weights that the network has."""
+    with np.load(SHARED / "reference" / f"{case}.npz") as file:
+        arrays = dict(file)
+    lq = reference_input(index).requires_grad_()
+    sr = net(lq)
+    outputs = sr.unbind(1) if sr.ndim == 5 else (sr,)
+    expected = [arrays[name] for name in sorted(arrays) if name.startswith("y")]
+    assert len(outputs) == len(expected)
+    total = torch.zeros(())
+    for number, (output, array) in enumerate(zip(outputs, expected, strict=True)):
+        np.testing.assert_allclose(output.detach().numpy(), array, atol=tolerance, rtol=0)
+        probe = np.random.default_rng(index["seed"] + 1000 + number).random(output.shape, dtype=np.float32)
+        total = total + (output * torch.from_numpy(probe)).sum()
+    if "dx" in arrays:
+        total.backward()
+        assert lq.grad is not None
+        largest = np.abs(arrays["dx"]).max()
+        np.testing.assert_allclose(lq.grad.numpy() / largest, arrays["dx"] / largest, atol=tolerance, rtol=0)
+
+
+def parameter_count(net: torch.nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def photograph(height: int = 96, width: int = 120, top: int = 100, left: int = 140) -> np.ndarray:

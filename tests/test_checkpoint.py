@@ -30,8 +30,9 @@ def network(seed=0, **options):
 
 
 def save(path, net, **changes):
-    facts = {"arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2, "step": 7, "kind": "ema"}
-    save_weights(path, net, **{**facts, "options_hash": "abc", **changes})
+    identity = {"arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2}
+    facts = {"step": "7", "weights": "ema", "options_sha256": "abc"}
+    save_weights(path, net, **{**identity, "facts": facts, **changes})
 
 
 def same(a, b):

@@ -16,6 +16,7 @@ class Bicubic(nn.Module):
 
     scales = None
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
     receptive_radius = 2
 
     def __init__(self, *, scale: int) -> None:

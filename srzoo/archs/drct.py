@@ -205,6 +205,7 @@ class DRCT(nn.Module):
 
     scales = (1, 2, 3, 4, 8)
     multiple_of = 16
+    half_safe = ("float16", "bfloat16")
     receptive_radius = None
     free_options = ("drop_rate", "attn_drop_rate", "drop_path_rate", "checkpointing", "img_size", "depths")
     ignored_keys = r".*(attn_mask|relative_position_index)$"

@@ -31,6 +31,7 @@ class EDSR(nn.Module):
 
     scales = (1, 2, 3, 4, 8)
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
     key_options: ClassVar = {r"body\.(\d+)\.conv1": "num_block", r"conv_first\.weight": "num_feat"}
 
     def __init__(

@@ -104,6 +104,7 @@ class IMDN(_Trunk):
 
     scales = None
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
     receptive_radius = None
 
     def __init__(
@@ -128,6 +129,7 @@ class IMDN_AS(_Trunk):
 
     scales = (1,)
     multiple_of = 4
+    half_safe = ("float16", "bfloat16")
     receptive_radius = None
 
     def __init__(
@@ -162,6 +164,7 @@ class IMDN_RTC(nn.Module):
     }
     scales = None
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 12, num_modules: PositiveInt = 5
@@ -198,6 +201,7 @@ class IMDN_RTE(nn.Module):
     key_options: ClassVar = {r"fea_conv\.0\.weight": "num_feat"}
     scales = (2,)
     multiple_of = 2
+    half_safe = ("float16", "bfloat16")
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 20, img_range: float = 1.0
@@ -259,6 +263,7 @@ class IMDNPlus(nn.Module):
     }
     scales = None
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 36, num_modules: PositiveInt = 8

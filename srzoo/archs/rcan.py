@@ -90,6 +90,7 @@ class RCAN(nn.Module):
 
     scales = (1, 2, 3, 4, 8)
     multiple_of = 1
+    half_safe = ("float16",)
     receptive_radius = None
     key_options: ClassVar = {
         r"body\.(\d+)\.conv": "num_group",

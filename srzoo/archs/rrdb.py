@@ -66,6 +66,7 @@ class RRDBNet(nn.Module):
 
     scales = (1, 2, 4)
     multiple_of = 4
+    half_safe = ("float16", "bfloat16")
     free_options = ("dropout",)
     key_options: ClassVar = {r"body\.(\d+)\.rdb1": "num_block", r"conv_first\.weight": "num_feat"}
     key_aliases: ClassVar = {r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}."}

@@ -151,6 +151,7 @@ class RT4KSR(nn.Module):
 
     scales = None
     multiple_of = 2
+    half_safe = ("float16",)
     free_options = ("deploy",)
     key_options: ClassVar = {
         r"body\.(\d+)\.conv1": "num_blocks",
@@ -183,6 +184,10 @@ class RT4KSR(nn.Module):
             raise ValueError("forget adds the high-frequency branch's features: it needs use_hfb: true")
         if deploy and baseblock not in ("repbase", "simplified") and not forget:
             raise ValueError(f"deploy merges re-parameterised blocks, of which baseblock {baseblock} has none")
+        if not use_gaussian and not forget:
+            raise ValueError("use_gaussian: false changes nothing without forget: the branch does not reach the output")
+        if eca != "released" and not eca_gamma:
+            raise ValueError(f"eca: {eca} changes nothing with eca_gamma 0, which means no such attention")
         self.scale = scale
         self.factor = 2 if unshuffle else 1
         self.multiple_of = self.factor

@@ -30,6 +30,7 @@ class SRResNet(nn.Module):
 
     scales = (2, 3, 4)
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
     free_options = ("dropout",)
     key_options: ClassVar = {r"body\.(\d+)\.conv1": "num_block", r"conv_first\.weight": "num_feat"}
     key_aliases: ClassVar = {r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}."}

@@ -33,6 +33,7 @@ class SRVGGNetCompact(nn.Module):
 
     scales = None
     multiple_of = 1
+    half_safe = ("float16", "bfloat16")
     key_options: ClassVar = {r"body\.0\.weight": "num_feat"}
 
     def __init__(

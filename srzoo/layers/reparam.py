@@ -55,19 +55,18 @@ class Reparameterisable(nn.Module):
         """Take the deployed form, computed in float64."""
         if self.merged:
             return
-        reference = next(self.parameters())
         weight, bias = self.kernel({name: tensor.double() for name, tensor in self.state_dict().items()})
-        self._become_merged()
+        self.take_merged_form()
         with torch.no_grad():
             self.rep_conv.weight.copy_(weight)
             self.rep_conv.bias.copy_(bias)  # pyright: ignore[reportOptionalMemberAccess]
-        self.to(reference.device, reference.dtype)
 
-    def _become_merged(self) -> None:
+    def take_merged_form(self) -> None:
+        """Replace the training layers by `rep_conv` with initial weights, for weights to be loaded into."""
         training, reference = self.training, next(self.parameters())
         for name in list(self._modules):
             del self._modules[name]
-        self.rep_conv = nn.Conv2d(self.num_in, self.num_out, 3, 1, 1, device=reference.device)
+        self.rep_conv = nn.Conv2d(self.num_in, self.num_out, 3, 1, 1, device=reference.device, dtype=reference.dtype)
         self.train(training)
 
 
@@ -102,10 +101,11 @@ def adapt_form(net: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         own = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
         merged_file = "rep_conv.weight" in own
         if merged_file and not block.merged:
-            block._become_merged()
+            block.take_merged_form()
         elif block.merged and own and not merged_file:
+            dtype = tensors[next(iter(own.values()))].dtype
             weight, bias = block.kernel({name: tensors.pop(full).double() for name, full in own.items()})
-            tensors[f"{prefix}rep_conv.weight"], tensors[f"{prefix}rep_conv.bias"] = weight.float(), bias.float()
+            tensors[f"{prefix}rep_conv.weight"], tensors[f"{prefix}rep_conv.bias"] = weight.to(dtype), bias.to(dtype)
     return tensors
 
 

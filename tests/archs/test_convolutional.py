@@ -1,18 +1,29 @@
-"""EDSR, RCAN and SRVGGNetCompact against the published networks."""
+"""EDSR, RCAN, SRVGGNetCompact, SRResNet and RRDBNet against the published networks; dropout."""
 
-import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from srzoo.checkpoint import load_weights
+from srzoo.checkpoint import CheckpointError, load_weights
+from srzoo.layers.dropout import Dropout, FeatureDropout
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS
-from tests.support import needs_shared, reference_case, reference_input, synthetic_weights
+from tests.support import assert_published, needs_shared, parameter_count, reference_case
 
 CASES = {
     "edsr_x4": ("EDSR", {}),
     "rcan_small_x4": ("RCAN", {"num_feat": 32, "num_group": 3, "num_block": 2}),
     "srvgg_x4": ("SRVGGNetCompact", {"num_conv": 32}),
+    "msrresnet_x4": ("SRResNet", {}),
+    "rrdb6_x4": ("RRDBNet", {"num_block": 6}),
+}
+# The published variants with dropout before the last convolution, and how far float32 itself is from float64 there:
+# the dense network's output reaches 14, and its reference values are 1.2e-5 off a computation in double precision.
+DROPOUT_CASES = {
+    "reflash_MSRResNet_details_dropoutlast_channel07": ("SRResNet", 0.7, 1e-5),
+    "reflash_MSRResNet_dropoutlast_channel07": ("SRResNet", 0.7, 1e-5),
+    "reflash_RRDBNet_dropoutlast_channel05": ("RRDBNet", 0.5, 2e-5),
 }
 
 
@@ -20,18 +31,60 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_keys_count_output_and_input_gradient_are_the_published_ones(case):
     name, options = CASES[case]
-    index, arrays = reference_case(case)
     net = ARCHS.build(name, options, scale=4).eval()
-    assert sum(parameter.numel() for parameter in net.parameters()) == index["params"]
-    load_weights(net, synthetic_weights(index["keys"]))
-    lq = reference_input(index).requires_grad_()
-    sr = net(lq)
-    np.testing.assert_allclose(sr.detach().numpy(), arrays["y0"], atol=1e-5, rtol=0)
-    probe = torch.from_numpy(np.random.default_rng(index["seed"] + 1000).random(sr.shape, dtype=np.float32))
-    (sr * probe).sum().backward()
-    assert lq.grad is not None
-    largest = np.abs(arrays["dx"]).max()
-    np.testing.assert_allclose(lq.grad.numpy() / largest, arrays["dx"] / largest, atol=1e-5, rtol=0)
+    assert parameter_count(net) == reference_case(case)[0]["params"]
+    assert_published(net, case)
+
+
+@needs_shared
+@pytest.mark.parametrize("case", DROPOUT_CASES)
+def test_dropout_variants_give_the_published_output_in_evaluation_and_in_seeded_training(case):
+    name, prob, tolerance = DROPOUT_CASES[case]
+    net = ARCHS.build(name, {"dropout": {"prob": prob}}, scale=4)
+    assert_published(net.eval(), case, tolerance=tolerance)
+    torch.manual_seed(0)
+    assert_published(net.train(), f"{case}_train_seed0", keys_of=case, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("name", ["SRResNet", "RRDBNet"])
+def test_dropout_is_off_in_evaluation_and_at_probability_zero(name):
+    lq = torch.rand(1, 3, 8, 8)
+    options = {"num_block": 2, "num_feat": 8}
+    torch.manual_seed(0)
+    plain = ARCHS.build(name, options, scale=4)
+    for prob in (0.0, 0.9):
+        net = ARCHS.build(name, options | {"dropout": Dropout(prob=prob, position=("last", "all"))}, scale=4)
+        net.load_state_dict(plain.state_dict())
+        assert torch.equal(net.eval()(lq), plain(lq))
+        assert torch.equal(net.train()(lq), plain(lq)) == (prob == 0.0)
+
+
+@pytest.mark.parametrize("name", ["SRResNet", "RRDBNet"])
+@pytest.mark.parametrize(
+    ("position", "count"),
+    [("last", 1), ("block_3", 1), (["block_1", "block_8", "last"], 3), ("all", 8), ("half", 4), ("quarter", 2)],
+)
+def test_dropout_stands_where_the_option_says(name, position, count):
+    options = {"num_block": 8, "num_feat": 8, "dropout": {"mode": "element", "prob": 0.1, "position": position}}
+    net = ARCHS.build(name, options, scale=4)
+    assert sum(isinstance(module, FeatureDropout) for module in net.modules()) == count
+
+
+@given(st.floats(0.05, 0.95), st.sampled_from(["channel", "element"]), st.integers(0, 2**31))
+def test_dropped_features_are_zero_and_kept_ones_scaled(prob, mode, seed):
+    torch.manual_seed(seed)
+    x = torch.rand(2, 8, 5, 7) + 0.5
+    out = FeatureDropout(mode, prob).train()(x)
+    kept = out != 0
+    torch.testing.assert_close(out[kept], (x / (1 - prob))[kept])
+    if mode == "channel":
+        assert ((kept.all((2, 3))) | (~kept).all((2, 3))).all()
+
+
+def test_unknown_dropout_positions_are_refused():
+    for position in ("middle", "block_0", "block_17", []):
+        with pytest.raises(ValueError, match="dropout position must be last, all, half, quarter, block_1 to block_16"):
+            ARCHS.build("SRResNet", {"dropout": {"position": position}}, scale=4)
 
 
 def test_impossible_scales_and_widths_are_refused():
@@ -39,3 +92,13 @@ def test_impossible_scales_and_widths_are_refused():
         subpixel_upsampler(4, 6)
     with pytest.raises(ValueError, match="less than squeeze_factor 16"):
         ARCHS.build("RCAN", {"num_feat": 8}, scale=2)
+    with pytest.raises(ValueError, match="RRDBNet works at scale 1, 2 or 4, got 3"):
+        ARCHS.build("RRDBNet", {}, scale=3)
+    with pytest.raises(ValueError, match="SRResNet works at scale 2, 3 or 4, got 8"):
+        ARCHS.build("SRResNet", {}, scale=8)
+
+
+def test_weights_of_another_variant_are_refused_with_the_option_to_change():
+    small, large = (ARCHS.build("RRDBNet", {"num_block": n, "num_feat": 8}, scale=4) for n in (2, 3))
+    with pytest.raises(CheckpointError, match="`num_block`: the file has 3"):
+        load_weights(small, large.state_dict())
