@@ -1,0 +1,38 @@
+"""RT4KSR x3 in the form that is published: training blocks, high-frequency branch computed and thrown away."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srzoo.ops.filter import gaussian_blur
+
+from .convolutional import Weights, conv
+
+
+def _rep_block(w: Weights, name: str, x: Tensor) -> Tensor:
+    wide = conv(w, f"{name}.expand_conv", x)
+    bias = w[f"{name}.expand_conv.bias"]
+    padded = F.pad(wide, (1, 1, 1, 1))
+    border = torch.ones_like(padded[:, :1])
+    border[:, :, 1:-1, 1:-1] = 0
+    padded = padded + border * bias.view(1, -1, 1, 1)
+    middle = F.conv2d(padded, w[f"{name}.fea_conv.weight"], w[f"{name}.fea_conv.bias"])
+    return conv(w, f"{name}.reduce_conv", middle + wide) + x
+
+
+def _norm(w: Weights, name: str, x: Tensor) -> Tensor:
+    mean = x.mean(1, keepdim=True)
+    variance = (x - mean).pow(2).mean(1, keepdim=True)
+    return (x - mean) / (variance + 1e-6).sqrt() * w[f"{name}.weight"].view(1, -1, 1, 1) + w[f"{name}.bias"].view(
+        1, -1, 1, 1
+    )
+
+
+def rt4ksr(w: Weights, lq: Tensor) -> Tensor:
+    x = conv(w, "head.0", F.pixel_unshuffle(lq, 2))
+    high = conv(w, "head.0", F.pixel_unshuffle(lq - gaussian_blur(lq, 5, 1.0), 2))
+    F.gelu(_rep_block(w, "hfb.0" if "hfb.0.expand_conv.weight" in w else "tail.1", high))
+    for block in range(4):
+        x = F.gelu(_rep_block(w, f"body.{block}.conv1", _norm(w, f"body.{block}.norm", x)))
+    x = _rep_block(w, "tail.1", _norm(w, "tail.0", x))
+    return F.pixel_shuffle(conv(w, "upsample.0", x), 6)
