@@ -23,7 +23,15 @@ setup(
     install_requires=requirements,
     extras_require={
         "samples": ["scikit-image>=0.24"],
-        "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.5", "pyright[nodejs]==1.1.414", "scikit-image>=0.24"],
+        "compat": ["spandrel>=0.4.2"],
+        "dev": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "ruff==0.17.5",
+            "pyright[nodejs]==1.1.414",
+            "scikit-image>=0.24",
+            "spandrel>=0.4.2",
+        ],
     },
     entry_points={"console_scripts": ["srzoo=srzoo.cli:main"]},
 )

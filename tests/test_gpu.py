@@ -50,3 +50,37 @@ def test_a_run_trains_resumes_and_scores_on_the_gpu(tmp_path):
         for name in ("run", "bench")
     )
     assert after["mean"]["psnr"] == pytest.approx(during["mean"]["psnr"], abs=1e-3)
+
+
+def tiny_drct(**options):
+    torch.manual_seed(0)
+    tiny = {"embed_dim": 60, "depths": [6, 6], "num_heads": [6, 6], "window_size": 8, "gc": 16, "img_size": 32}
+    return ARCHS.build("DRCT", tiny | options, scale=2)
+
+
+def test_gradients_of_drct_on_the_gpu_equal_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    net, lq = tiny_drct(drop_path_rate=0.0), torch.rand(2, 3, 16, 24)
+    grads = []
+    for device in ("cpu", "cuda"):
+        moved = tiny_drct(drop_path_rate=0.0).to(device)
+        moved.load_state_dict(net.state_dict())
+        moved(lq.to(device)).square().mean().backward()
+        grads.append([parameter.grad.cpu() for parameter in moved.parameters() if parameter.grad is not None])
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(theirs, ours, atol=1e-4 * float(ours.abs().max()) + 1e-7, rtol=0)
+
+
+@torch.no_grad()
+def test_drct_compiles_without_graph_breaks():
+    net, lq = tiny_drct().eval().cuda(), torch.rand(1, 3, 16, 24, device="cuda")
+    compiled = torch.compile(net, fullgraph=True)
+    torch.testing.assert_close(compiled(lq), net(lq), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_bfloat16_autocast_on_the_gpu_is_close():
+    net, lq = tiny_drct().eval().cuda(), torch.rand(1, 3, 32, 24, device="cuda")
+    with torch.autocast("cuda", torch.bfloat16):
+        half = net(lq)
+    assert (half.float() - net(lq)).abs().max() < 0.02

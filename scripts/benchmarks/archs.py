@@ -3,8 +3,9 @@
 python scripts/benchmarks/archs.py [NETWORK ...] [--threads 1] [--runs 7] [--size 64]
 
 Each comparison runs in a process of its own, so that none inherits another's memory, and first checks that the forms
-agree. `forward` is without gradients; `training` is forward and backward in training mode; `bf16` is our form under bfloat16
-autocast against the plain form in float32. Memory is the peak of a training step beyond what the process had before it.
+agree. `forward` is without gradients; `training` is forward and backward in training mode; `bf16` is our form under
+bfloat16 autocast against the plain form in float32. Memory is the peak of a training step beyond what the process had
+before it.
 """
 
 import argparse

@@ -92,8 +92,6 @@ def _try_constructors(options: Options, tree: Tree) -> None:
     blocks += [(("val", "metrics", name), entry) for name, entry in options.val.metrics.items()]
     import torch
 
-    from srzoo.layers import reparam
-
     for path, entry in blocks:
         try:
             with torch.device("meta"):
@@ -101,12 +99,28 @@ def _try_constructors(options: Options, tree: Tree) -> None:
                 built = entry.registry.build(
                     entry.type, options.resolved_args(entry), scale=options.scale, params=weights
                 )
-            if path == ("network_g",) and options.val.fused and not reparam.blocks(built):
-                tree.fault(("val", "fused"), f"{entry.type} with these options has no re-parameterisable block")
+            if path == ("network_g",):
+                _try_network(built, options, tree)
         except (ValueError, LookupError) as error:
             tree.fault((*path, "type"), f"{entry.type}: {error}")
         except Exception:  # not every constructor can do without memory; the real one will tell
             continue
+
+
+def _try_network(net: Any, options: Options, tree: Tree) -> None:
+    """What the rest of the file asks of the network, against what it can do."""
+    from srzoo.layers import reparam
+
+    name, crop = options.network_g.type, options.datasets.train and options.datasets.train.args.get("gt_size")
+    if options.val.fused and not reparam.blocks(net):
+        tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
+    smallest = getattr(net, "multiple_of", 1)
+    if isinstance(crop, int) and crop // options.scale < smallest:
+        tree.fault(
+            ("datasets", "train", "gt_size"),
+            f"LQ crops of {crop // options.scale} pixels are smaller than the {smallest} (a window, say) that {name} "
+            f"works on: expected at least {smallest * options.scale}, got {crop}",
+        )
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

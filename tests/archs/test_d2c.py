@@ -105,6 +105,7 @@ def test_an_edsr_tree_sees_as_far_as_it_declares():
     lq = torch.rand(1, 3, side, side, requires_grad=True)
     centre = side // 2
     net(lq)[..., 2 * centre : 2 * centre + 2, 2 * centre : 2 * centre + 2].sum().backward()
+    assert lq.grad is not None
     reach = int((lq.grad.abs().sum((0, 1)).nonzero() - centre).abs().max())
     assert net.receptive_radius - 3 <= reach <= net.receptive_radius
 

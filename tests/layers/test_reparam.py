@@ -75,9 +75,8 @@ def test_the_check_notices_a_wrong_border():
 def test_merging_keeps_dtype_and_mode():
     block = ResidualRepBlock(4).to(torch.bfloat16).eval()
     merged = fused(block)
-    assert merged.rep_conv.weight.dtype == torch.bfloat16
-    assert not merged.training
-    assert not merged.rep_conv.training
+    assert {parameter.dtype for parameter in merged.parameters()} == {torch.bfloat16}
+    assert not any(module.training for module in merged.modules())
 
 
 def test_either_form_of_the_weights_fits_either_form_of_the_network():
