@@ -171,7 +171,7 @@ class ResidualDenseGroup(nn.Module):
             x = self.get_submodule(f"swin{number}")(x, batch, order)
             x = rows_linear(x, getattr(self, f"adjust{number}"), self.window)
             features.append(F.leaky_relu(x, 0.2, inplace=True) if number < 5 else x)
-        return rows + 0.2 * features[-1]
+        return torch.add(rows, features[-1], alpha=0.2)
 
 
 def _heads(width: int, num_heads: int) -> int:

@@ -57,7 +57,7 @@ class ResidualChannelAttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.res_scale * self.rcab(x)
+        return torch.add(x, self.rcab(x), alpha=self.res_scale)
 
 
 class ResidualGroup(nn.Module):

@@ -34,7 +34,7 @@ class DenseBlock(nn.Module):
         features = [x]
         for number in range(1, 5):
             features.append(self.lrelu(self.get_submodule(f"conv{number}")(torch.cat(features, 1))))
-        return x + BETA * self.conv5(torch.cat(features, 1))
+        return torch.add(x, self.conv5(torch.cat(features, 1)), alpha=BETA)
 
 
 class ResidualInResidualDenseBlock(nn.Module):
@@ -48,7 +48,7 @@ class ResidualInResidualDenseBlock(nn.Module):
         self.branch_end = branch_end
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + BETA * self.branch_end(self.rdb3(self.rdb2(self.rdb1(x))))
+        return torch.add(x, self.branch_end(self.rdb3(self.rdb2(self.rdb1(x)))), alpha=BETA)
 
 
 @ARCHS.register

@@ -21,14 +21,10 @@ class ContrastAwareAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-        return x * self.conv_du(mean + _safe_sqrt(variance))
-
-
-def _safe_sqrt(variance: Tensor) -> Tensor:
-    """Square root whose gradient is 0 instead of infinite at 0."""
-    positive = variance > 0
-    return torch.where(positive, variance, 1).sqrt() * positive
+        mean = x.mean((2, 3), keepdim=True)
+        # As a norm, whose gradient is 0 for a constant channel; that of the root of a variance is infinite there.
+        norm = torch.linalg.vector_norm(x - mean, dim=(2, 3), keepdim=True)
+        return x * self.conv_du(mean + norm / (x.shape[2] * x.shape[3]) ** 0.5)
 
 
 class DistillationBlock(nn.Module):

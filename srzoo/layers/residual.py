@@ -1,5 +1,6 @@
 """The residual block without normalisation that EDSR introduced and SRResNet's later variants use."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -19,4 +20,5 @@ class ResidualBlock(nn.Module):
         self.branch_end = branch_end or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.res_scale * self.branch_end(self.conv2(self.relu(self.conv1(x))))
+        residual = self.branch_end(self.conv2(self.relu(self.conv1(x))))
+        return torch.add(x, residual, alpha=self.res_scale)

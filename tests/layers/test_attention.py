@@ -26,7 +26,7 @@ def formula(qkv, bias, counts):
     return (weights @ value).transpose(1, 2).flatten(2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=4).filter(any),
     st.integers(1, 3),

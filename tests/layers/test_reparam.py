@@ -43,7 +43,7 @@ def test_a_merged_network_equals_its_source_and_leaves_it_alone(make):
     assert largest_difference(merged, fused(merged)) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 9), st.integers(1, 8), st.floats(0.1, 3))
 def test_the_residual_block_merges_exactly_at_every_size(seed, height, width, num_feat, spread):
     torch.manual_seed(seed)
