@@ -8,10 +8,15 @@ that each kind shares one small mask whatever the image's size.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def to_windows(image: Tensor, window: int) -> Tensor:
@@ -26,6 +31,25 @@ def from_windows(rows: Tensor, window: int, size: tuple[int, int, int]) -> Tenso
     batch, height, width = size
     tiles = rows.view(batch, height // window, width // window, window, window, -1)
     return tiles.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, height, width)
+
+
+def _remembered(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Keep the newest tables, as ordinary tensors: one first asked for by inference must serve training later."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.lru_cache(maxsize)
+        def table(*args: P.args, **kwargs: P.kwargs) -> T:
+            with torch.inference_mode(False):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def remembered(*args: P.args, **kwargs: P.kwargs) -> T:
+            # A compiler traces the tables into its graph.
+            return function(*args, **kwargs) if torch.compiler.is_compiling() else table(*args, **kwargs)
+
+        return remembered
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -43,7 +67,7 @@ class ShiftedOrder:
     counts: tuple[int, int, int, int]
 
 
-@functools.lru_cache(maxsize=32)
+@_remembered(maxsize=32)
 def shifted_order(size: tuple[int, int, int], window: int, device: torch.device) -> ShiftedOrder:
     """The order of windows shifted cyclically by half a window, for images (B, H, W)."""
     batch, height, width = size
@@ -82,7 +106,7 @@ class Permute(torch.autograd.Function):
         return Permute.apply(grads[0], back, there), None, None
 
 
-@functools.lru_cache(maxsize=8)
+@_remembered(maxsize=8)
 def relative_position_index(window: int, device: torch.device) -> Tensor:
     """For each pair of pixels of a window, its row in a table of (2 * window - 1)**2 offsets: (window**4,)."""
     y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
@@ -91,7 +115,7 @@ def relative_position_index(window: int, device: torch.device) -> Tensor:
     return (place[:, None] - place[None, :] + centre).flatten().to(device)
 
 
-@functools.lru_cache(maxsize=8)
+@_remembered(maxsize=8)
 def edge_masks(window: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """What to add to attention in shifted windows of the four kinds, (4, 1, window**2, window**2).
 

@@ -1,11 +1,12 @@
 """Losses that compare pixels one by one: mean over every element of (B, C, H, W)."""
 
+import torch
 from torch import Tensor, nn
 
 from srzoo.registry import LOSSES, PositiveFloat
 
 
-def _same_shape(sr: Tensor, gt: Tensor) -> None:
+def same_shape(sr: Tensor, gt: Tensor) -> None:
     """Refuse to broadcast: a loss over mismatched shapes is always a mistake."""
     if sr.shape != gt.shape:
         raise ValueError(f"sr and gt must have one shape, got {tuple(sr.shape)} and {tuple(gt.shape)}")
@@ -13,13 +14,13 @@ def _same_shape(sr: Tensor, gt: Tensor) -> None:
 
 def l1(sr: Tensor, gt: Tensor) -> Tensor:
     """mean |sr - gt|."""
-    _same_shape(sr, gt)
+    same_shape(sr, gt)
     return (sr - gt).abs().mean()
 
 
 def mse(sr: Tensor, gt: Tensor) -> Tensor:
     """mean (sr - gt)^2."""
-    _same_shape(sr, gt)
+    same_shape(sr, gt)
     return (sr - gt).square().mean()
 
 
@@ -29,8 +30,18 @@ def charbonnier(sr: Tensor, gt: Tensor, eps: float = 1e-6) -> Tensor:
     Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed imaging", ICIP 1994; as
     a super-resolution loss in Lai et al., "Deep Laplacian Pyramid Networks", CVPR 2017, equation 3.
     """
-    _same_shape(sr, gt)
+    same_shape(sr, gt)
     return ((sr - gt).square() + eps**2).sqrt().mean()
+
+
+def huber(sr: Tensor, gt: Tensor, delta: float = 1.0) -> Tensor:
+    """Mean of d^2 / 2 where |d| = |sr - gt| < delta, else delta * (|d| - delta / 2).
+
+    Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
+    """
+    same_shape(sr, gt)
+    distance = (sr - gt).abs()
+    return torch.where(distance < delta, distance.square() / 2, delta * (distance - delta / 2)).mean()
 
 
 @LOSSES.register
@@ -69,3 +80,19 @@ class CharbonnierLoss(nn.Module):
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         return charbonnier(sr, gt, self.eps)
+
+
+@LOSSES.register
+class HuberLoss(nn.Module):
+    """Quadratic for small, linear for large differences of two images (B, C, H, W) -> scalar; see :func:`huber`.
+
+    Args:
+        delta: where the one becomes the other [image range].
+    """
+
+    def __init__(self, *, delta: PositiveFloat = 1.0) -> None:
+        super().__init__()
+        self.delta = delta
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        return huber(sr, gt, self.delta)

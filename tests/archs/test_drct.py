@@ -64,6 +64,13 @@ def test_images_are_padded_by_reflection():
     torch.testing.assert_close(net(lq), net(padded)[..., :42, :38])
 
 
+def test_a_network_that_inferred_first_trains_afterwards():
+    net, lq = build().eval(), torch.rand(1, 3, 40, 24)
+    with torch.inference_mode():
+        net(lq)
+    net.train()(lq).sum().backward()
+
+
 def test_the_values_of_depths_only_spread_stochastic_depth():
     even, uneven = build(depths=[6, 6], drop_path_rate=0.2), build(depths=[1, 3], drop_path_rate=0.2)
     assert even.state_dict().keys() == uneven.state_dict().keys()

@@ -1,0 +1,74 @@
+"""D2C-SR's divergence loss against published values and its own definition."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from srzoo.losses.divergence import divergence, standardised
+from srzoo.registry import LOSSES
+from tests.support import SHARED, needs_shared
+
+
+def rand(seed, shape=(2, 3, 32, 32)):
+    return torch.from_numpy(np.random.default_rng(seed).random(shape, dtype=np.float32))
+
+
+def published_leaves():
+    gt = rand(60)
+    return torch.stack([gt + 0.3 * (rand(61 + leaf) - 0.5) * (1 + leaf) for leaf in range(4)], 1), gt
+
+
+@needs_shared
+def test_values_are_the_published_ones():
+
+    index = json.loads((SHARED / "reference" / "index.json").read_text())["d2c_triplet"]
+    leaves, gt = published_leaves()
+    assert LOSSES.build("DivergenceLoss", {})(leaves, gt).item() == pytest.approx(index["value"], abs=1e-6)
+    wide = LOSSES.build("DivergenceLoss", {"sibling_margin": 0.5, "margin": 1.0})(leaves, gt)
+    assert wide.item() == pytest.approx(index["value_margins_05_10"], abs=1e-6)
+
+
+def test_the_paper_has_gradients_and_the_release_has_none():
+    leaves, gt = published_leaves()
+    values = []
+    for mode in ("paper", "released"):
+        leaves = leaves.detach().requires_grad_()
+        value = LOSSES.build("DivergenceLoss", {"mode": mode})(leaves, gt)
+        assert value.requires_grad == (mode == "paper")
+        values.append(value.item())
+    assert values[0] == values[1]
+
+
+def test_gradcheck():
+    torch.manual_seed(0)
+    leaves = torch.rand(1, 4, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    gt = torch.rand(1, 3, 4, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: divergence(x, gt, (2.0, 5.0), 2, 0.8), (leaves,))
+
+
+@pytest.mark.parametrize(("count", "siblings"), [(2, 2), (3, 3), (6, 3), (6, 2)])
+def test_any_tree_is_the_mean_over_ordered_pairs(count, siblings):
+    torch.manual_seed(0)
+    leaves, gt = torch.rand(2, count, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    target = standardised(gt)
+    total = 0.0
+    for i in range(count):
+        for j in range(count):
+            if i == j:
+                continue
+            own, other = ((standardised(leaves[:, leaf]) - target).abs() for leaf in (i, j))
+            family = i // siblings == j // siblings
+            hinge = own.pow(2).mean() - (own - other).pow(2).mean() + (0.1 if family else 0.4)
+            total += (0.8 if family else 1.0) * max(0.0, float(hinge))
+    found = divergence(leaves, gt, (0.1, 0.4), siblings, 0.8)
+    assert found.item() == pytest.approx(total / (count * (count - 1)), rel=1e-5)
+
+
+def test_wrong_shapes_are_refused():
+    loss, gt = LOSSES.build("DivergenceLoss", {}), torch.rand(1, 3, 8, 8)
+    with pytest.raises(ValueError, match="leaves must be"):
+        loss(gt, gt)
+    with pytest.raises(ValueError, match="3 leaves do not fall into families of 2"):
+        loss(torch.rand(1, 3, 3, 8, 8), gt)

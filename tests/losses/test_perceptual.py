@@ -1,0 +1,103 @@
+"""Perceptual loss over real VGG layers; their trained weights are not here, so the layers carry random ones."""
+
+import pytest
+import torch
+
+from srzoo.losses import perceptual
+from srzoo.losses.perceptual import PerceptualLoss, gram, layer_names, vgg_features
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file with torchvision's keys, classifier included."""
+    import torchvision.models
+
+    torch.manual_seed(0)
+    state = torchvision.models.vgg16(num_classes=2).features.state_dict()
+    state = {f"features.{name}": value for name, value in state.items()} | {"classifier.0.weight": torch.zeros(2)}
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    torch.save(state, path)
+    return path
+
+
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return (torch.rand(1, 3, 32, 32, generator=generator) for _ in range(2))
+
+
+LAYERS = {"conv1_2": 0.5, "conv2_1": 2.0, "relu3_1": 1.0}
+
+
+def test_layer_names_follow_torchvisions_order():
+    import torchvision.models
+
+    with torch.device("meta"):
+        nets = {"vgg16": torchvision.models.vgg16(), "vgg19": torchvision.models.vgg19()}
+    for name, net in nets.items():
+        kinds = {"conv": torch.nn.Conv2d, "relu": torch.nn.ReLU, "pool": torch.nn.MaxPool2d}
+        layers = list(zip(layer_names(name), net.features.children(), strict=True))
+        assert all(isinstance(layer, kinds[layer_name[:4]]) for layer_name, layer in layers)
+
+
+def test_the_value_is_the_weighted_distance_of_features_before_their_activation(weights):
+    loss = PerceptualLoss(net="vgg16", layers=LAYERS, weights=weights, style_weight=3.0)
+    sr, gt = images()
+    features = vgg_features("vgg16", weights)
+    expected = 0.0
+    activations = []
+    for image in (sr, gt):
+        x = (image - torch.tensor(perceptual.MEAN).view(3, 1, 1)) / torch.tensor(perceptual.STD).view(3, 1, 1)
+        found = {}
+        for name, layer in features.items():
+            x = layer(x)
+            found[name] = x.clone()
+        activations.append(found)
+    for name, weight in LAYERS.items():
+        ours, theirs = (found[name] for found in activations)
+        expected += weight * (ours - theirs).abs().mean() + 3 * weight * (gram(ours) - gram(theirs)).abs().mean()
+    torch.testing.assert_close(loss(sr, gt), expected)
+    assert (activations[0]["conv1_2"] < 0).any(), "before the activation"
+    assert loss(gt, gt).item() == 0
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2", "fro"])
+def test_gradients_reach_the_image_and_not_the_classifier(weights, criterion):
+    loss = PerceptualLoss(net="vgg16", layers={"conv2_1": 1.0}, criterion=criterion, weights=weights)
+    sr, gt = images()
+    loss(sr.requires_grad_(), gt).backward()
+    assert sr.grad is not None
+    assert sr.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in loss.parameters())
+
+
+def test_the_classifier_is_built_once_per_process(weights):
+    first, second = (PerceptualLoss(net="vgg16", layers={"conv2_1": 1.0}, weights=weights) for _ in range(2))
+    assert first.features["conv2_1"] is second.features["conv2_1"]
+    assert "conv2_2" not in first.features, "nothing beyond the last layer used is computed"
+
+
+def test_gram_matrices_are_products_of_channels():
+    x = torch.rand(2, 3, 4, 5)
+    torch.testing.assert_close(gram(x)[1, 0, 2], (x[1, 0] * x[1, 2]).sum() / (3 * 4 * 5))
+
+
+def test_wrong_use_is_told(weights, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="vgg16 has no layer conv3_4; it has conv1_1, conv1_2"):
+        PerceptualLoss(net="vgg16", layers={"conv3_4": 1.0}, weights=weights)
+    with pytest.raises(ValueError, match="both 0"):
+        PerceptualLoss(content_weight=0.0, weights=weights)
+    with pytest.raises(FileNotFoundError, match=r"none\.pth does not exist"):
+        PerceptualLoss(weights=tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="does not hold vgg19's weights"):
+        PerceptualLoss(net="vgg19", weights=weights)
+
+    import urllib.error
+
+    import torchvision.models
+
+    def unreachable(**_):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torchvision.models, "vgg19", unreachable)
+    with pytest.raises(FileNotFoundError, match=r"trained weights of vgg19 cannot be fetched .*weights: PATH"):
+        PerceptualLoss()
