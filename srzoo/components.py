@@ -27,8 +27,8 @@ from srzoo.optim.ema import EMA
 from srzoo.optim.schedules import WarmUp
 from srzoo.optim.stepper import Stepper
 from srzoo.options import LoadedOptions, Options
-from srzoo.options.schema import Entry, plain
-from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS
+from srzoo.options.schema import Entry, OptimizerEntry, plain
+from srzoo.registry import ARCHS, DATASETS, DISCRIMINATORS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS
 
 Datasets = dict[str, Dataset[dict[str, Any]]]
 
@@ -125,10 +125,18 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
 
 
-def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None) -> Model:
-    """The training recipe: network, losses, optimiser, schedule, moving average; continued from `state` if given."""
-    train = options.train
+def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None, datasets: Datasets) -> Model:
+    """The training recipe: networks, losses, optimisers, schedule, moving average; continued from `state` if given.
+
+    Args:
+        options: of the run.
+        device: where to train.
+        state: training state to continue from, or None.
+        datasets: of the training split; their images and the batch size say how many updates an epoch has.
+    """
+    train, entry = options.train, options.datasets.train
     assert train is not None
+    assert entry is not None
     net = build_network(options).to(device)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError(f"network {options.network_g.type} has no weights to train")
@@ -137,19 +145,26 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
     if train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     ema = EMA(net, train.ema_decay) if train.ema_decay else None
-    wrapped = net
-    if ranks.world_size() > 1:
-        wrapped = DistributedDataParallel(net, device_ids=[device.index] if device.type == "cuda" else None)
-    schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
-    try:
-        optimizer = OPTIMIZERS.build(train.optim_g.type, train.optim_g.args, params=net.parameters())
-    except RuntimeError as error:  # arguments that PyTorch cannot combine
-        raise ValueError(f"train.optim_g: {train.optim_g.type}: {error}") from error
-    stepper = Stepper(wrapped, optimizer, schedule, accumulate=train.accumulate, grad_clip=train.grad_clip)
+    recipe = MODELS[options.model.type]
+    wrapped = _wrapped(net, device, idle=getattr(recipe, "has_idle_parameters", False))
+    stepper = _stepper(options, wrapped, train.optim_g, "optim_g")
+    net_d = step_d = None
+    if options.network_d is not None and train.optim_d is not None:
+        net_d = DISCRIMINATORS.build(options.network_d.type, options.resolved_args(options.network_d)).to(device)
+        net_d = _wrapped(net_d, device)
+        step_d = _stepper(options, net_d, train.optim_d, "optim_d")
     losses = {name: LOSSES.build(entry.type, options.resolved_args(entry)) for name, entry in train.losses.items()}
     criterion = Criterion(losses, {name: entry.weight for name, entry in train.losses.items()}).to(device)
     model: Model = MODELS.build(
-        options.model.type, options.model.args, net_g=wrapped, criterion=criterion, step_g=stepper, ema=ema
+        options.model.type,
+        options.model.args,
+        net_g=wrapped,
+        net_d=net_d,
+        criterion=criterion,
+        step_g=stepper,
+        step_d=step_d,
+        ema=ema,
+        epoch_length=max(len(datasets["train"]) // entry.batch_size, 1),  # pyright: ignore[reportArgumentType]
     )
     if state is not None:
         try:
@@ -157,6 +172,25 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"the training state does not fit this network or recipe: {error}") from error
     return model
+
+
+def _wrapped(net: nn.Module, device: torch.device, idle: bool = False) -> nn.Module:
+    """The network as several processes train it together; `idle`: some parameters may get no gradient."""
+    if ranks.world_size() == 1:
+        return net
+    devices = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(net, device_ids=devices, find_unused_parameters=idle)
+
+
+def _stepper(options: Options, net: nn.Module, entry: OptimizerEntry, name: str) -> Stepper:
+    train = options.train
+    assert train is not None
+    schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
+    try:
+        optimizer = OPTIMIZERS.build(entry.type, entry.args, params=net.parameters())
+    except RuntimeError as error:  # arguments that PyTorch cannot combine
+        raise ValueError(f"train.{name}: {entry.type}: {error}") from error
+    return Stepper(net, optimizer, schedule, accumulate=train.accumulate, grad_clip=train.grad_clip)
 
 
 def build_hooks(

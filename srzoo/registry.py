@@ -19,6 +19,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import annotated_types
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
 
 # Ranges that option files are checked against, for plugin signatures and option sections alike.
 PositiveInt = Annotated[int, annotated_types.Gt(0)]
@@ -44,7 +45,7 @@ class Registry(Generic[T]):
         self._discovered = False
         self._members: dict[str, Callable[..., T]] = {}
 
-    def register(self, member: Callable[..., T], name: str | None = None) -> Callable[..., T]:
+    def register(self, member: M, name: str | None = None) -> M:
         """Add `member` under its own name (or `name`); usable as a decorator.
 
         Raises:
@@ -169,6 +170,8 @@ def load_plugin(path: Path) -> None:
         raise ValueError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
 
 
+_MODEL_PARTS = ("net_g", "net_d", "criterion", "step_g", "step_d", "ema", "epoch_length")
+
 ARCHS: Registry[Any] = Registry("network", "srzoo.archs", supplied=("scale",))
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
 DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
@@ -177,4 +180,4 @@ METRICS: Registry[Any] = Registry("metric", "srzoo.metrics", supplied=("scale",)
 DATASETS: Registry[Any] = Registry("dataset", "srzoo.data", supplied=("scale", "phase"))
 OPTIMIZERS: Registry[Any] = Registry("optimizer", "srzoo.optim", supplied=("params",))
 SCHEDULERS: Registry[Any] = Registry("scheduler", "srzoo.optim")
-MODELS: Registry[Any] = Registry("model", "srzoo.models", supplied=("net_g", "criterion", "step_g", "ema"))
+MODELS: Registry[Any] = Registry("model", "srzoo.models", supplied=_MODEL_PARTS)

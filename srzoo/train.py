@@ -34,7 +34,7 @@ def train(arguments: Arguments) -> None:
         raise ValueError(f"{folder.path} has {start} updates already, more than train.total_iter {settings.total_iter}")
     data = build_datasets(options, ("train", "val"), full_check=arguments.debug)
     loader = build_loader(options, data["train"], start, device)
-    model = build_model(options, device, state)
+    model = build_model(options, device, state, data["train"])
     with folder.locked():
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")

@@ -229,6 +229,7 @@ class D2CNet(nn.Module):
     scales = (1, 2, 3, 4, 8)
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
+    has_leaves = True
     # In training the fused image is only computed on demand.
     idle_in_training = r"fusion\."
     key_options: ClassVar = {

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from srzoo.losses.criterion import Criterion
+from srzoo.models.state import load_net_state, net_state
 from srzoo.optim.ema import EMA
 from srzoo.optim.stepper import Stepper
 from srzoo.ranks import unwrapped
@@ -15,6 +16,9 @@ from srzoo.registry import MODELS
 class SRModel:
     """Minimise the sum of the losses of net_g(lq) against gt.
 
+    A network that computes more than an image (D2CNet) is asked for it where a loss takes it: losses on its leaves then
+    train the tree, losses on `sr` the whole, end to end.
+
     Args:
         net_g: the network, (B, C, h, w) -> (B, C, scale*h, scale*w).
         criterion: (sr, gt) -> {name: weighted scalar}.
@@ -24,7 +28,9 @@ class SRModel:
 
     def __init__(self, *, net_g: nn.Module, criterion: Criterion, step_g: Stepper, ema: EMA | None) -> None:
         self.net_g = net_g
-        self.criterion = criterion
+        self.has_leaves = getattr(unwrapped(net_g), "has_leaves", False)
+        criterion.only(*(("sr", "leaves") if self.has_leaves else ("sr",)), model="SRModel with this network")
+        self.on_sr, self.on_leaves = criterion.of("sr"), criterion.of("leaves")
         self.step_g = step_g
         self.ema = ema
 
@@ -33,11 +39,16 @@ class SRModel:
         lq, gt = batch["lq"], batch["gt"]
         self.net_g.train()
         with self.step_g.micro_batch():
-            terms = self.criterion(self.net_g(lq), gt)
-            updated = self.step_g.minimise(terms, batch["key"])
+            updated = self.step_g.minimise(terms := self._terms(lq, gt), batch["key"])
         if updated and self.ema is not None:
             self.ema.update(unwrapped(self.net_g))
         return {name: term.detach() for name, term in terms.items()}
+
+    def _terms(self, lq: Tensor, gt: Tensor) -> dict[str, Tensor]:
+        if not self.has_leaves:
+            return self.on_sr(self.net_g(lq), gt)
+        everything = self.net_g(lq, output="all")
+        return self.on_sr(everything.sr, gt) | self.on_leaves(everything.leaves, gt)
 
     @property
     def inference_net(self) -> nn.Module:
@@ -51,8 +62,7 @@ class SRModel:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes."""
-        state = {"net_g": unwrapped(self.net_g).state_dict(), "step_g": self.step_g.state_dict()}
-        return state | ({"net_g_ema": self.ema.module.state_dict()} if self.ema is not None else {})
+        return net_state(self.net_g, self.ema) | {"step_g": self.step_g.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`state_dict` took.
@@ -60,11 +70,5 @@ class SRModel:
         Raises:
             ValueError: the state belongs to another network, or only one of the two has a moving average.
         """
-        if (self.ema is None) == ("net_g_ema" in state):
-            raise ValueError(
-                "train.ema_decay: the state was saved with a moving average and this run has none, or vice versa"
-            )
-        unwrapped(self.net_g).load_state_dict(state["net_g"])
+        load_net_state(state, self.net_g, self.ema)
         self.step_g.load_state_dict(state["step_g"])
-        if self.ema is not None:
-            self.ema.module.load_state_dict(state["net_g_ema"])

@@ -68,6 +68,16 @@ def nothing_is_idle(tree: Tree) -> Iterator[OptionFault]:
         yield _fault(tree, ("path", "param_key_g"), "there are no weights to choose from: add path.pretrain_network_g")
 
 
+def discriminator_is_used(tree: Tree) -> Iterator[OptionFault]:
+    adversarial = tree.get("model", "type") == "GANModel"
+    for path in (("network_d",), ("train", "optim_d")):
+        given = tree.get(*path) is not None
+        if given and not adversarial:
+            yield _fault(tree, path, "only model.type GANModel has a discriminator: choose it, or remove this")
+        if adversarial and tree.get("train") is not None and not given:
+            yield _fault(tree, ("model", "type"), f"GANModel needs a discriminator: add {'.'.join(path)}")
+
+
 RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     scale_fits_the_network,
     training_has_data,
@@ -76,4 +86,5 @@ RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     crops_fit_the_scale,
     batches_split_evenly,
     nothing_is_idle,
+    discriminator_is_used,
 )

@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 from srzoo.registry import (
     ARCHS,
     DATASETS,
+    DISCRIMINATORS,
     LOSSES,
     METRICS,
     MODELS,
@@ -144,6 +145,13 @@ class NetworkEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DiscriminatorEntry(Entry):
+    """A discriminator by type."""
+
+    registry: ClassVar = DISCRIMINATORS
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelEntry(Entry):
     """A training recipe by type."""
 
@@ -256,6 +264,7 @@ class TrainOptions(Section):
     Args:
         total_iter: when to stop [updates].
         optim_g: optimiser of network_g.
+        optim_d: optimiser of network_d.
         losses: what is minimised, by name; the weighted sum of all entries.
         scheduler: learning rate over time; default: constant.
         warmup_iter: linear ramp of the learning rate at the start [updates].
@@ -268,6 +277,7 @@ class TrainOptions(Section):
     total_iter: PositiveInt
     optim_g: OptimizerEntry
     losses: Annotated[dict[EntryName, LossEntry], annotated_types.MinLen(1)]
+    optim_d: OptimizerEntry | None = None
     scheduler: SchedulerEntry = field(default_factory=lambda: SchedulerEntry(type="Constant"))
     warmup_iter: NonNegativeInt = 0
     ema_decay: Decay = 0.0
@@ -320,6 +330,7 @@ class Options(Section):
         name: name of the run; its folder is path.experiments/<name>.
         scale: magnification, the output side over the input side.
         network_g: the network.
+        network_d: the discriminator of an adversarial training.
         seed: of everything random: initial weights, order of the data, crops, dropout.
         model: the training recipe.
         datasets: where images come from.
@@ -334,6 +345,7 @@ class Options(Section):
     name: RunName
     scale: PositiveInt
     network_g: NetworkEntry
+    network_d: DiscriminatorEntry | None = None
     seed: Seed = 0
     model: ModelEntry = field(default_factory=lambda: ModelEntry(type="SRModel"))
     datasets: DatasetsOptions = field(default_factory=DatasetsOptions)
@@ -386,7 +398,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _registered() -> tuple[str, ...]:
-    families = (ARCHS, LOSSES, METRICS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
+    families = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
     return tuple(f"{family.family} {name}" for family in families for name in family)
 
 

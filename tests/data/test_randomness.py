@@ -110,7 +110,7 @@ def test_a_crop_is_the_crop_of_the_whole_reduced_image(tmp_path):
         rows, columns = whole["lq"].shape[1] - 4, whole["lq"].shape[2] - 4
         for y in range(rows + 1):
             for x in (0, 1, columns // 2, columns - 1, columns):
-                item = dataset.draw(0, Fixed([y, x]))
+                item = dataset.draw(0, Fixed([y, x]))  # pyright: ignore[reportArgumentType]
                 assert torch.equal(item["lq"], whole["lq"][:, y : y + 4, x : x + 4])
                 gt = whole["gt"][:, y * scale : y * scale + size, x * scale : x * scale + size]
                 assert torch.equal(item["gt"], gt)

@@ -1,0 +1,305 @@
+"""The adversarial and the divergence recipe: what moves whom, schedules, exact resume, several processes."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from srzoo.checkpoint import read_weights
+from srzoo.images import to_tensor
+from srzoo.losses.adversarial import GANLoss
+from srzoo.losses.criterion import Criterion
+from srzoo.losses.divergence import DivergenceLoss
+from srzoo.losses.pixel import L1Loss, MSELoss
+from srzoo.losses.structure import TVLoss
+from srzoo.models.d2c import D2CModel
+from srzoo.models.gan import GANModel
+from srzoo.models.sr import SRModel
+from srzoo.ops.resize import imresize
+from srzoo.ops.sharpen import usm_sharpen
+from srzoo.optim.schedules import Constant
+from srzoo.optim.stepper import Stepper
+from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS, OPTIMIZERS
+from tests.support import ROOT, photograph, run_train, training_options, write_options
+
+GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
+BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+ALWAYS = {"divergence_start": 0, "divergence_every": 1, "divergence_length": 1}
+TREE = {"num_feat": 16, "num_group": 1, "num_block": 1}
+
+
+def stepper(net, lr=1e-3, accumulate=1):
+    return Stepper(
+        net, OPTIMIZERS.build("Adam", {"lr": lr}, params=net.parameters()), Constant(), accumulate=accumulate
+    )
+
+
+def criterion(**losses):
+    return Criterion({name: loss for name, (loss, _) in losses.items()}, {n: w for n, (_, w) in losses.items()})
+
+
+def gan(weight=0.1, loss=None, accumulate=1, **options):
+    torch.manual_seed(0)
+    net_g = ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)
+    net_d = DISCRIMINATORS.build("UNetDiscriminatorSN", {"num_feat": 8})
+    losses = criterion(pixel=(L1Loss(), 1.0), gan=(loss or GANLoss(), weight))
+    return GANModel(
+        net_g=net_g,
+        net_d=net_d,
+        criterion=losses,
+        step_g=stepper(net_g, accumulate=accumulate),
+        step_d=stepper(net_d, accumulate=accumulate),
+        ema=None,
+        **options,
+    )
+
+
+def d2c(divergence=1.0, epoch_length=1, **options):
+    torch.manual_seed(0)
+    net = ARCHS.build("D2CNet", TREE, scale=2)
+    margins = DivergenceLoss(sibling_margin=0.5, margin=1.0)
+    losses = criterion(pixel=(MSELoss(), 1.0), divergence=(margins, divergence))
+    parts = {"net_g": net, "criterion": losses, "step_g": stepper(net), "ema": None, "epoch_length": epoch_length}
+    return MODELS.build("D2CModel", ALWAYS | options, **parts)
+
+
+def moved(recipe, part):
+    """Whether a training step changes the parameters of a part of the network."""
+    before = copy.deepcopy(part.state_dict())
+    recipe.training_step(BATCH)
+    return any(not torch.equal(value, before[key]) for key, value in part.state_dict().items())
+
+
+def after_steps(recipe, count=2):
+    for _ in range(count):
+        recipe.training_step(BATCH)
+    return torch.cat([value.flatten() for value in recipe.net_g.state_dict().values()])
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"])
+def test_the_adversarial_term_reaches_the_generator(kind):
+    assert not torch.equal(
+        after_steps(gan(0.1, GANLoss(gan_type=kind)), 1), after_steps(gan(0.0, GANLoss(gan_type=kind)), 1)
+    )
+
+
+def test_the_generators_gradient_is_that_of_its_terms():
+    recipe = gan(0.3)
+    reference, discriminator = copy.deepcopy(recipe.net_g), copy.deepcopy(recipe.net_d)
+    gradients = []
+    recipe.step_g._update = lambda: gradients.extend(p.grad for p in recipe.net_g.parameters())
+    recipe.training_step(BATCH)
+    sr = reference.train()(BATCH["lq"])
+    loss = (sr - GT).abs().mean() + 0.3 * torch.nn.functional.softplus(-discriminator.train()(sr)).mean()
+    loss.backward()
+    for ours, parameter in zip(gradients, reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, parameter.grad)
+    assert all(parameter.requires_grad for parameter in recipe.net_d.parameters())
+
+
+def test_the_discriminator_learns_to_tell_images_apart():
+    recipe = gan(net_d_init_iters=1000)
+    sums = [sum(recipe.training_step(BATCH).values()) for _ in range(60)]
+    assert sums[-1] < 0.8 * sums[0]
+    assert set(gan().training_step(BATCH)) == {"pixel", "gan", "d_real", "d_fake"}
+
+
+def test_penalties_are_terms_of_the_discriminator():
+    plain, penalised = gan(), gan(loss=GANLoss(r1_weight=10.0, gradient_penalty_weight=10.0))
+    terms = penalised.training_step(BATCH)
+    assert terms["d_r1"] > 0
+    assert terms["d_gp"] > 0
+    plain.training_step(BATCH)
+    weights = [model.net_d.state_dict()["conv9.weight"] for model in (plain, penalised)]
+    assert not torch.equal(*weights)
+
+
+def test_the_generator_waits_and_takes_turns():
+    recipe = gan(net_d_init_iters=2, net_d_iters=2)
+    turns = [moved(recipe, recipe.net_g) for _ in range(6)]
+    assert turns == [False, False, True, False, True, False]
+    assert recipe.step_g.step == 2
+    assert recipe.step_d.step == 6
+
+
+@pytest.mark.parametrize("option", ["l1_gt_usm", "gan_gt_usm"])
+def test_sharpened_ground_truth_goes_where_the_option_says(option):
+    assert (usm_sharpen(GT) - GT).abs().max() > 0.01
+    plain, sharp = gan().training_step(BATCH), gan(**{option: True}).training_step(BATCH)
+    changed = {name for name in plain if not torch.equal(plain[name], sharp[name])}
+    assert changed == {"l1_gt_usm": {"pixel"}, "gan_gt_usm": {"d_real"}}[option]
+
+
+def test_accumulated_parts_equal_the_whole_batch():
+    whole, parts = gan(), gan(accumulate=2)
+    whole.training_step(BATCH)
+    for part in range(2):
+        parts.training_step({key: value[part : part + 1] for key, value in BATCH.items()})
+    # Spectral norms take a power iteration per forward pass: only the generator's first update is comparable.
+    for ours, theirs in zip(whole.net_g.parameters(), parts.net_g.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+    assert parts.step_d.step == parts.step_g.step == 1
+
+
+@pytest.mark.parametrize("make", [gan, d2c], ids=["gan", "d2c"])
+def test_a_saved_recipe_continues_bit_for_bit(make):
+    straight = make()
+    for _ in range(4):
+        straight.training_step(BATCH)
+    first, second = make(), make()
+    for _ in range(2):
+        first.training_step(BATCH)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for _ in range(2):
+        second.training_step(BATCH)
+    ours, theirs = straight.state_dict(), second.state_dict()
+    nets = [name for name in ours if name.startswith("net")]
+    assert ("net_d" in nets) == (make is gan)
+    for name in nets:
+        assert all(torch.equal(value, theirs[name][key]) for key, value in ours[name].items())
+
+
+@pytest.mark.parametrize(
+    ("stage", "tree", "fusion"),
+    [("joint", True, True), ("end_to_end", True, True), ("divergence", True, False), ("convergence", False, True)],
+)
+def test_each_stage_trains_its_part(stage, tree, fusion):
+    recipe = d2c(stage=stage)
+    parts = [recipe.net_g.get_submodule(name) for name in ("tree", "fusion")]
+    before = [copy.deepcopy(part.state_dict()) for part in parts]
+    recipe.training_step(BATCH)
+    for part, old, expected in zip(parts, before, (tree, fusion), strict=True):
+        changed = any(not torch.equal(value, old[key]) for key, value in part.state_dict().items())
+        assert changed == expected
+
+
+def test_only_end_to_end_lets_the_fused_image_train_the_tree():
+    trees = {}
+    for stage in ("joint", "divergence", "end_to_end"):
+        recipe = d2c(stage=stage)
+        recipe.training_step(BATCH)
+        trees[stage] = torch.cat([value.flatten() for value in recipe.net_g.get_submodule("tree").parameters()])
+    assert torch.equal(trees["joint"], trees["divergence"])
+    assert not torch.equal(trees["joint"], trees["end_to_end"])
+
+
+def test_one_adam_over_both_parts_equals_two():
+    recipe = d2c()
+    net = copy.deepcopy(recipe.net_g).train()
+    adams = [torch.optim.Adam(part.parameters(), lr=1e-3) for part in net.children()]
+    recipe.training_step(BATCH)
+    out = net(BATCH["lq"], output="all", detach_leaves=True)
+    loss = sum((leaf - GT).square().mean() for leaf in out.leaves.unbind(1))
+    loss = loss + DivergenceLoss(sibling_margin=0.5, margin=1.0)(out.leaves, GT) + (out.sr - GT).square().mean()
+    loss.backward()
+    for adam in adams:
+        adam.step()
+    for ours, theirs in zip(recipe.net_g.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_the_divergence_term_reaches_the_tree():
+    assert not torch.equal(after_steps(d2c(1.0), 1), after_steps(d2c(0.0), 1))
+
+
+def test_the_divergence_schedule_is_the_published_one():
+    recipe = d2c(
+        epoch_length=10, divergence_start=200, divergence_every=1000, divergence_length=200, divergence_halve=2000
+    )
+    weights = {
+        epoch: recipe.divergence_weight(10 * epoch + 3) for epoch in (0, 150, 200, 500, 1000, 1199, 1200, 2100, 4050)
+    }
+    expected = {0: 0.0, 150: 0.0, 200: 0.0, 500: 0.0, 1000: 1.0, 1199: 1.0, 1200: 0.0, 2100: 0.5, 4050: 0.25}
+    assert weights == expected
+    by_updates = d2c(epoch_length=10, unit="updates", divergence_start=5, divergence_every=20, divergence_length=10)
+    assert [by_updates.divergence_weight(step) for step in (4, 5, 6, 9, 10, 20, 29, 30)] == [0, 1, 1, 1, 0, 1, 1, 0]
+
+
+def test_the_plain_recipe_trains_a_tree_end_to_end_with_losses_on_its_leaves():
+    torch.manual_seed(0)
+    net = ARCHS.build("D2CNet", TREE, scale=2)
+    losses = criterion(pixel=(L1Loss(), 1.0), divergence=(DivergenceLoss(margin=1.0), 0.5))
+    terms = SRModel(net_g=net, criterion=losses, step_g=stepper(net), ema=None).training_step(BATCH)
+    assert set(terms) == {"pixel", "divergence"}
+    assert all(parameter.grad is None for parameter in net.parameters()), "updated"
+
+
+def test_losses_that_a_recipe_cannot_compute_are_refused():
+    net = ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)
+    for loss, message in ((GANLoss(), "GANLoss is computed from logits"), (DivergenceLoss(), "computed from leaves")):
+        with pytest.raises(ValueError, match=message):
+            SRModel(net_g=net, criterion=criterion(own=(loss, 1.0)), step_g=stepper(net), ema=None)
+    with pytest.raises(ValueError, match=r"network_g\.type must be D2CNet"):
+        D2CModel(net_g=net, criterion=criterion(a=(L1Loss(), 1.0)), step_g=stepper(net), ema=None, epoch_length=1)
+    losses = criterion(gan=(GANLoss(), 1.0))
+    with pytest.raises(ValueError, match=r"add network_d and train\.optim_d"):
+        GANModel(net_g=net, net_d=None, criterion=losses, step_g=stepper(net), step_d=None, ema=None)
+    losses = criterion(tv=(TVLoss(), 1.0))
+    with pytest.raises(ValueError, match="exactly one GANLoss, got 0"):
+        GANModel(net_g=net, net_d=net, criterion=losses, step_g=stepper(net), step_d=stepper(net), ema=None)
+
+
+GAN_RUN = {
+    "model": {"type": "GANModel", "l1_gt_usm": True},
+    "network_d": {"type": "UNetDiscriminatorSN", "num_feat": 8},
+    "train": {
+        "optim_d": {"type": "Adam", "lr": 1e-4},
+        "losses": {"gan": {"type": "GANLoss", "weight": 0.1}, "tv": {"type": "TVLoss", "weight": 0.01}},
+    },
+}
+D2C_RUN = {
+    "model": {
+        "type": "D2CModel",
+        "unit": "updates",
+        "divergence_start": 0,
+        "divergence_every": 1,
+        "divergence_length": 1,
+    },
+    "network_g": {"num_modules": None, "type": "D2CNet", **TREE},
+    "train": {"losses": {"divergence": {"type": "DivergenceLoss", "margin": 1.0}}},
+}
+
+
+@pytest.mark.parametrize("changes", [GAN_RUN, D2C_RUN], ids=["gan", "d2c"])
+def test_whole_runs_resume_bit_for_bit(tmp_path, changes):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    assert run_train(file, "name=straight") == 0
+    assert run_train(file, "train.total_iter=2") == 0
+    assert run_train(file, resume="auto") == 0
+    nets = [
+        read_weights(tmp_path / "experiments" / name / "models" / "net_g_4.safetensors").tensors
+        for name in ("straight", "run")
+    ]
+    assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("changes", [GAN_RUN, D2C_RUN], ids=["gan", "d2c"])
+def test_two_processes_train_together(tmp_path, changes):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    assert run_train(file, "name=alone") == 0
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(ROOT / "srzoo" / "train.py"), "-opt", str(file), "--set", "name=together"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    alone, together = (
+        read_weights(tmp_path / "experiments" / name / "models" / "net_g_4.safetensors").tensors
+        for name in ("alone", "together")
+    )
+    for key, value in alone.items():
+        # The discriminator's spectral norms and the divergence's standardisation see their own part of a batch.
+        torch.testing.assert_close(together[key], value, atol=5e-3, rtol=0)
+
+
+def test_a_discriminator_without_use_is_refused(tmp_path, capsys):
+    for changes, message in (
+        ({"network_d": GAN_RUN["network_d"]}, "network_d: only model.type GANModel has a discriminator"),
+        ({"model": GAN_RUN["model"]}, "GANModel needs a discriminator: add network_d"),
+    ):
+        file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+        assert run_train(file) == 2
+        assert message in capsys.readouterr().err
