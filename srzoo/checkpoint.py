@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import srzoo
 from srzoo.atomic import write_atomic
-from srzoo.layers.reparam import adapt_form, blocks
+from srzoo.layers.reparam import agree_in_form
 from srzoo.registry import ARCHS
 
 # In order of preference: a moving average is what its authors published numbers for.
@@ -115,10 +115,9 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
             option.
     """
     weights = read_weights(source, key)
-    was_merged = _num_merged(net)
     tensors, unused = _published(net, weights.tensors)
-    weights = replace(weights, tensors=adapt_form(net, tensors))
-    expected = net.state_dict()
+    form = agree_in_form(net, tensors)
+    weights, expected = replace(weights, tensors=form.tensors), form.expected
     missing = [name for name in expected if name not in weights.tensors]
     unexpected = [name for name in weights.tensors if name not in expected]
     reshaped = [
@@ -133,10 +132,12 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
         raise CheckpointError(
             f"{_name(source)} does not fit {type(net).__name__}; nothing was loaded:\n" + "\n".join(listed + hints)
         )
+    for _, block in form.merging:
+        block.take_merged_form()
     net.load_state_dict(weights.tensors)
     if unused:
         logger.info("%s: %d entries have no use in this network: %s", _name(source), len(unused), _some(unused))
-    if _num_merged(net) != was_merged:
+    if form.merging:
         logger.info("%s holds merged (re-parameterised) blocks: the network took that form", _name(source))
     if weights.key:
         others = f", not {', '.join(weights.others)}" if weights.others else ""
@@ -255,7 +256,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
                 f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its "
                 "author for a plain state dict or a safetensors file"
             ) from error
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = (str(error).splitlines() or [type(error).__name__])[0].split(". (1)")[0]
         raise CheckpointError(f"{path}: not a PyTorch weights file, or a damaged one ({first})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
@@ -273,10 +274,6 @@ def _published(net: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str,
             name = re.sub(pattern, replacement, name)
         kept[name] = tensor
     return kept, unused
-
-
-def _num_merged(net: nn.Module) -> int:
-    return sum(block.merged for _, block in blocks(net))
 
 
 def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:

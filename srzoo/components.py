@@ -141,7 +141,13 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError(f"network {options.network_g.type} has no weights to train")
     if state is None:
+        forms = [block.merged for _, block in reparam.blocks(net)]
         load_pretrained(options, net)
+        if forms != [block.merged for _, block in reparam.blocks(net)]:
+            raise ValueError(
+                f"{options.path.pretrain_network_g} holds merged (re-parameterised) blocks, and network_g is in "
+                "training form: train from weights in training form, or train the merged form: network_g.deploy=true"
+            )
     if train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     ema = EMA(net, train.ema_decay) if train.ema_decay else None

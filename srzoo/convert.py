@@ -39,8 +39,13 @@ def convert_weights(arguments: Arguments) -> None:
     # Only safetensors say in their metadata which network they belong to.
     suffixes = (".safetensors", ".pth") if arguments.layout == "authors" or not arguments.opt else (".safetensors",)
     _check_target(target, arguments.overwrite, suffixes)
-    weights = _read(source, arguments.key)
-    options = load_options(arguments.opt, arguments.set).options if arguments.opt else None
+    if arguments.set and not arguments.opt:
+        raise ValueError("--set overrides an option file: name it with -opt")
+    options = load_options(arguments.opt, arguments.set, purpose="network").options if arguments.opt else None
+    key = options.path.param_key_g if options is not None and arguments.key == "auto" else arguments.key
+    weights = _read(source, key)
+    if weights.key:
+        logger.info(f"{source}: took {weights.key}" + (f", not {', '.join(weights.others)}" if weights.others else ""))
     net = _network(options, source, weights)
     facts = {"source": source.name, "source_sha256": sha256(source)}
     if net is None:
@@ -63,10 +68,14 @@ def fuse(arguments: Arguments) -> None:
     """
     log_to()
     _check_target(arguments.out, arguments.overwrite, (".safetensors",))
-    options = load_options(arguments.opt, arguments.set).options
+    options = load_options(arguments.opt, arguments.set, purpose="network").options
+    if options.network_g.args.get("deploy"):
+        raise ValueError(
+            "network_g.deploy builds the merged form at once; fuse starts from the training form: remove it"
+        )
     net = build_network(options)
     before = count(net)
-    weights = load_weights(net, arguments.weights)
+    weights = load_weights(net, arguments.weights, options.path.param_key_g)
     refuse_other_facts(options, arguments.weights, weights.metadata)
     todo = [name for name, block in reparam.blocks(net) if not block.merged]
     if not todo:
@@ -101,6 +110,8 @@ def count(net: nn.Module) -> int:
 
 def _read(source: Path, key: str) -> Weights:
     if source.is_file() and is_megengine(source):
+        if key != "auto":
+            raise ValueError(f"{source} is D2C-SR's pickle of both networks: --key {key} chooses nothing in it")
         return Weights(read_d2c(source), "", (), {})
     return read_weights(source, key)
 

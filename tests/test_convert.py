@@ -12,7 +12,16 @@ from srzoo.layers.reparam import ResidualRepBlock, blocks, largest_difference
 from srzoo.registry import ARCHS
 from tests.compat.test_megengine import SMALL, arrays
 from tests.compat.test_megengine import network as d2c_network
-from tests.support import SHARED, needs_shared, parameter_count, run_test, write_options, write_photographs
+from tests.support import (
+    SHARED,
+    needs_shared,
+    parameter_count,
+    run_test,
+    run_train,
+    training_options,
+    write_options,
+    write_photographs,
+)
 
 
 def srzoo(monkeypatch, *arguments):
@@ -169,6 +178,46 @@ def test_wrong_requests_are_refused(tmp_path, monkeypatch, options, capfd):
         assert message in error
         assert str(tmp_path) in error
     assert [path.name for path in tmp_path.glob("o.*")] == []
+
+
+def test_a_network_of_nans_is_not_written(tmp_path, monkeypatch, options, capfd):
+    state = ARCHS.build("RT4KSR", {}, scale=2).state_dict()
+    state["upsample.0.weight"] = torch.full_like(state["upsample.0.weight"], float("nan"))
+    torch.save(state, tmp_path / "w.pth")
+    out, file = tmp_path / "fused.safetensors", options({"type": "RT4KSR"})
+    assert srzoo(monkeypatch, "fuse", "-opt", file, "--weights", tmp_path / "w.pth", "--out", out) == 2
+    assert "differs from its source by inf" in capfd.readouterr().err
+    assert not out.exists()
+
+
+def test_an_option_file_may_name_the_network_alone(tmp_path, monkeypatch, capfd):
+    net = ARCHS.build("IMDN_RTC", {"num_modules": 2}, scale=2)
+    better = {key: value + 1 for key, value in net.state_dict().items()}
+    torch.save({"params": net.state_dict(), "params_ema": better}, tmp_path / "w.pth")
+    network = {"type": "IMDN_RTC", "num_modules": 2}
+    file = write_options(tmp_path / "net.yml", {"name": "n", "scale": 2, "network_g": network})
+    command = ("convert", "weights", tmp_path / "w.pth", tmp_path / "out.safetensors")
+    # The option file chooses the entry as it does everywhere; what it cannot choose is refused.
+    assert srzoo(monkeypatch, *command, "-opt", file, "--set", "path.param_key_g=params") == 2
+    assert "there are no weights to choose from" in capfd.readouterr().err
+    assert srzoo(monkeypatch, *command, "-opt", file, "--key", "params") == 0
+    assert torch.equal(read_weights(command[3]).tensors["model.0.weight"], net.state_dict()["model.0.weight"])
+    assert srzoo(monkeypatch, *command, "--overwrite", "--set", "scale=3") == 2
+    assert "--set overrides an option file: name it with -opt" in capfd.readouterr().err
+
+
+def test_training_starts_from_the_training_form(tmp_path, capfd):
+    merged = ARCHS.build("RT4KSR", {}, scale=2).fused()
+    torch.save(merged.state_dict(), tmp_path / "merged.pth")
+    changes = {
+        "network_g": {"num_modules": None, "type": "RT4KSR"},
+        "path": {"pretrain_network_g": str(tmp_path / "merged.pth")},
+    }
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    assert run_train(file, "train.total_iter=1") == 2
+    assert "train from weights in training form" in capfd.readouterr().err
+    assert run_train(file, "train.total_iter=1", "network_g.deploy=true", "name=deployed") == 0
+    assert run_train(file, "train.total_iter=2", "network_g.deploy=true", "name=deployed", resume="auto") == 0
 
 
 def test_blocks_of_a_fused_network_are_named():

@@ -256,6 +256,11 @@ class D2CNet(nn.Module):
             raise ValueError(f"levels must name 1 to 9 children for each of at least one level, got {list(levels)}")
         if backbone not in BACKBONES:
             raise ValueError(BACKBONES.unknown(backbone))
+        required = [name for name, option in BACKBONES.parameters(backbone).items() if option.default is option.empty]
+        if required:
+            raise ValueError(
+                f"backbone {backbone} asks for {', '.join(required)}; a backbone gets num_feat and no more"
+            )
         self.tree = DivergenceTree(
             scale=scale,
             num_ch=num_in_ch,
@@ -272,6 +277,14 @@ class D2CNet(nn.Module):
             # The tail's convolutions and the fusion network's, at the output's resolution or half-way up to it.
             body = num_group * (num_block * block_radius + 1) + 1
             self.receptive_radius = 1 + len(levels) * (body + 1) + (3 if scale > 1 else 4)
+
+    def published_state(self) -> dict[str, Tensor]:
+        """Not to be had.
+
+        Raises:
+            ValueError: always; the authors' code reads a MegEngine pickle of two networks for BGR images.
+        """
+        raise ValueError("D2C-SR's authors read a MegEngine pickle of two networks for BGR images: it is not written")
 
     def forward(
         self, lq: Tensor, output: Literal["auto", "sr", "leaves", "all"] = "auto", detach_leaves: bool = False

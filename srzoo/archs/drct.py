@@ -193,7 +193,8 @@ class DRCT(nn.Module):
         window_size: side of the attention windows [pixels].
         mlp_ratio: hidden width of the MLPs over their width, in the first three blocks of a group; then 1.
         gc: growth: channels that each block adds to the input of the next ones.
-        img_size: side of the LQ training crops, at least a window [pixels].
+        img_size: side of the LQ training crops, at least a window; decides nothing but the size of the masks that
+            `--layout authors` writes [pixels].
         qkv_bias: biases in the projections to query, key and value.
         drop_rate: dropout of features.
         attn_drop_rate: dropout of attention weights.
@@ -233,12 +234,12 @@ class DRCT(nn.Module):
         drop_rate: Probability = 0.0,
         attn_drop_rate: Probability = 0.0,
         drop_path_rate: Probability = 0.1,
-        img_range: float = 1.0,
+        img_range: PositiveFloat = 1.0,
         resi_connection: Literal["1conv", "identity"] = "1conv",
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        _check(embed_dim, gc, tuple(depths), tuple(num_heads), window_size, img_size)
+        _check(embed_dim, gc, tuple(depths), tuple(num_heads), window_size, img_size, mlp_ratio)
         self.scale = scale
         self.window = self.multiple_of = window_size
         self.img_size = img_size
@@ -247,7 +248,7 @@ class DRCT(nn.Module):
         self.conv_first = nn.Conv2d(num_in_ch, embed_dim, 3, 1, 1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(embed_dim)})
         self.pos_drop = nn.Dropout(drop_rate)
-        drop_paths = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist()
+        drop_paths = [drop_path_rate * place / max(sum(depths) - 1, 1) for place in range(sum(depths))]
         self.layers = nn.ModuleList(
             ResidualDenseGroup(
                 embed_dim,
@@ -319,7 +320,13 @@ def _initialise(module: nn.Module) -> None:
 
 
 def _check(
-    embed_dim: int, gc: int, depths: tuple[int, ...], num_heads: tuple[int, ...], window_size: int, img_size: int
+    embed_dim: int,
+    gc: int,
+    depths: tuple[int, ...],
+    num_heads: tuple[int, ...],
+    window_size: int,
+    img_size: int,
+    mlp_ratio: float,
 ) -> None:
     """Refuse what cannot be built, all at once."""
     faults = []
@@ -327,6 +334,8 @@ def _check(
         faults.append(f"depths and num_heads must name the same groups, got {len(depths)} and {len(num_heads)} entries")
     if window_size % 2:
         faults.append(f"window_size must be even (windows are shifted by half), got {window_size}")
+    if embed_dim * mlp_ratio < 1:
+        faults.append(f"mlp_ratio {mlp_ratio} leaves the MLPs of width {embed_dim} no channel")
     if img_size < window_size:
         faults.append(f"img_size {img_size} is smaller than a window of {window_size}: crops must hold a window")
     for heads in sorted(set(num_heads)):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from srzoo.layers.mean_shift import MeanShift
 from srzoo.layers.residual import ResidualBlock
 from srzoo.layers.upsample import subpixel_upsampler
-from srzoo.registry import ARCHS, PositiveInt
+from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 
 @ARCHS.register
@@ -42,7 +42,7 @@ class EDSR(nn.Module):
         num_feat: PositiveInt = 64,
         num_block: PositiveInt = 16,
         res_scale: float = 1.0,
-        img_range: float = 255.0,
+        img_range: PositiveFloat = 255.0,
     ) -> None:
         super().__init__()
         # Head, blocks and tail at LQ resolution; the upsampler's and the last convolution reach less than 2 LQ pixels.

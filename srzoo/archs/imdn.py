@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.ops.pad import pad_to_multiple
-from srzoo.registry import ARCHS, PositiveInt
+from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 
 def _conv3(num_in: int, num_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -204,7 +204,7 @@ class IMDN_RTE(nn.Module):
     half_safe = ("float16", "bfloat16")
 
     def __init__(
-        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 20, img_range: float = 1.0
+        self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 20, img_range: PositiveFloat = 1.0
     ) -> None:
         _require_scale("IMDN_RTE", scale, self.scales)
         super().__init__()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from srzoo.layers.mean_shift import MeanShift
 from srzoo.layers.upsample import subpixel_upsampler
-from srzoo.registry import ARCHS, PositiveInt
+from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 # BasicSR's names -> those of the paper's authors.
 AUTHORS_KEYS = (
@@ -92,6 +92,17 @@ class RCAN(nn.Module):
     multiple_of = 1
     half_safe = ("float16",)
     receptive_radius = None
+    key_aliases: ClassVar = {
+        r"^head\.0\.": "conv_first.",
+        r"^body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.0\.": r"body.\1.residual_group.\2.rcab.3.attention.1.",
+        r"^body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.2\.": r"body.\1.residual_group.\2.rcab.3.attention.3.",
+        r"^body\.(\d+)\.body\.(\d+)\.body\.": r"body.\1.residual_group.\2.rcab.",
+        r"^body\.(\d+)\.body\.\d+\.(weight|bias)$": r"body.\1.conv.\2",
+        r"^body\.\d+\.(weight|bias)$": r"conv_after_body.\1",
+        r"^tail\.0\.": "upsample.",
+        r"^tail\.1\.": "conv_last.",
+    }
+    ignored_keys = r"(sub|add)_mean\."
     key_options: ClassVar = {
         r"body\.(\d+)\.conv": "num_group",
         r"body\.0\.residual_group\.(\d+)\.rcab": "num_block",
@@ -108,7 +119,7 @@ class RCAN(nn.Module):
         num_block: PositiveInt = 20,
         squeeze_factor: PositiveInt = 16,
         res_scale: float = 1.0,
-        img_range: float = 255.0,
+        img_range: PositiveFloat = 255.0,
     ) -> None:
         super().__init__()
         if num_feat < squeeze_factor:

@@ -188,7 +188,7 @@ class RT4KSR(nn.Module):
             raise ValueError("use_gaussian: false changes nothing without forget: the branch does not reach the output")
         if eca != "released" and not eca_gamma:
             raise ValueError(f"eca: {eca} changes nothing with eca_gamma 0, which means no such attention")
-        self.scale = scale
+        self.scale, self.num_feats = scale, num_feats
         self.factor = 2 if unshuffle else 1
         self.multiple_of = self.factor
         self.use_gaussian = use_gaussian
@@ -231,6 +231,16 @@ class RT4KSR(nn.Module):
         convs = 2 + num_blocks + (1 if simplified else 0)
         blur = 2 if forget and use_gaussian else 0
         self.receptive_radius = None if squeeze or eca_gamma else self.factor * convs + self.factor - 1 + blur
+
+    def published_state(self) -> dict[str, Tensor]:
+        """The state dict as the published code has it: a high-frequency branch that is idle stands in it as zeros."""
+        state = dict(self.state_dict())
+        if not self.forget:
+            state["gamma"] = torch.zeros(1)
+            merged = any(block.merged for _, block in reparam.blocks(self))
+            twin = ResidualRepBlock(self.num_feats, merged)
+            state |= {f"hfb.0.{name}": torch.zeros_like(value) for name, value in twin.state_dict().items()}
+        return state
 
     def fused(self) -> nn.Module:
         """A copy with every re-parameterised block merged into one convolution, computed in float64."""

@@ -38,9 +38,12 @@ def _of_each_kind(qkv: Tensor, bias: Tensor, counts: Counts, dropout: float = 0.
 
 
 def _fused(qkv: Tensor, bias: Tensor, dropout: float) -> Tensor:
+    width = qkv.shape[-1]
+    if qkv.is_cuda:  # the fused kernels ask for a multiple of 8; zeros change nothing
+        qkv = F.pad(qkv, (0, -width % 8))
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None], dropout_p=dropout)
-    return out.transpose(1, 2).flatten(2)
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None], dropout_p=dropout, scale=width**-0.5)
+    return out[..., :width].transpose(1, 2).flatten(2)
 
 
 def _in_products(qkv: Tensor, bias: Tensor, counts: Counts) -> Tensor:
@@ -86,7 +89,11 @@ class _Recomputed(torch.autograd.Function):
         qkv, bias, out = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
         counts: Counts = ctx.counts  # pyright: ignore[reportAttributeAccessIssue]
         _, pixels, _, heads, width = qkv.shape
-        grad_qkv, grad_bias = torch.empty_like(qkv), torch.zeros_like(bias)
+        # Summed over many sets: in float32, whatever the precision of each.
+        grad_qkv, grad_bias = (
+            torch.empty_like(qkv),
+            torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32)),
+        )
         for kind, one, grad, attended, target in zip(_kinds(counts), qkv, grads[0], out, grad_qkv, strict=True):
             query, key, value = _heads_first(one)
             weights = _weights(query, key, bias[kind])
@@ -101,4 +108,4 @@ class _Recomputed(torch.autograd.Function):
             for_each[0] = torch.bmm(scaled, key)
             for_each[1] = torch.bmm(scaled.mT, query)
             for_each[2] = torch.bmm(weights.mT, grad)
-        return grad_qkv, grad_bias, None
+        return grad_qkv, grad_bias.to(bias.dtype), None

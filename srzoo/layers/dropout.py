@@ -72,6 +72,9 @@ class DropoutPlaces:
                 f"dropout position must be last, all, half, quarter, block_1 to block_{num_block}, or a list of these; "
                 f"got {', '.join(unknown) or 'an empty list'}"
             )
+        idle = [name for name in names if EVERY.get(name, 0) > num_block]
+        if idle:
+            raise ValueError(f"dropout position {', '.join(idle)} falls on none of {num_block} blocks")
         self._last = "last" in names
         self._after = {numbered[name] for name in names if name in numbered}
         self._every = [EVERY[name] for name in names if name in EVERY]

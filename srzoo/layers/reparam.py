@@ -5,8 +5,10 @@ from :class:`Reparameterisable`; merging, checking and loading in either form th
 """
 
 import copy
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -87,26 +89,44 @@ def fused(net: nn.Module) -> nn.Module:
     return copied
 
 
-def adapt_form(net: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Make weights and network agree in form: a merged file merges the blocks, a training file is merged for them.
+@dataclass(frozen=True)
+class Form:
+    """How weights and a network come to agree in form.
 
     Args:
-        net: a block of it in training form takes the deployed form if `tensors` has that block merged.
-        tensors: state dict of either form.
-
-    Returns the state dict for the network as it is then.
+        tensors: the weights for the network as it will be.
+        merging: blocks (with their prefixes) that must take the deployed form first.
+        expected: the network's state dict as it will be then; what merging adds has no data.
     """
-    tensors = dict(tensors)
+
+    tensors: dict[str, Tensor]
+    merging: list[tuple[str, Reparameterisable]]
+    expected: dict[str, Tensor]
+
+
+def agree_in_form(net: nn.Module, weights: Mapping[str, Tensor]) -> Form:
+    """A file with merged blocks asks the network to merge them; a training file is merged for blocks that are.
+
+    Nothing is changed. Weights of a block that are neither form stay as they are.
+    """
+    tensors, expected, merging = dict(weights), dict(net.state_dict()), []
     for prefix, block in blocks(net):
         own = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
-        merged_file = "rep_conv.weight" in own
-        if merged_file and not block.merged:
-            block.take_merged_form()
-        elif block.merged and own and not merged_file:
+        if "rep_conv.weight" in own and not block.merged:
+            merging.append((prefix, block))
+            expected = {name: tensor for name, tensor in expected.items() if not name.startswith(prefix)}
+            expected[f"{prefix}rep_conv.weight"] = torch.empty(block.num_out, block.num_in, 3, 3, device="meta")
+            expected[f"{prefix}rep_conv.bias"] = torch.empty(block.num_out, device="meta")
+        elif block.merged and own and "rep_conv.weight" not in own:
+            try:
+                weight, bias = block.kernel({name: tensors[full].double() for name, full in own.items()})
+            except (KeyError, RuntimeError):
+                continue
             dtype = tensors[next(iter(own.values()))].dtype
-            weight, bias = block.kernel({name: tensors.pop(full).double() for name, full in own.items()})
+            for full in own.values():
+                del tensors[full]
             tensors[f"{prefix}rep_conv.weight"], tensors[f"{prefix}rep_conv.bias"] = weight.to(dtype), bias.to(dtype)
-    return tensors
+    return Form(tensors, merging, expected)
 
 
 @torch.no_grad()
@@ -126,7 +146,8 @@ def largest_difference(net: nn.Module, merged: nn.Module, num_in_ch: int = 3) ->
         bordered = F.pad(noise[..., 4:-4, 4:-4], (4, 4, 4, 4), value=1.0)
         for lq in (noise, bordered, 1 - bordered, torch.zeros_like(noise), torch.ones_like(noise)):
             lq = lq.to(reference.device, reference.dtype)
-            worst = max(worst, float((net(lq) - merged(lq)).abs().max()))
+            difference = float((net(lq) - merged(lq)).abs().max())
+            worst = max(worst, difference if math.isfinite(difference) else math.inf)
     net.train(states[0])
     merged.train(states[1])
     return worst

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,8 +45,9 @@ def _remembered(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @functools.wraps(function)
         def remembered(*args: P.args, **kwargs: P.kwargs) -> T:
-            # A compiler traces the tables into its graph.
-            return function(*args, **kwargs) if torch.compiler.is_compiling() else table(*args, **kwargs)
+            # A compiler traces the tables into its graph; what a dispatch mode makes of them is for it alone.
+            traced = torch.compiler.is_compiling() or _get_current_dispatch_mode()
+            return function(*args, **kwargs) if traced else table(*args, **kwargs)
 
         return remembered
 
@@ -67,12 +69,12 @@ class ShiftedOrder:
     counts: tuple[int, int, int, int]
 
 
-@_remembered(maxsize=32)
+@_remembered(maxsize=4)
 def shifted_order(size: tuple[int, int, int], window: int, device: torch.device) -> ShiftedOrder:
     """The order of windows shifted cyclically by half a window, for images (B, H, W)."""
     batch, height, width = size
     shift = window // 2
-    rows = torch.arange(batch * height * width).view(batch * height * width, 1)
+    rows = torch.arange(batch * height * width, device=device).view(batch * height * width, 1)
     image = from_windows(rows, window, size).roll((-shift, -shift), (2, 3))
     windows = to_windows(image, window).view(batch, height // window, width // window, window**2)
     kinds = (
@@ -81,10 +83,10 @@ def shifted_order(size: tuple[int, int, int], window: int, device: torch.device)
         windows[:, -1:, :-1],
         windows[:, -1:, -1:],
     )
-    flat = [kind.reshape(-1, window**2) for kind in kinds]
-    there = torch.cat(flat).flatten()
-    inside, right, bottom, corner = (len(kind) for kind in flat)
-    return ShiftedOrder(there.to(device), there.argsort().to(device), (inside, right, bottom, corner))
+    there = torch.cat([kind.reshape(-1) for kind in kinds])
+    back = torch.empty_like(there).scatter_(0, there, torch.arange(len(there), device=device))
+    down, across = height // window - 1, width // window - 1
+    return ShiftedOrder(there, back, (batch * down * across, batch * down, batch * across, batch))
 
 
 class Permute(torch.autograd.Function):

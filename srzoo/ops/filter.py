@@ -26,3 +26,19 @@ def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     padded = F.pad(image, (radius,) * 4, mode=mode)
     rows = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
     return F.conv2d(rows, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)
+
+
+def filter2d(image: Tensor, kernels: Tensor) -> Tensor:
+    """Correlate each image with a kernel of its own, the border mirrored: (B, C, H, W), (B or 1, k, k) -> (B, C, H, W).
+
+    Raises:
+        ValueError: the kernels' side is even, or an image is too small to mirror half of it.
+    """
+    batch, channels, height, width = image.shape
+    side = kernels.shape[-1]
+    radius = side // 2
+    if side % 2 == 0 or min(height, width) <= radius:
+        raise ValueError(f"filter2d needs an odd side below {2 * min(height, width)} for {height}x{width}, got {side}")
+    padded = F.pad(image, (radius,) * 4, mode="reflect").flatten(0, 1)[None]
+    weight = kernels.to(image).expand(batch, side, side).repeat_interleave(channels, 0).unsqueeze(1)
+    return F.conv2d(padded, weight, groups=batch * channels).view(image.shape)

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_core
 import yaml
@@ -30,12 +30,15 @@ class LoadedOptions:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def load_options(file: Path, overrides: Sequence[str] = ()) -> LoadedOptions:
+def load_options(
+    file: Path, overrides: Sequence[str] = (), purpose: Literal["run", "network"] = "run"
+) -> LoadedOptions:
     """Read, inherit, override and check an option file. Touches no data and no GPU.
 
     Args:
         file: the option file.
         overrides: ``key.path=value`` texts, applied last.
+        purpose: "network": the file need not say what to train or test on.
 
     Raises:
         FileNotFoundError: no such file.
@@ -49,7 +52,7 @@ def load_options(file: Path, overrides: Sequence[str] = ()) -> LoadedOptions:
     options, errors = validate(tree.value)
     if options is not None:
         _try_constructors(options, tree)
-    faults = [*tree.faults, *(_fault(error, tree) for error in errors), *contradictions(tree)]
+    faults = [*tree.faults, *(_fault(error, tree) for error in errors), *contradictions(tree, purpose)]
     if faults or options is None:
         raise OptionsError(file, sorted(set(faults), key=lambda fault: faults.index(fault)))
     return LoadedOptions(options, yaml.safe_dump(plain(options), sort_keys=False, width=120))
@@ -112,7 +115,7 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
     from srzoo.layers import reparam
 
     name, crop = options.network_g.type, options.datasets.train and options.datasets.train.args.get("gt_size")
-    if options.val.fused and not reparam.blocks(net):
+    if options.val.fused and not any(not block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
     smallest = getattr(net, "multiple_of", 1)
     if isinstance(crop, int) and crop // options.scale < smallest:

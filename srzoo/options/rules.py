@@ -10,9 +10,10 @@ from srzoo.options.source import OptionFault, Tree
 from srzoo.registry import ARCHS
 
 
-def contradictions(tree: Tree) -> list[OptionFault]:
-    """The findings of all rules."""
-    return [fault for rule in RULES for fault in rule(tree)]
+def contradictions(tree: Tree, purpose: str = "run") -> list[OptionFault]:
+    """The findings of all rules; a file that only names a network need not say what to do with it."""
+    rules = [rule for rule in RULES if purpose == "run" or rule is not something_to_do]
+    return [fault for rule in rules for fault in rule(tree)]
 
 
 def _fault(tree: Tree, path: tuple[str, ...], message: str) -> OptionFault:

@@ -87,6 +87,11 @@ def test_unknown_dropout_positions_are_refused():
             ARCHS.build("SRResNet", {"dropout": {"position": position}}, scale=4)
 
 
+def test_positions_that_fall_on_no_block_are_refused():
+    with pytest.raises(ValueError, match="position quarter falls on none of 3 blocks"):
+        ARCHS.build("SRResNet", {"num_block": 3, "dropout": {"position": "quarter"}}, scale=4)
+
+
 def test_impossible_scales_and_widths_are_refused():
     with pytest.raises(ValueError, match="scale must be 3 or a power of 2, got 6"):
         subpixel_upsampler(4, 6)

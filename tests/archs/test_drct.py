@@ -71,6 +71,15 @@ def test_a_network_that_inferred_first_trains_afterwards():
     net.train()(lq).sum().backward()
 
 
+def test_tables_made_while_tracing_do_not_leak():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    net = build().eval()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        net(torch.rand(1, 3, 56, 24))
+    assert torch.isfinite(net(torch.rand(1, 3, 56, 24))).all()
+
+
 def test_the_values_of_depths_only_spread_stochastic_depth():
     even, uneven = build(depths=[6, 6], drop_path_rate=0.2), build(depths=[1, 3], drop_path_rate=0.2)
     assert even.state_dict().keys() == uneven.state_dict().keys()

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from srzoo.checkpoint import load_weights, read_weights
+from srzoo.checkpoint import CheckpointError, load_weights, read_weights
 from srzoo.layers.reparam import fused, largest_difference
 from srzoo.registry import ARCHS
 from tests.support import (
@@ -159,6 +159,32 @@ def test_attention_gates_the_square_as_released_or_the_features_as_in_the_paper(
     gates = torch.sigmoid(F.conv1d(y.mean((2, 3))[:, None], released.ca.conv.weight, padding=1))[:, 0, :, None, None]
     torch.testing.assert_close(paper(x), y * gates)
     torch.testing.assert_close(released(x), y * y * gates)
+
+
+@pytest.mark.parametrize("deploy", [False, True])
+def test_weights_that_do_not_fit_change_nothing(deploy):
+    net = build(deploy=deploy)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    larger = build(num_blocks=6, deploy=not deploy).state_dict()
+    broken = {key: value for key, value in build(deploy=not deploy).state_dict().items() if "tail.1" not in key}
+    other = build(baseblock="base").state_dict()
+    for weights in (larger, broken, other):
+        with pytest.raises(CheckpointError, match="nothing was loaded"):
+            load_weights(net, weights)
+        assert net.state_dict().keys() == before.keys()
+        assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@needs_shared
+def test_the_published_state_has_every_published_entry():
+    for case, options in (
+        ("rt4ksr_train_x2", {}),
+        ("rt4ksr_rep_x2", {"deploy": True}),
+        ("rt4ksr_train_x2", {"forget": True}),
+    ):
+        published = {key: list(shape) for key, (_, shape) in reference_case(case)[0]["keys"].items()}
+        state = build(**options).published_state()
+        assert {key: list(value.shape) for key, value in state.items()} == published
 
 
 def test_options_that_could_not_act_are_refused():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from srzoo.checkpoint import load_weights
 from srzoo.registry import ARCHS
 
 spandrel = pytest.importorskip("spandrel", reason="pip install srzoo[compat] for parity with spandrel")
@@ -31,6 +32,10 @@ def test_spandrel_opens_the_weights_and_gives_the_same_image(name, scale, option
     assert (descriptor.architecture.id, descriptor.scale) == (theirs, scale)
     lq = torch.rand(1, 3, 48, 32)
     torch.testing.assert_close(descriptor.model.eval()(lq.clone()), net(lq), atol=1e-5, rtol=0)
+    # And back: what is written for others is read again.
+    again = ARCHS.build(name, options, scale=scale).eval()
+    load_weights(again, state)
+    torch.testing.assert_close(again(lq), net(lq))
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from srzoo.layers.reparam import Reparameterisable, ResidualRepBlock, adapt_form, blocks, fused, largest_difference
+from srzoo.layers.reparam import Reparameterisable, ResidualRepBlock, agree_in_form, blocks, fused, largest_difference
 
 
 class TwoBranches(Reparameterisable):
@@ -72,6 +72,13 @@ def test_the_check_notices_a_wrong_border():
     assert largest_difference(net, merged) > 1e-3
 
 
+def test_a_difference_that_is_no_number_counts_as_infinite():
+    net = net_of(ResidualRepBlock(4))
+    with torch.no_grad():
+        net[0].weight.fill_(float("nan"))  # pyright: ignore[reportCallIssue]
+    assert largest_difference(net, fused(net)) == float("inf")
+
+
 def test_merging_keeps_dtype_and_mode():
     block = ResidualRepBlock(4).to(torch.bfloat16).eval()
     merged = fused(block)
@@ -86,5 +93,11 @@ def test_either_form_of_the_weights_fits_either_form_of_the_network():
     for tensors in (source.state_dict(), merged.state_dict()):
         for deploy in (False, True):
             target = net_of(ResidualRepBlock(4, deploy))
-            target.load_state_dict(adapt_form(target, dict(tensors)))
+            form = agree_in_form(target, dict(tensors))
+            assert [name for name, _ in form.merging] == (
+                ["1."] if "1.rep_conv.weight" in tensors and not deploy else []
+            )
+            for _, block in form.merging:
+                block.take_merged_form()
+            target.load_state_dict(form.tensors)
             torch.testing.assert_close(target(lq), source(lq), atol=1e-5, rtol=1e-5)

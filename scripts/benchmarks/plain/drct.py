@@ -3,6 +3,8 @@
 What srzoo's DRCT is measured against. The same state-dict keys, so that weights carry over.
 """
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ def window_reverse(windows: Tensor, window: int, h: int, w: int) -> Tensor:
     return x.permute(0, 1, 3, 2, 4, 5).contiguous().view(b, h, w, -1)
 
 
+@functools.cache
 def attention_mask(h: int, w: int, window: int, shift: int) -> Tensor:
     """-100 between pixels of different regions of the shifted image: (windows, pixels, pixels)."""
     regions = torch.zeros(1, h, w, 1)

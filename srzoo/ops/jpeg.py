@@ -1,0 +1,102 @@
+"""JPEG compression as a differentiable simulation over batches.
+
+ITU-T T.81 (1992): colour transform, 2x2 chroma means, 8x8 cosine transform, quantisation by the tables of annex K,
+scaled as libjpeg does. Written from the standard. BasicSR's simulation has its luminance table transposed and leaves
+tables unrounded; `table="basicsr"` does the same, for parity with work that used it.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Annex K, tables K.1 and K.2.
+LUMA = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+CHROMA_CORNER = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99))
+# Rows give Y, Cb and Cr of RGB (JFIF 1.02).
+TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+
+
+def jpeg(
+    image: Tensor,
+    quality: Tensor,
+    *,
+    table: Literal["standard", "basicsr"] = "standard",
+    rounding: Literal["exact", "soft"] = "exact",
+) -> Tensor:
+    """What is left of RGB images after compression with chroma halved: (B, 3, H, W) in [0, 1] -> the same.
+
+    Args:
+        image: any size; borders are repeated up to whole blocks ("basicsr": black).
+        quality: libjpeg's quality of each image (B,), 1 to 100.
+        table: standard tables, or those of BasicSR's simulation.
+        rounding: exact has no gradient; soft is round(x) + (x - round(x))^3, which has.
+    """
+    height, width = image.shape[-2:]
+    if table == "standard":
+        padded = pad_to_multiple_by_edge(image, 16)
+    else:
+        padded = F.pad(image, (0, -width % 16, 0, -height % 16))
+    ycc = torch.einsum("ij,bjhw->bihw", image.new_tensor(TO_YCC), padded * 255)
+    luma, chroma = ycc[:, :1], F.avg_pool2d(ycc[:, 1:], 2)
+    tables = [_scaled(base, quality.to(image), table) for base in _tables(image, table)]
+    # Y is centred on 128; Cb and Cr stand around 0 already.
+    luma = _through_blocks(luma - 128, tables[0], rounding) + 128
+    chroma = _through_blocks(chroma, tables[1], rounding)
+    chroma = chroma.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    rgb = torch.einsum("ij,bjhw->bihw", image.new_tensor(TO_RGB), torch.cat([luma, chroma], 1))
+    return (rgb / 255).clamp(0, 1)[..., :height, :width]
+
+
+def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until `multiple` divides both sides."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def _tables(like: Tensor, table: str) -> tuple[Tensor, Tensor]:
+    luma, chroma = like.new_tensor(LUMA), like.new_full((8, 8), 99.0)
+    chroma[:4, :4] = like.new_tensor(CHROMA_CORNER)
+    return (luma.T if table == "basicsr" else luma), chroma
+
+
+def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
+    """Quantisation steps (B, 1, 1, 1, 8, 8) at libjpeg's quality."""
+    quality = quality.view(-1, 1, 1, 1, 1, 1)
+    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
+    if table == "basicsr":
+        return base * percent / 100
+    return ((base * percent.floor() + 50) / 100).floor().clamp(1, 255)
+
+
+def _through_blocks(plane: Tensor, steps: Tensor, rounding: str) -> Tensor:
+    """Cosine transform, quantisation and back over 8x8 blocks: (B, C, H, W), centred on 0, -> the same."""
+    batch, channels, height, width = plane.shape
+    blocks = plane.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
+    cosines = _cosines(plane)
+    spectrum = cosines @ blocks @ cosines.T / steps
+    rounded = spectrum.round()
+    if rounding == "soft":
+        rounded = rounded + (spectrum - rounded) ** 3
+    restored = cosines.T @ (rounded * steps) @ cosines
+    return restored.transpose(3, 4).reshape(plane.shape)
+
+
+def _cosines(like: Tensor) -> Tensor:
+    """The orthonormal 8-point cosine transform (T.81, A.3.3) as a matrix."""
+    frequency, place = torch.arange(8.0, dtype=torch.float64)[:, None], torch.arange(8.0, dtype=torch.float64)[None]
+    matrix = torch.cos((2 * place + 1) * frequency * math.pi / 16) / 2
+    matrix[0] /= math.sqrt(2)
+    return matrix.to(like)
