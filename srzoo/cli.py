@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     _options_parser(commands.add_parser("options", help="show, explain and document option files"))
     _fuse_parser(commands.add_parser("fuse", help="merge re-parameterisable blocks for deployment"))
     _convert_parser(commands.add_parser("convert", help="turn other projects' files into srzoo's, and back"))
+    _data_parser(commands.add_parser("data", help="make data sets"))
     doctor = commands.add_parser("doctor", help="check this machine: Python, PyTorch, GPU, codecs, disk")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -91,6 +92,25 @@ def _convert_parser(parser: argparse.ArgumentParser) -> None:
     weights.set_defaults(run=_convert_weights)
 
 
+def _data_parser(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="action")
+    degrade = actions.add_parser(
+        "degrade",
+        help="make the test degradations of Reflash Dropout",
+        description="Make LQ images from GT images with the eight test degradations of Reflash Dropout: bicubic, or "
+        "blur2_bicubic (Gaussian blur of sigma 2 first), alone or followed by _noise20, _jpeg50 or _noise20_jpeg50. "
+        "The noise depends on the image's name alone, so that everyone gets the same files.",
+        epilog="example: srzoo data degrade datasets/Set5/GT datasets/Set5_degraded --kinds all",
+    )
+    degrade.add_argument("gt", type=Path, metavar="GT", help="folder of GT images, 8 bits")
+    degrade.add_argument("out", type=Path, metavar="OUT", help="folder to write OUT/<kind>/<name>.png to")
+    degrade.add_argument(
+        "--kinds", nargs="+", default=["all"], metavar="KIND", help="which of the eight (default: all)"
+    )
+    degrade.add_argument("--scale", type=int, default=4, help="how much smaller LQ is (default: 4)")
+    degrade.set_defaults(run=_degrade)
+
+
 def _train(arguments: Arguments) -> None:
     from srzoo.train import train
 
@@ -101,6 +121,18 @@ def _test(arguments: Arguments) -> None:
     from srzoo.test import test
 
     test(arguments)
+
+
+def _degrade(arguments: Arguments) -> None:
+    from tqdm import tqdm
+
+    from srzoo.data.degrade import KINDS, degrade_folder
+
+    kinds = KINDS if arguments.kinds == ["all"] else tuple(arguments.kinds)
+    if arguments.scale < 1:
+        raise ValueError(f"--scale must be at least 1, got {arguments.scale}")
+    written = sum(1 for _ in tqdm(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), unit="img"))
+    sys.stdout.write(f"wrote {written} images to {arguments.out}\n")
 
 
 def _fuse(arguments: Arguments) -> None:

@@ -1,0 +1,80 @@
+"""The eight test degradations of Reflash Dropout, made from ground truth so that everyone gets the same files.
+
+Kong et al., "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089, section 4.1: at x4, {clean,
+blur2} x bicubic x {none, noise20, jpeg50, noise20 then jpeg50}. Every step works on 8-bit images: Gaussian blur 21x21
+with sigma 2, MATLAB's bicubic reduction, Gaussian noise of standard deviation 20, JPEG of quality 50. The noise of an
+image depends on its name alone. Files are PNG.
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from srzoo.data.listing import key_of, list_images
+from srzoo.images import read_image, write_image
+from srzoo.ops.resize import imresize
+
+KINDS = tuple(
+    f"{blur}bicubic{after}" for blur in ("", "blur2_") for after in ("", "_noise20", "_jpeg50", "_noise20_jpeg50")
+)
+
+
+def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
+    """One degraded image.
+
+    Args:
+        gt: 8-bit RGB (H, W, 3), cropped to multiples of `scale`.
+        kind: one of :data:`KINDS`.
+        scale: how much smaller the result is.
+        seed: of the noise.
+
+    Returns 8-bit RGB (H / scale, W / scale, 3).
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown degradation {kind!r}; known: {', '.join(KINDS)}")
+    image = cv2.GaussianBlur(gt, (21, 21), 2) if kind.startswith("blur2") else gt
+    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    lq = imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)
+    if "noise20" in kind:
+        noise = np.random.Generator(np.random.Philox(seed)).normal(0, 20, lq.shape)
+        lq = np.clip(np.rint(lq + noise), 0, 255).astype(np.uint8)
+    if "jpeg50" in kind:
+        done, encoded = cv2.imencode(".jpg", lq[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])
+        assert done
+        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        lq = decoded[..., ::-1]
+    return np.ascontiguousarray(lq)
+
+
+def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> Iterator[Path]:
+    """Write out/<kind>/<name>.png for every image of a folder; yields each file when it is there.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+        ValueError: an unknown kind; an image that is not of 8 bits or smaller than `scale`; a target that exists.
+    """
+    images = [(path, key_of(path, gt)) for path in list_images(gt)]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"unknown degradation {', '.join(unknown)}; known: all, {', '.join(KINDS)}")
+    targets = {(key, kind): out / kind / f"{key}.png" for _, key in images for kind in kinds}
+    existing = [str(path) for path in targets.values() if path.exists()]
+    if existing:
+        raise ValueError(f"{len(existing)} files exist, {existing[0]} first: choose another folder, or remove them")
+    for file, key in images:
+        image = read_image(file).rgb
+        height, width = (side - side % scale for side in image.shape[:2])
+        if image.dtype != np.uint8 or not height or not width:
+            raise ValueError(
+                f"{file}: expected an 8-bit image of at least {scale}x{scale}, got {image.dtype} "
+                f"{image.shape[0]}x{image.shape[1]}"
+            )
+        for kind in kinds:
+            path = targets[key, kind]
+            write_image(path, degraded(image[:height, :width], kind, scale, zlib.crc32(key.encode())))
+            yield path

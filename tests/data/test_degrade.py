@@ -1,0 +1,88 @@
+"""The eight test degradations, as a command and step by step."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from srzoo.data.degrade import KINDS, degraded
+from srzoo.images import read_image
+from tests.support import SHARED, needs_shared, photograph, write_photographs
+from tests.test_convert import srzoo
+
+GT = photograph(96, 120)
+
+
+def psnr(a, b):
+    return 10 * np.log10(255**2 / max(np.square(a.astype(float) - b).mean(), 1e-9))
+
+
+@needs_shared
+def test_the_clean_one_is_the_classic_lr_file():
+    gt = read_image(SHARED / "data" / "Set5" / "GT" / "bird.png").rgb
+    height, width = (side - side % 4 for side in gt.shape[:2])
+    lq = read_image(next((SHARED / "data" / "Set5" / "LRbicx4").glob("bird*"))).rgb
+    assert np.array_equal(degraded(gt[:height, :width], "bicubic", 4, 0), lq)
+
+
+def test_blur_is_a_gaussian_of_sigma_2_before_the_reduction():
+    blurred = np.rint(gaussian_filter(GT.astype(float), (2, 2, 0), mode="mirror", radius=10)).astype(np.uint8)
+    assert psnr(degraded(blurred, "bicubic", 4, 0), degraded(GT, "blur2_bicubic", 4, 0)) > 55
+
+
+def test_noise_has_a_deviation_of_20_and_comes_after_the_reduction():
+    grey = np.full((400, 400, 3), 128, np.uint8)
+    noise = degraded(grey, "bicubic_noise20", 4, 7).astype(float) - 128
+    assert noise.std() == pytest.approx(20, abs=0.3)
+    assert noise.mean() == pytest.approx(0, abs=0.5)
+    neighbours = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
+    assert abs(neighbours) < 0.03, "white after the reduction"
+
+
+def test_jpeg_of_quality_50_comes_last():
+    noisy = degraded(GT, "bicubic_noise20", 4, 3)
+    encoded = io.BytesIO()
+    Image.fromarray(noisy).save(encoded, "JPEG", quality=50)
+    assert psnr(np.asarray(Image.open(encoded)), degraded(GT, "bicubic_noise20_jpeg50", 4, 3)) > 45
+
+
+def test_the_command_writes_every_kind_the_same_for_everyone(tmp_path, monkeypatch, capsys):
+    write_photographs(tmp_path / "gt", 2, 40, 50)
+    outs = [tmp_path / name for name in ("one", "two")]
+    for out in outs:
+        assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", out) == 0
+    assert "wrote 16 images" in capsys.readouterr().out
+    for kind in KINDS:
+        for name in ("00", "01"):
+            first, second = (read_image(out / kind / f"{name}.png").rgb for out in outs)
+            assert first.shape == (10, 12, 3)
+            assert np.array_equal(first, second)
+    noise = [
+        read_image(outs[0] / "bicubic_noise20" / f"{name}.png").rgb.astype(float)
+        - read_image(outs[0] / "bicubic" / f"{name}.png").rgb
+        for name in ("00", "01")
+    ]
+    assert not np.array_equal(noise[0], noise[1]), "each image has its own noise"
+
+
+def test_wrong_requests_are_refused(tmp_path, monkeypatch, capsys):
+    write_photographs(tmp_path / "gt", 1, 40, 50)
+    cases = [
+        ((tmp_path / "none", tmp_path / "out"), "none"),
+        (
+            (tmp_path / "gt", tmp_path / "out", "--kinds", "bicubic", "blur3"),
+            "unknown degradation blur3; known: all, bicubic",
+        ),
+        (
+            (tmp_path / "gt", tmp_path / "out", "--scale", "50"),
+            "expected an 8-bit image of at least 50x50, got uint8 40x50",
+        ),
+    ]
+    for arguments, message in cases:
+        assert srzoo(monkeypatch, "data", "degrade", *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out", "--kinds", "bicubic") == 0
+    assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out") == 2
+    assert "1 files exist" in capsys.readouterr().err

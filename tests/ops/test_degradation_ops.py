@@ -1,0 +1,139 @@
+"""Blur kernels, filters, sharpening and JPEG against published values, closed formulas and a real codec."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
+from srzoo.ops.filter import filter2d, gaussian_blur, gaussian_kernel
+from srzoo.ops.jpeg import jpeg
+from srzoo.ops.sharpen import usm_sharpen
+from tests.support import SHARED, needs_shared, photograph
+
+
+def tensor(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def reference(name):
+    with np.load(SHARED / "reference" / f"{name}.npz") as file:
+        return dict(file)
+
+
+def rand(seed, shape):
+    return torch.from_numpy(np.random.default_rng(seed).random(shape, dtype=np.float32))
+
+
+def image_of(array):
+    return torch.from_numpy(np.array(array)).permute(2, 0, 1)[None].float() / 255
+
+
+ISO, ANISO = ((1.7, 1.7), 0.0), ((2.5, 0.9), 0.7)
+KERNELS: dict[str, tuple[tuple[tuple[float, float], float], float, Shape]] = {
+    "iso": (ISO, 1.0, "gaussian"),
+    "aniso": (ANISO, 1.0, "gaussian"),
+    "gen_iso": (ISO, 1.5, "generalized"),
+    "gen_aniso": (ANISO, 0.8, "generalized"),
+    "plateau_iso": (ISO, 1.5, "plateau"),
+    "plateau_aniso": (ANISO, 1.2, "plateau"),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_are_the_published_ones_and_a_batch_makes_each_by_itself(name):
+    ((sigma, theta), beta, shape) = KERNELS[name]
+    sigmas, thetas, betas = tensor((1.0, 3.0), sigma), tensor(0.2, theta), tensor(0.7, beta)
+    kernels = gaussian_kernels(21, sigmas, thetas, betas, shape)
+    np.testing.assert_allclose(kernels[1].numpy(), reference("kernels")[name], atol=1e-12, rtol=0)
+    torch.testing.assert_close(gaussian_kernels(21, sigmas[:1], thetas[:1], betas[:1], shape)[0], kernels[0])
+
+
+@needs_shared
+def test_sinc_kernels_are_the_published_ones():
+    expected = reference("kernels")
+    np.testing.assert_allclose(sinc_kernels(21, tensor(2.0))[0].numpy(), expected["sinc_c2.0"], atol=1e-7, rtol=0)
+    padded = sinc_kernels(7, tensor(1.2), pad_to=21)[0].numpy()
+    np.testing.assert_allclose(padded, expected["sinc_c1.2_k7_pad21"], atol=1e-7, rtol=0)
+
+
+@given(st.floats(0.2, 5), st.floats(0.2, 5), st.floats(-3, 3), st.floats(0.5, 4))
+def test_kernels_sum_to_one_and_turn_with_their_angle(first, second, theta, beta):
+    for shape in ("gaussian", "generalized", "plateau"):
+        kernel = gaussian_kernels(9, tensor((first, second)), tensor(theta), tensor(beta), shape)[0]
+        torch.testing.assert_close(kernel.sum(), tensor(1.0)[0])
+        torch.testing.assert_close(kernel, kernel.flip(0, 1))
+        swapped = gaussian_kernels(9, tensor((second, first)), tensor(theta + np.pi / 2), tensor(beta), shape)[0]
+        torch.testing.assert_close(kernel, swapped)
+
+
+def test_even_kernels_and_too_small_images_are_refused():
+    with pytest.raises(ValueError, match="kernel sides are odd, got 4"):
+        sinc_kernels(4, tensor(1.0))
+    with pytest.raises(ValueError, match="filter2d needs an odd side below 10 for 5x9, got 11"):
+        filter2d(torch.rand(1, 3, 5, 9), torch.ones(1, 11, 11))
+
+
+@needs_shared
+def test_filtering_and_sharpening_give_the_published_images():
+    expected, kernels = reference("degrade"), reference("kernels")
+    image = rand(12, (2, 3, 64, 72))
+    own = torch.from_numpy(np.stack([kernels["aniso"], kernels["sinc_c2.0"]]))
+    np.testing.assert_allclose(filter2d(image, own).numpy(), expected["filter2d"], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(usm_sharpen(image).numpy(), expected["usm"], atol=1e-5, rtol=0)
+
+
+def test_a_separable_blur_is_the_filter_with_its_product_kernel():
+    image, line = rand(0, (2, 3, 20, 31)), gaussian_kernel(7, 1.3)
+    torch.testing.assert_close(gaussian_blur(image, 7, 1.3), filter2d(image, torch.outer(line, line)[None]))
+
+
+def test_sharpening_leaves_flat_images_and_takes_any_size():
+    flat = torch.full((1, 3, 30, 40), 0.4)
+    torch.testing.assert_close(usm_sharpen(flat), flat)
+    for height, width in ((1, 1), (3, 50), (20, 20)):
+        assert usm_sharpen(torch.rand(1, 3, height, width)).shape == (1, 3, height, width)
+
+
+@needs_shared
+@pytest.mark.parametrize("quality", [30, 60, 95])
+def test_jpeg_with_basicsrs_tables_gives_the_published_image(quality):
+    butterfly = image_of(np.asarray(Image.open(SHARED / "data" / "Set5" / "GT" / "butterfly.png"))[:200, :184])
+    ours = jpeg(butterfly, torch.tensor([float(quality)]), table="basicsr")
+    np.testing.assert_allclose(ours.numpy(), reference("degrade")[f"jpeg_q{quality}"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 75, 90])
+def test_jpeg_is_close_to_a_real_codec(quality):
+    photo = photograph(181, 203)
+    encoded = io.BytesIO()
+    Image.fromarray(photo).save(encoded, "JPEG", quality=quality)
+    real, original = image_of(np.asarray(Image.open(encoded))), image_of(photo)
+
+    def psnr(image):
+        return float(-10 * (image - real).square().mean().log10())
+
+    standard = jpeg(original, torch.tensor([float(quality)]))
+    # What is left is the codec's smooth chroma enlargement and its 8-bit steps.
+    assert psnr(standard) > 35
+    assert psnr(standard) > psnr(original) + 4
+    assert psnr(standard) > psnr(jpeg(original, torch.tensor([float(quality)]), table="basicsr")) + 1
+
+
+def test_each_image_has_its_own_quality():
+    image = torch.cat([image_of(photograph(32, 48))] * 2)
+    both = jpeg(image, torch.tensor([20.0, 90.0]))
+    torch.testing.assert_close(both[1:], jpeg(image[1:], torch.tensor([90.0])))
+    assert (both[0] - image[0]).abs().mean() > 2 * (both[1] - image[1]).abs().mean()
+
+
+def test_soft_rounding_has_a_gradient_and_exact_rounding_none():
+    image = (0.2 + 0.6 * image_of(photograph(16, 16))).requires_grad_()
+    for rounding in ("soft", "exact"):
+        (gradient,) = torch.autograd.grad(jpeg(image, torch.tensor([50.0]), rounding=rounding).square().sum(), image)
+        assert (gradient.abs().sum() > 0) == (rounding == "soft")
