@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import srzoo
 from srzoo.atomic import write_atomic
-from srzoo.layers.reparam import agree_in_form
+from srzoo.layers.reparam import Form, agree_in_form
 from srzoo.registry import ARCHS
 
 # In order of preference: a moving average is what its authors published numbers for.
@@ -103,8 +103,10 @@ def read_weights(source: str | Path | Mapping[str, Any], key: str = "auto") -> W
     return Weights(named, chosen, tuple(name for name in found if name != chosen), metadata)
 
 
-def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: str = "auto") -> Weights:
-    """Copy weights into `net`, all of them or none.
+def load_weights(
+    net: nn.Module, source: str | Path | Mapping[str, Any], key: str = "auto", partial: bool = False
+) -> Weights:
+    """Copy weights into `net`, all of them or none; with `partial`, those that fit.
 
     Keys are the published ones. A network may know other spellings of them (`key_aliases`: pattern -> replacement) and
     keys of published files that it has no use for (`ignored_keys`: a pattern); re-parameterisable blocks take the form
@@ -112,7 +114,7 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
 
     Raises:
         CheckpointError: keys are missing, unexpected or of another shape; the message lists them and names the likely
-            option.
+            option; with `partial`: nothing fits.
     """
     weights = read_weights(source, key)
     tensors, unused = _published(net, weights.tensors)
@@ -125,6 +127,8 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
         for name, tensor in expected.items()
         if name in weights.tensors and weights.tensors[name].shape != tensor.shape
     ]
+    if partial:
+        return _load_what_fits(net, source, weights, form)
     if missing or unexpected or reshaped:
         kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
         listed = [f"  {len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
@@ -142,6 +146,29 @@ def load_weights(net: nn.Module, source: str | Path | Mapping[str, Any], key: st
     if weights.key:
         others = f", not {', '.join(weights.others)}" if weights.others else ""
         logger.info("%s: took %s%s", _name(source), weights.key, others)
+    return weights
+
+
+def _load_what_fits(net: nn.Module, source: Any, weights: Weights, form: Form) -> Weights:
+    fitting = {
+        name: tensor
+        for name, tensor in weights.tensors.items()
+        if name in form.expected and form.expected[name].shape == tensor.shape
+    }
+    if not fitting:
+        raise CheckpointError(f"{_name(source)}: nothing in it fits {type(net).__name__}, not even in part")
+    for _, block in form.merging:
+        block.take_merged_form()
+    net.load_state_dict(fitting, strict=False)
+    left, unused = ([name for name in all_ if name not in fitting] for all_ in (form.expected, weights.tensors))
+    logger.info(
+        "%s: kept %d of the network's %d entries; initialised anew: %s; of the file not used: %s",
+        _name(source),
+        len(fitting),
+        len(form.expected),
+        ", ".join(left) or "none",
+        ", ".join(unused) or "none",
+    )
     return weights
 
 

@@ -43,8 +43,10 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
     """`path.pretrain_network_g` into `net`, if given."""
     if options.path.pretrain_network_g is not None:
         path = options.resolve(options.path.pretrain_network_g)
-        weights = load_weights(net, path, options.path.param_key_g)
-        refuse_other_facts(options, path, weights.metadata)
+        partial = options.path.load == "partial"
+        weights = load_weights(net, path, options.path.param_key_g, partial)
+        if not partial:
+            refuse_other_facts(options, path, weights.metadata)
         logger.info(f"weights: {path}")
 
 

@@ -1,6 +1,7 @@
 """What a run says while it works: console, train.log, TensorBoard. Only the first process speaks."""
 
 import logging
+import logging.handlers
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,7 +16,11 @@ logger = logging.getLogger("srzoo")
 
 
 def log_to(file: Path | None = None) -> None:
-    """Send srzoo's log lines to the console and, if given, to the end of `file`; silent on other processes."""
+    """Send srzoo's log lines to the console and, if given, to the end of `file`; silent on other processes.
+
+    Lines from before there was a file (which weights were loaded, say) go to its head.
+    """
+    waiting = [handler for handler in logger.handlers if isinstance(handler, logging.handlers.MemoryHandler)]
     logger.handlers.clear()
     logger.propagate = False
     logger.setLevel(logging.INFO if ranks.rank() == 0 else logging.ERROR)
@@ -27,6 +32,10 @@ def log_to(file: Path | None = None) -> None:
         handler = logging.FileHandler(file, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
+        for record in (record for early in waiting for record in early.buffer):
+            handler.handle(record)
+    elif file is None:
+        logger.addHandler(logging.handlers.MemoryHandler(1000))
 
 
 def progress_line(step: int, total: int, terms: dict[str, float], lr: float, speed: float, waiting: float) -> str:

@@ -12,7 +12,7 @@ from srzoo.engine.run_folder import RunFolder
 
 # Differences that do not change what is trained.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")
-_FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g")
+_FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g", "path.load")
 
 
 def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dict[str, Any] | None:

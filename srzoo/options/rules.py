@@ -67,6 +67,12 @@ def nothing_is_idle(tree: Tree) -> Iterator[OptionFault]:
         yield _fault(tree, ("val", "val_freq"), "there is nothing to validate on: add datasets.val, or remove it")
     if tree.get("path", "param_key_g") not in (None, "auto") and tree.get("path", "pretrain_network_g") is None:
         yield _fault(tree, ("path", "param_key_g"), "there are no weights to choose from: add path.pretrain_network_g")
+    if tree.get("path", "load") == "partial" and (
+        tree.get("path", "pretrain_network_g") is None or tree.get("train") is None
+    ):
+        yield _fault(
+            tree, ("path", "load"), "partial is for training from path.pretrain_network_g: add both, or remove it"
+        )
 
 
 def discriminator_is_used(tree: Tree) -> Iterator[OptionFault]:

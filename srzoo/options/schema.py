@@ -249,12 +249,15 @@ class PathOptions(Section):
         experiments: folder of all runs; a run writes below experiments/<name>.
         pretrain_network_g: weights to start training from, or to test.
         param_key_g: entry of the weights file to load, such as params_ema; "auto" prefers a moving average.
+        load: strict: the weights must be the network's; partial: what fits is kept and the rest stays initialised,
+            both listed in the log (training only).
     """
 
     root: Path | None = None
     experiments: Path = Path("experiments")
     pretrain_network_g: Path | None = None
     param_key_g: str = "auto"
+    load: Literal["strict", "partial"] = "strict"
 
 
 @dataclass(frozen=True, kw_only=True)

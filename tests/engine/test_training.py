@@ -335,6 +335,24 @@ def test_pretraining_starts_from_the_weights_at_step_0(options, tmp_path):
     assert equal(weights(tmp_path / "experiments" / "fine", 4), safetensors.torch.load_file(trained))
 
 
+def test_partial_pretraining_keeps_what_fits_and_says_so(options, tmp_path, capsys):
+    assert run_train(options(name="x2"), "train.total_iter=2") == 0
+    first = tmp_path / "experiments" / "x2" / "models" / "net_g_2.safetensors"
+    start = {"pretrain_network_g": str(first), "load": "partial"}
+    data = {"train": {"gt_size": 32}, "val": None}
+    larger = options(name="x4", scale=4, path=start, datasets=data, train={"optim_g": {"lr": 1e-12}, "ema_decay": 0.0})
+    assert run_train(larger, "train.total_iter=1") == 0
+    log = (tmp_path / "experiments" / "x4" / "train.log").read_text()
+    assert "initialised anew: model.2.weight, model.2.bias; of the file not used: model.2." in log
+    kept, new = safetensors.torch.load_file(first), weights(tmp_path / "experiments" / "x4", 1)
+    torch.testing.assert_close(new["model.0.weight"], kept["model.0.weight"], atol=1e-6, rtol=0)
+    assert new["model.2.weight"].shape != kept["model.2.weight"].shape
+    assert run_train(options(name="other", path={**start, "load": "strict"}, scale=4, datasets=data)) == 2
+    assert "does not fit IMDN_RTC; nothing was loaded" in capsys.readouterr().err
+    assert run_train(options(name="lone", path={"load": "partial"})) == 2
+    assert "path.load: partial is for training from path.pretrain_network_g" in capsys.readouterr().err
+
+
 def test_a_run_stopped_before_its_last_validation_is_scored_on_resuming(options, tmp_path):
     file = options()
     assert run_train(file) == 0

@@ -77,4 +77,4 @@ def test_any_key_misspelt_by_one_letter_is_refused(path, tmp_path):
             named = any(fault.path[-1:] == (wrong,) or repr(wrong) in fault.message for fault in error.value.faults)
             assert named, f"{wrong}: {error.value}"
             checked += 1
-    assert checked > 15
+    assert checked >= 12
