@@ -33,14 +33,15 @@ def biased_attention(qkv: Tensor, bias: Tensor, counts: Counts, dropout: float =
 
 def _of_each_kind(qkv: Tensor, bias: Tensor, counts: Counts, dropout: float = 0.0) -> Tensor:
     kinds = [(part, own) for part, own in zip(qkv.split(counts), bias.unbind(0), strict=True) if len(part)]
-    parts = [_fused(part, own, dropout) for part, own in kinds]
+    multiple = 8 if qkv.is_cuda else 1  # what the fused kernels of GPUs ask for
+    parts = [_fused(part, own, dropout, multiple) for part, own in kinds]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _fused(qkv: Tensor, bias: Tensor, dropout: float) -> Tensor:
+def _fused(qkv: Tensor, bias: Tensor, dropout: float, multiple: int = 1) -> Tensor:
+    """One kind of set, with heads made a multiple of some width by zeros, which change nothing."""
     width = qkv.shape[-1]
-    if qkv.is_cuda:  # the fused kernels ask for a multiple of 8; zeros change nothing
-        qkv = F.pad(qkv, (0, -width % 8))
+    qkv = F.pad(qkv, (0, -width % multiple))
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None], dropout_p=dropout, scale=width**-0.5)
     return out[..., :width].transpose(1, 2).flatten(2)

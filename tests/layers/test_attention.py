@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srzoo.layers.attention import biased_attention
+from srzoo.layers.attention import _fused, biased_attention
 from srzoo.layers.window import (
     Permute,
     edge_masks,
@@ -45,6 +45,13 @@ def test_values_and_gradients_are_those_of_the_formula(counts, heads, pixels, wi
     theirs = torch.autograd.grad(expected, (qkv, bias), probe)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("width", [3, 8, 30])
+def test_heads_widened_by_zeros_give_the_same(width):
+    torch.manual_seed(0)
+    qkv, bias = torch.randn(2, 9, 3, 2, width, dtype=torch.float64), torch.randn(1, 2, 9, 9, dtype=torch.float64)
+    torch.testing.assert_close(_fused(qkv, bias[0], 0.0, multiple=8), formula(qkv, bias, (2,)))
 
 
 def test_gradcheck():

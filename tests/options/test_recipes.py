@@ -12,7 +12,11 @@ from tests.support import ROOT, run_train, write_options, write_photographs
 
 TRAININGS = [path for path in WHOLE if (ROOT / "options" / "train") in path.parents]
 # The full size of these is for GPUs; a CPU tries the recipe on fewer groups.
-SMALLER = {"DRCT": {"depths": [6], "num_heads": [6]}, "D2CNet": {"num_group": 1, "num_block": 1}}
+SMALLER = {
+    "RRDBNet": {"num_block": 2},
+    "DRCT": {"depths": [6], "num_heads": [6]},
+    "D2CNet": {"num_group": 1, "num_block": 1},
+}
 
 
 def small(path, tmp_path):
