@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.layers.distillation import DistillationBlock, require_width
+from srzoo.layers.gates import channel_gates
 from srzoo.layers.mean_shift import RGB_MEAN
 from srzoo.layers.residual import ResidualBlock
 from srzoo.layers.upsample import subpixel_upsampler
@@ -24,14 +25,9 @@ from srzoo.registry import ARCHS, BACKBONES, PositiveInt
 class ChannelAttention(nn.Module):
     """Channel gates from the mean over the image: (B, C, H, W) -> the same. RCAN, ECCV 2018, section 3.3."""
 
-    def __init__(self, num_feat: int, reduction: int = 16) -> None:
+    def __init__(self, num_feat: int) -> None:
         super().__init__()
-        self.conv_du = nn.Sequential(
-            nn.Conv2d(num_feat, num_feat // reduction, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(num_feat // reduction, num_feat, 1),
-            nn.Sigmoid(),
-        )
+        self.conv_du = channel_gates(num_feat)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.conv_du(x.mean((2, 3), keepdim=True))

@@ -7,18 +7,15 @@ arXiv:1909.11856. Attribute names are the published ones.
 import torch
 from torch import Tensor, nn
 
+from srzoo.layers.gates import channel_gates
+
 
 class ContrastAwareAttention(nn.Module):
     """Channel gates from mean plus population standard deviation over the image (section 3.2), (B, C, H, W) -> same."""
 
-    def __init__(self, num_feat: int, reduction: int = 16) -> None:
+    def __init__(self, num_feat: int) -> None:
         super().__init__()
-        self.conv_du = nn.Sequential(
-            nn.Conv2d(num_feat, num_feat // reduction, 1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(num_feat // reduction, num_feat, 1),
-            nn.Sigmoid(),
-        )
+        self.conv_du = channel_gates(num_feat)
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean((2, 3), keepdim=True)
