@@ -140,7 +140,7 @@ def load_weights(
         block.take_merged_form()
     net.load_state_dict(weights.tensors)
     if unused:
-        logger.info("%s: %d entries have no use in this network: %s", _name(source), len(unused), _some(unused))
+        logger.info("%s: %d entries have no use in this network: %s", _name(source), len(unused), _some(unused, 12))
     if form.merging:
         logger.info("%s holds merged (re-parameterised) blocks: the network took that form", _name(source))
     if weights.key:

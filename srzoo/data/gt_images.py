@@ -1,7 +1,9 @@
 """GT images only; LQ is made on the fly."""
 
+import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -29,6 +31,7 @@ class GTImages(ImageSet):
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
+        enlarge: enlarge training images that are smaller than the crop until they hold one, as ImageNet trainings do.
         cache: keep decoded images in memory.
     """
 
@@ -43,8 +46,12 @@ class GTImages(ImageSet):
         use_hflip: bool = False,
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
+        enlarge: bool = False,
         cache: bool = False,
     ) -> None:
+        if enlarge and phase == "eval":
+            raise ValueError("enlarge belongs to training; evaluation takes whole images: remove it")
+        self.enlarge = enlarge
         found, faults = gt_files(gt, meta_info)
         super().__init__(
             found,
@@ -61,6 +68,19 @@ class GTImages(ImageSet):
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         gt = self._read_gt(pair.gt)
         return self._reduce(gt), gt
+
+    def _read(self, path: Path) -> np.ndarray:
+        image = super()._read(path)
+        height, width = image.shape[:2]
+        if not self.enlarge or self.gt_size is None or min(height, width) >= self.gt_size:
+            return image
+        factor = self.gt_size / min(height, width)
+        size = (math.ceil(width * factor), math.ceil(height * factor))
+        return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+
+    @property
+    def least_size(self) -> int:
+        return 1 if self.enlarge else super().least_size
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         gt, scale = self._read_gt(pair.gt), self.scale

@@ -92,6 +92,12 @@ class ImageSet(Dataset[dict[str, Any]]):
         for pair in self.pairs:
             yield self._check_pair(pair, full, least_side)
 
+    @property
+    def least_size(self) -> int:
+        """How many pixels the sides of a training image must have."""
+        assert self.gt_size is not None
+        return self.gt_size
+
     def _check_pair(self, pair: Pair, full: bool, least_side: int) -> list[Fault]:
         faults, sizes = [], {}
         for file in (pair.gt, pair.lq):
@@ -118,7 +124,8 @@ class ImageSet(Dataset[dict[str, Any]]):
                     f"{self.scale} asks for {expected[0]}x{expected[1]}",
                 )
             )
-        least, what = (self.gt_size, "the crop") if self.gt_size else (max(self.modcrop, least_side), "metrics need")
+        training = self.phase == "train"
+        least, what = (self.least_size, "the crop") if training else (max(self.modcrop, least_side), "metrics need")
         if min(height - height % self.modcrop, width - width % self.modcrop) < least:
             faults.append(Fault(pair.gt, f"smaller than {what}: {height}x{width}, needed {least}x{least}"))
         return faults

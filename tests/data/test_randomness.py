@@ -197,3 +197,19 @@ def test_16_bit_images_reduce_like_8_bit_ones(tmp_path):
     eight, sixteen = (GTImages(scale=2, phase="eval", gt=tmp_path / name)[0] for name in ("eight", "sixteen"))
     torch.testing.assert_close(sixteen["gt"], eight["gt"])
     assert (sixteen["lq"] - eight["lq"]).abs().max() < 1.01 / 255
+
+
+def test_small_training_images_are_enlarged_to_hold_a_crop(tmp_path):
+    ramp = np.broadcast_to(5 * np.arange(50, dtype=np.uint8)[None, :, None], (20, 50, 3))
+    write_image(tmp_path / "gt" / "small.png", np.ascontiguousarray(ramp))
+    arguments = {"scale": 2, "phase": "train", "gt": tmp_path / "gt", "gt_size": 32}
+    assert any(fault for faults in GTImages(**arguments).check(full=False) for fault in faults)
+    dataset = GTImages(**arguments, enlarge=True)
+    assert not any(fault for faults in dataset.check(full=True) for fault in faults)
+    item = dataset.draw(0, np.random.default_rng(0))
+    assert item["gt"].shape == (3, 32, 32)
+    assert item["lq"].shape == (3, 16, 16)
+    # Enlarged by 32 / 20: the ramp of 5 levels per pixel is as much flatter.
+    assert float(item["gt"].diff(dim=2)[..., 4:-4].mean()) * 255 == pytest.approx(5 * 20 / 32, rel=0.05)
+    with pytest.raises(ValueError, match="enlarge belongs to training"):
+        GTImages(scale=2, phase="eval", gt=tmp_path / "gt", enlarge=True)
