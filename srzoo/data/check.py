@@ -44,7 +44,7 @@ def check_datasets(
         for found in tqdm(
             dataset.check(full, least),
             f"checking {split}",
-            len(dataset) + 1,
+            len(dataset.pairs) + 1,
             disable=None if progress else True,
             leave=False,
             delay=1,

@@ -1,19 +1,56 @@
 """GT images only; LQ is made on the fly."""
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import torch
 
 from srzoo.data.imageset import ImageSet, Phase
-from srzoo.data.listing import Pair, gt_files
+from srzoo.data.listing import Fault, Pair, gt_files
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveInt
 
+
+def _collected(sources: dict[str, "Source"]) -> tuple[list[Pair], list[Fault], list[int]]:
+    """The images of all sources, named by their source; what is wrong; how often each comes in an epoch."""
+    pairs: list[Pair] = []
+    faults: list[Fault] = []
+    repeats: list[int] = []
+    for name, source in sources.items():
+        found, wrong = gt_files(source.gt, source.meta_info)
+        found = found[: source.limit]
+        pairs += [replace(pair, key=f"{name}/{pair.key}") for pair in found]
+        repeats += [source.repeat] * len(found)
+        faults += wrong
+    return pairs, faults, repeats
+
+
 # The antialiased cubic kernel reaches 2 LQ pixels to each side.
 _MARGIN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One folder of several that a training set is made of.
+
+    Args:
+        gt: folder of GT images; sub-folders are searched too.
+        meta_info: BasicSR meta_info file naming the GT images to use.
+        limit: use only so many images, the first by name; null: all.
+        repeat: how often each image comes in an epoch.
+    """
+
+    # Read where option files are checked: unknown keys are refused.
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    gt: Path
+    meta_info: Path | None = None
+    limit: PositiveInt | None = None
+    repeat: PositiveInt = 1
 
 
 @DATASETS.register
@@ -27,6 +64,7 @@ class GTImages(ImageSet):
         phase: "train" crops and flips, "eval" takes whole images.
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
+        sources: several folders by name instead of `gt`, each with a limit and a number of repeats (training).
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
@@ -40,8 +78,9 @@ class GTImages(ImageSet):
         *,
         scale: int,
         phase: Phase,
-        gt: Path,
+        gt: Path | None = None,
         meta_info: Path | None = None,
+        sources: dict[str, Source] | None = None,
         gt_size: PositiveInt | None = None,
         use_hflip: bool = False,
         use_rot: bool = False,
@@ -52,7 +91,13 @@ class GTImages(ImageSet):
         if enlarge and phase == "eval":
             raise ValueError("enlarge belongs to training; evaluation takes whole images: remove it")
         self.enlarge = enlarge
-        found, faults = gt_files(gt, meta_info)
+        if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
+            raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
+        if gt is not None:
+            found, faults = gt_files(gt, meta_info)
+            repeats = [1] * len(found)
+        else:
+            found, faults, repeats = _collected(sources or {})
         super().__init__(
             found,
             faults,
@@ -64,6 +109,7 @@ class GTImages(ImageSet):
             modcrop=modcrop,
             cache=cache,
         )
+        self.order = [index for index, repeat in enumerate(repeats) for _ in range(repeat)]
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         gt = self._read_gt(pair.gt)

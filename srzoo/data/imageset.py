@@ -55,6 +55,8 @@ class ImageSet(Dataset[dict[str, Any]]):
         if self.modcrop < 1 or self.modcrop % scale:
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
         self.pairs = pairs
+        # Which pair each sample of an epoch is; a subclass may let some come more than once.
+        self.order = list(range(len(pairs)))
         self.faults = faults
         self.scale = scale
         self.phase = phase
@@ -64,17 +66,17 @@ class ImageSet(Dataset[dict[str, Any]]):
         self._cache: dict[Path, np.ndarray] | None = {} if cache else None
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.order)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pair = self.pairs[index]
+        pair = self.pairs[self.order[index]]
         lq, gt = self._whole(pair)
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
     def draw(self, index: int, generator: np.random.Generator) -> dict[str, Any]:
         """A random crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}."""
         assert self.gt_size is not None
-        pair = self.pairs[index]
+        pair = self.pairs[self.order[index]]
         lq, gt = self._crop(pair, self.gt_size // self.scale, generator)
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed

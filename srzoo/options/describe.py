@@ -128,7 +128,7 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
         return typing.get_args(annotation)[1], True
     if isinstance(annotation, types.UnionType):
         parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return (parts[0], False) if len(parts) == 1 else (annotation, False)
+        return _inner(parts[0]) if len(parts) == 1 else (annotation, False)
     return annotation, False
 
 

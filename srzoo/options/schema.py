@@ -369,8 +369,16 @@ class Options(Section):
         return (self.path.root or Path()) / path
 
     def resolved_args(self, entry: Entry) -> dict[str, Any]:
-        """A plugin's arguments with paths resolved."""
-        return {name: self.resolve(value) if isinstance(value, Path) else value for name, value in entry.args.items()}
+        """A plugin's arguments with paths resolved, those inside mappings of its own too."""
+        return {name: self._resolved(value) for name, value in entry.args.items()}
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, Path):
+            return self.resolve(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: self._resolved(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return dataclasses.replace(value, **fields)
+        return {key: self._resolved(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
-from srzoo.data.gt_images import GTImages
+from srzoo.data.gt_images import GTImages, Source
 from srzoo.data.loading import StepSampler, training_loader
 from srzoo.data.paired import PairedImages
 from srzoo.data.streams import Purpose, network_seed, stream
@@ -213,3 +213,16 @@ def test_small_training_images_are_enlarged_to_hold_a_crop(tmp_path):
     assert float(item["gt"].diff(dim=2)[..., 4:-4].mean()) * 255 == pytest.approx(5 * 20 / 32, rel=0.05)
     with pytest.raises(ValueError, match="enlarge belongs to training"):
         GTImages(scale=2, phase="eval", gt=tmp_path / "gt", enlarge=True)
+
+
+def test_several_sources_are_limited_and_repeated(tmp_path):
+    for name, count in (("a", 4), ("b", 3)):
+        write_photographs(tmp_path / name, count, 40, 40)
+    sources = {"a": Source(gt=tmp_path / "a", limit=2, repeat=3), "b": Source(gt=tmp_path / "b")}
+    dataset = GTImages(scale=2, phase="train", sources=sources, gt_size=32)
+    keys = [dataset.draw(index, np.random.default_rng(0))["key"] for index in range(len(dataset))]
+    assert keys == ["a/00"] * 3 + ["a/01"] * 3 + ["b/00", "b/01", "b/02"]
+    assert not any(fault for faults in dataset.check(full=False) for fault in faults)
+    for gt, several in ((None, None), (tmp_path / "a", sources), (None, {})):
+        with pytest.raises(ValueError, match="needs either `gt`"):
+            GTImages(scale=2, phase="train", gt_size=32, gt=gt, sources=several)

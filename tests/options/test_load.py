@@ -34,6 +34,21 @@ def test_resolved_text_loads_to_the_same_options(tmp_path):
     assert yaml.safe_load(loaded.text)["train"]["optim_g"]["betas"] == [0.9, 0.999]
 
 
+def test_paths_inside_a_plugins_own_mappings_are_resolved(tmp_path):
+    sources = {"mine": {"gt": "photographs", "limit": 3}}
+    changes = {"path": {"root": str(tmp_path)}, "datasets": {"train": {"gt": None, "sources": sources}}}
+    options = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))).options
+    assert options.datasets.train is not None
+    source = options.resolved_args(options.datasets.train)["sources"]["mine"]
+    assert (source.gt, source.limit) == (tmp_path / "photographs", 3)
+
+
+def test_keys_inside_a_plugins_own_mappings_are_checked(faults):
+    sources = {"mine": {"gt": "photographs", "limt": 3}}
+    (fault,) = faults({"datasets": {"train": {"gt": None, "sources": sources}}})
+    assert "datasets.train.sources.mine.limt: unknown option of GTImages; did you mean 'limit'?" in fault
+
+
 def test_options_are_frozen_and_typed(tmp_path):
     options = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path))).options
     with pytest.raises(AttributeError):
