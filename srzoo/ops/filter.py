@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srzoo.ops.pad import mirror_pad
+
 
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
     """Samples of a Gaussian at the integers around 0, summing to 1: (size,) float64."""
@@ -32,13 +34,12 @@ def filter2d(image: Tensor, kernels: Tensor) -> Tensor:
     """Correlate each image with a kernel of its own, the border mirrored: (B, C, H, W), (B or 1, k, k) -> (B, C, H, W).
 
     Raises:
-        ValueError: the kernels' side is even, or an image is too small to mirror half of it.
+        ValueError: the kernels' side is even.
     """
-    batch, channels, height, width = image.shape
+    batch, channels = image.shape[:2]
     side = kernels.shape[-1]
-    radius = side // 2
-    if side % 2 == 0 or min(height, width) <= radius:
-        raise ValueError(f"filter2d needs an odd side below {2 * min(height, width)} for {height}x{width}, got {side}")
-    padded = F.pad(image, (radius,) * 4, mode="reflect").flatten(0, 1)[None]
+    if side % 2 == 0:
+        raise ValueError(f"filter2d needs kernels with an odd side, got {side}")
+    padded = mirror_pad(image, side // 2).flatten(0, 1)[None]
     weight = kernels.to(image).expand(batch, side, side).repeat_interleave(channels, 0).unsqueeze(1)
     return F.conv2d(padded, weight, groups=batch * channels).view(image.shape)

@@ -1,5 +1,6 @@
-"""Padding to a size that a network can take."""
+"""Padding: to a size that a network can take, or around what a filter sees."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,3 +16,24 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
         return image
     mode = "reflect" if bottom < height and right < width else "replicate"
     return F.pad(image, (0, right, 0, bottom), mode=mode)
+
+
+def mirrored(size: int, radius: int) -> Tensor:
+    """Where each pixel comes from when `radius` more are put at both ends: (size + 2 * radius,) indices.
+
+    Mirrored without repeating the edge, as often as a small image needs.
+    """
+    index = torch.arange(-radius, size + radius)
+    if size == 1:
+        return torch.zeros_like(index)
+    index = index % (2 * (size - 1))
+    return torch.minimum(index, 2 * (size - 1) - index)
+
+
+def mirror_pad(image: Tensor, radius: int) -> Tensor:
+    """(B, C, H, W) with `radius` more pixels on each side, mirrored without repeating the edge; any size."""
+    if min(image.shape[-2:]) > radius:
+        return F.pad(image, (radius,) * 4, mode="reflect")
+    for dim in (2, 3):
+        image = image.index_select(dim, mirrored(image.shape[dim], radius).to(image.device))
+    return image

@@ -1,8 +1,7 @@
 """Bicubic resampling that agrees with MATLAB's ``imresize``.
 
 Kernel: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, a = -1/2,
-stretched by 1/scale when shrinking (antialiasing). Written from the definition. Each dimension is one pass; a pass is a
-matrix product per block of output rows (or columns) with the few input rows that the block sees.
+stretched by 1/scale when shrinking (antialiasing). Written from the definition. Each dimension is one pass.
 """
 
 import functools
@@ -11,6 +10,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from srzoo.ops.banded import Banded
 
 Border = Literal["symmetric", "replicate"]
 
@@ -63,30 +64,10 @@ def imresize(
     for axis in sorted((0, 1), key=lambda axis: targets[axis][2]):
         source, target, factor = targets[axis]
         if (source, factor) != (target, 1.0):
-            result = _resample(result, axis, _blocks(source, target, factor, antialias, border))
+            result = _matrix(source, target, factor, antialias, border).along(result, axis)
             if rounded:
                 result = (result + 0.5).floor().clamp(0, 255)
     return result.to(image.dtype)
-
-
-class _Blocks:
-    """The resampling matrix of one axis, (target, source), cut into blocks of rows without their outer zeros."""
-
-    def __init__(self, index: Tensor, weight: Tensor, length: int) -> None:
-        self._blocks: list[tuple[int, int, Tensor]] = []
-        for rows, values in zip(index.split(length), weight.split(length), strict=True):
-            first, last = int(rows.min()), int(rows.max()) + 1
-            matrix = torch.zeros(len(rows), last - first, dtype=torch.float64).scatter_add_(1, rows - first, values)
-            self._blocks.append((first, last, matrix))
-        self._moved: dict[tuple[torch.dtype, torch.device], list[tuple[int, int, Tensor]]] = {}
-
-    @torch.inference_mode(False)  # what is kept must serve training too
-    def like(self, image: Tensor) -> list[tuple[int, int, Tensor]]:
-        """(first input, last input, matrix) of each block in the type and on the device of `image`."""
-        key = (image.dtype, image.device)
-        if key not in self._moved:
-            self._moved[key] = [(first, last, matrix.to(image)) for first, last, matrix in self._blocks]
-        return self._moved[key]
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -99,7 +80,7 @@ def _cubic(x: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=256)
 @torch.inference_mode(False)
-def _blocks(source: int, target: int, factor: float, antialias: bool, border: Border) -> _Blocks:
+def _matrix(source: int, target: int, factor: float, antialias: bool, border: Border) -> Banded:
     stretch = factor if antialias and factor < 1 else 1.0
     support = 4.0 / stretch
     # Pixel centres: output k (from 0) lies at (k + 0.5) / factor - 0.5 of the input.
@@ -115,11 +96,4 @@ def _blocks(source: int, target: int, factor: float, antialias: bool, border: Bo
         index = torch.where(index < source, index, 2 * source - 1 - index)
     else:
         index = index.clamp(0, source - 1)
-    return _Blocks(index, weight, max(_BLOCK, round(_BLOCK * factor)))
-
-
-def _resample(image: Tensor, axis: int, blocks: _Blocks) -> Tensor:
-    """One pass over (..., H, W): axis 0 changes H, axis 1 changes W."""
-    if axis == 0:
-        return torch.cat([matrix @ image[..., first:last, :] for first, last, matrix in blocks.like(image)], -2)
-    return torch.cat([image[..., first:last] @ matrix.T for first, last, matrix in blocks.like(image)], -1)
+    return Banded(index, weight, max(_BLOCK, round(_BLOCK * factor)))

@@ -3,11 +3,17 @@
 As Real-ESRGAN sharpens its ground truth: Wang et al., ICCVW 2021, arXiv:2107.10833, section 4.1.
 """
 
+import functools
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from srzoo.ops.banded import Banded
 from srzoo.ops.filter import gaussian_kernel
+from srzoo.ops.pad import mirrored
+
+# Outputs per block of the wide Gaussian (measured by scripts/benchmarks/degradations.py).
+_BLOCK = 64
 
 
 def usm_sharpen(image: Tensor, *, radius: int = 50, weight: float = 0.5, threshold: float = 10.0) -> Tensor:
@@ -32,19 +38,14 @@ def usm_sharpen(image: Tensor, *, radius: int = 50, weight: float = 0.5, thresho
 
 def _blur(image: Tensor, side: int, sigma: float) -> Tensor:
     """Separable Gaussian over borders mirrored as often as a small image needs."""
-    channels, radius = image.shape[1], side // 2
-    kernel = gaussian_kernel(side, sigma).to(image)
-    rows = F.conv2d(
-        _mirrored(image, radius, 2), kernel.view(1, 1, side, 1).expand(channels, 1, side, 1), groups=channels
-    )
-    return F.conv2d(
-        _mirrored(rows, radius, 3), kernel.view(1, 1, 1, side).expand(channels, 1, 1, side), groups=channels
-    )
+    for axis in (0, 1):
+        image = _gaussian_matrix(image.shape[axis - 2], side, sigma).along(image, axis)
+    return image
 
 
-def _mirrored(image: Tensor, radius: int, dim: int) -> Tensor:
-    """`radius` more pixels at both ends, mirrored without repeating the edge."""
-    size = image.shape[dim]
-    period = max(2 * (size - 1), 1)
-    index = torch.arange(-radius, size + radius, device=image.device) % period
-    return image.index_select(dim, torch.minimum(index, period - index) if size > 1 else torch.zeros_like(index))
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _gaussian_matrix(size: int, side: int, sigma: float) -> Banded:
+    place = torch.arange(size)[:, None] + torch.arange(side)
+    index = mirrored(size, side // 2)[place]
+    return Banded(index, gaussian_kernel(side, sigma).expand(size, side), _BLOCK)

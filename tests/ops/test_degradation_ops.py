@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
 from srzoo.ops.filter import filter2d, gaussian_blur, gaussian_kernel
 from srzoo.ops.jpeg import jpeg
+from srzoo.ops.pad import mirror_pad
 from srzoo.ops.sharpen import usm_sharpen
 from tests.support import SHARED, needs_shared, photograph
 
@@ -58,7 +60,7 @@ def test_kernels_are_the_published_ones_and_a_batch_makes_each_by_itself(name):
 def test_sinc_kernels_are_the_published_ones():
     expected = reference("kernels")
     np.testing.assert_allclose(sinc_kernels(21, tensor(2.0))[0].numpy(), expected["sinc_c2.0"], atol=1e-7, rtol=0)
-    padded = sinc_kernels(7, tensor(1.2), pad_to=21)[0].numpy()
+    padded = sinc_kernels(21, tensor(1.2), support=torch.tensor([7]))[0].numpy()
     np.testing.assert_allclose(padded, expected["sinc_c1.2_k7_pad21"], atol=1e-7, rtol=0)
 
 
@@ -72,11 +74,28 @@ def test_kernels_sum_to_one_and_turn_with_their_angle(first, second, theta, beta
         torch.testing.assert_close(kernel, swapped)
 
 
-def test_even_kernels_and_too_small_images_are_refused():
+def test_even_kernels_are_refused():
     with pytest.raises(ValueError, match="kernel sides are odd, got 4"):
         sinc_kernels(4, tensor(1.0))
-    with pytest.raises(ValueError, match="filter2d needs an odd side below 10 for 5x9, got 11"):
-        filter2d(torch.rand(1, 3, 5, 9), torch.ones(1, 11, 11))
+    with pytest.raises(ValueError, match="filter2d needs kernels with an odd side, got 10"):
+        filter2d(torch.rand(1, 3, 5, 9), torch.ones(1, 10, 10))
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9))
+def test_mirroring_is_numpys_reflection_for_any_size(height, width, radius):
+    image = rand(height, (1, 2, height, width))
+    expected = np.pad(image.numpy(), ((0, 0), (0, 0), (radius, radius), (radius, radius)), mode="reflect")
+    np.testing.assert_array_equal(mirror_pad(image, radius).numpy(), expected)
+
+
+def test_each_kernel_has_its_own_support():
+    sigma, theta, beta = tensor((1.0, 2.0), (1.5, 1.5)), tensor(0.3, 0.0), tensor(1.2, 1.2)
+    support = torch.tensor([7, 11])
+    for shape in ("gaussian", "generalized", "plateau"):
+        together = gaussian_kernels(15, sigma, theta, beta, shape, support)
+        for number, side in enumerate((7, 11)):
+            alone = gaussian_kernels(side, *(part[number : number + 1] for part in (sigma, theta, beta)), shape)
+            torch.testing.assert_close(together[number : number + 1], F.pad(alone, ((15 - side) // 2,) * 4))
 
 
 @needs_shared
