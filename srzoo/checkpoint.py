@@ -252,7 +252,7 @@ def load_state(path: Path) -> dict[str, Any]:
         CheckpointError: not a training state of srzoo.
     """
     state = _read_torch(path)
-    if not {"model", "step", "options"} <= state.keys():
+    if not {"model", "data", "step", "options"} <= state.keys():
         raise CheckpointError(f"{path} is not a training state of srzoo; for weights alone use path.pretrain_network_g")
     return dict(state)
 

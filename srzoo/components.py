@@ -15,6 +15,8 @@ from srzoo.checkpoint import load_weights, save_weights, sha256
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
+from srzoo.data.pipeline import Pipeline, Planned
+from srzoo.data.pool import PairPool
 from srzoo.engine.evaluate import Metric, Results
 from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.loop import Hook, Model
@@ -28,7 +30,17 @@ from srzoo.optim.schedules import WarmUp
 from srzoo.optim.stepper import Stepper
 from srzoo.options import LoadedOptions, Options
 from srzoo.options.schema import Entry, OptimizerEntry, plain
-from srzoo.registry import ARCHS, DATASETS, DISCRIMINATORS, LOSSES, METRICS, MODELS, OPTIMIZERS, SCHEDULERS
+from srzoo.registry import (
+    ARCHS,
+    DATASETS,
+    DEGRADATIONS,
+    DISCRIMINATORS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULERS,
+)
 
 Datasets = dict[str, Dataset[dict[str, Any]]]
 
@@ -93,7 +105,9 @@ def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool =
         label = name if split == "train" else f"{split}/{name}"
         phase = "train" if split == "train" else "eval"
         try:
-            dataset = DATASETS.build(entry.type, options.resolved_args(entry), scale=options.scale, phase=phase)
+            gt_only = split == "train" and options.degradation is not None
+            supplied = {"scale": options.scale, "phase": phase, "gt_only": gt_only}
+            dataset = DATASETS.build(entry.type, options.resolved_args(entry), **supplied)
         except (ValueError, OSError) as error:
             faults.append((label, Fault(Path(f"datasets.{label.replace('/', '.')}"), str(error))))
             continue
@@ -125,6 +139,32 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
         accumulate=train.accumulate,
     )
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
+
+
+def build_pipeline(options: Options, device: torch.device, state: Mapping[str, Any] | None) -> Pipeline | None:
+    """What makes LQ from GT on the device, if the options ask for it; continued from `state` if given."""
+    wanted = options.degradation
+    if wanted is None:
+        return None
+    plan = [
+        Planned(
+            DEGRADATIONS.build(entry.type, options.resolved_args(entry), scale=options.scale),
+            entry.prob,
+            entry.shuffle,
+        )
+        for entry in wanted.stages
+    ]
+    pipeline = Pipeline(
+        plan,
+        scale=options.scale,
+        seed=options.seed,
+        gt_usm=wanted.gt_usm,
+        gt_size=wanted.gt_size,
+        pool=PairPool(wanted.pool, device) if wanted.pool is not None else None,
+    )
+    if state is not None:
+        pipeline.load_state_dict(state["data"])
+    return pipeline
 
 
 def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None, datasets: Datasets) -> Model:
@@ -202,7 +242,13 @@ def _stepper(options: Options, net: nn.Module, entry: OptimizerEntry, name: str)
 
 
 def build_hooks(
-    loaded: LoadedOptions, folder: RunFolder, model: Model, val: Datasets, board: Board, device: torch.device
+    loaded: LoadedOptions,
+    folder: RunFolder,
+    model: Model,
+    pipeline: Pipeline | None,
+    val: Datasets,
+    board: Board,
+    device: torch.device,
 ) -> tuple[list[Hook], Validate]:
     """(progress lines and checkpoints, validation), as the options ask for them."""
     options, train = loaded.options, loaded.options.train
@@ -231,7 +277,16 @@ def build_hooks(
     logging, validation = options.logger, options.val
     hooks: list[Hook] = [
         Print(model, board, freq=logging.print_freq, total=total, device=device),
-        Save(model, folder, write_weights, loaded.text, freq=logging.save_freq, total=total, keep=logging.num_states),
+        Save(
+            model,
+            folder,
+            write_weights,
+            loaded.text,
+            freq=logging.save_freq,
+            total=total,
+            keep=logging.num_states,
+            data_state=pipeline.state_dict if pipeline is not None else dict,
+        ),
     ]
     validate = Validate(
         model,

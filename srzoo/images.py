@@ -128,3 +128,12 @@ def to_uint8(image: Tensor) -> np.ndarray:
     """(3, H, W) in [0, 1] -> (H, W, 3) uint8, clipped and rounded half to even, as BasicSR's writers do."""
     levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
+    """What is left of an 8-bit image (H, W, 3) after libjpeg compressed it at `quality`, 1 to 100."""
+    done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])

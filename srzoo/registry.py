@@ -27,6 +27,7 @@ NonNegativeInt = Annotated[int, annotated_types.Ge(0)]
 PositiveFloat = Annotated[float, annotated_types.Gt(0)]
 NonNegativeFloat = Annotated[float, annotated_types.Ge(0)]
 Probability = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
+Chance = Annotated[float, annotated_types.Ge(0), annotated_types.Le(1)]
 
 
 class Registry(Generic[T]):
@@ -96,8 +97,11 @@ class Registry(Generic[T]):
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
         """The options of a member: its constructor parameters without the supplied ones, annotations resolved."""
-        signature = inspect.signature(self[name], eval_str=True)
-        return {key: value for key, value in signature.parameters.items() if key not in self.supplied}
+        return {key: value for key, value in self.signature(name).items() if key not in self.supplied}
+
+    def signature(self, name: str) -> dict[str, inspect.Parameter]:
+        """All constructor parameters of a member, annotations resolved."""
+        return dict(inspect.signature(self[name], eval_str=True).parameters)
 
     def build(self, name: str, args: dict[str, Any], **supplied: object) -> T:
         """Construct a member. Of `supplied`, it gets what its signature names."""
@@ -177,7 +181,8 @@ BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_fe
 DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")
 METRICS: Registry[Any] = Registry("metric", "srzoo.metrics", supplied=("scale",))
-DATASETS: Registry[Any] = Registry("dataset", "srzoo.data", supplied=("scale", "phase"))
+DEGRADATIONS: Registry[Any] = Registry("degradation", "srzoo.degradations", supplied=("scale",))
+DATASETS: Registry[Any] = Registry("dataset", "srzoo.data", supplied=("scale", "phase", "gt_only"))
 OPTIMIZERS: Registry[Any] = Registry("optimizer", "srzoo.optim", supplied=("params",))
 SCHEDULERS: Registry[Any] = Registry("scheduler", "srzoo.optim")
 MODELS: Registry[Any] = Registry("model", "srzoo.models", supplied=_MODEL_PARTS)

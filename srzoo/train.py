@@ -19,7 +19,7 @@ def train(arguments: Arguments) -> None:
         raise ValueError(f"{arguments.opt} has no `train` section; to benchmark use test.py")
 
     from srzoo import ranks
-    from srzoo.components import build_datasets, build_hooks, build_loader, build_model
+    from srzoo.components import build_datasets, build_hooks, build_loader, build_model, build_pipeline
     from srzoo.engine import loop
     from srzoo.engine.report import Board, log_to, logger
     from srzoo.engine.resume import starting_state
@@ -35,6 +35,7 @@ def train(arguments: Arguments) -> None:
     data = build_datasets(options, ("train", "val"), full_check=arguments.debug)
     loader = build_loader(options, data["train"], start, device)
     model = build_model(options, device, state, data["train"])
+    pipeline = build_pipeline(options, device, state)
     with folder.locked():
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
@@ -42,7 +43,7 @@ def train(arguments: Arguments) -> None:
         count = sum(parameter.numel() for parameter in model.inference_net.parameters())
         what = f"{options.network_g.type} x{options.scale} ({count:,} parameters)"
         logger.info(f"training {what} on {device} from step {start}: {folder.path}")
-        hooks, validate = build_hooks(loaded, folder, model, data["val"], board, device)
+        hooks, validate = build_hooks(loaded, folder, model, pipeline, data["val"], board, device)
         if state:
             validate.catch_up(start)
         loop.train(
@@ -54,6 +55,7 @@ def train(arguments: Arguments) -> None:
             seed=options.seed,
             device=device,
             hooks=[*hooks, validate],
+            prepare=pipeline,
         )
         board.close()
         logger.info(

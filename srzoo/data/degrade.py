@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from srzoo.data.listing import key_of, list_images
-from srzoo.images import read_image, write_image
+from srzoo.images import jpeg_decoded, read_image, write_image
 from srzoo.ops.resize import imresize
 
 KINDS = tuple(
@@ -43,11 +43,7 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
         noise = np.random.Generator(np.random.Philox(seed)).normal(0, 20, lq.shape)
         lq = np.clip(np.rint(lq + noise), 0, 255).astype(np.uint8)
     if "jpeg50" in kind:
-        done, encoded = cv2.imencode(".jpg", lq[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])
-        assert done
-        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        assert decoded is not None
-        lq = decoded[..., ::-1]
+        lq = jpeg_decoded(np.ascontiguousarray(lq), 50)
     return np.ascontiguousarray(lq)
 
 

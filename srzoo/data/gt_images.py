@@ -62,6 +62,7 @@ class GTImages(ImageSet):
     Args:
         scale: magnification; LQ is GT reduced by it.
         phase: "train" crops and flips, "eval" takes whole images.
+        gt_only: leave LQ to the degradation that the batch goes through.
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
         sources: several folders by name instead of `gt`, each with a limit and a number of repeats (training).
@@ -78,6 +79,7 @@ class GTImages(ImageSet):
         *,
         scale: int,
         phase: Phase,
+        gt_only: bool = False,
         gt: Path | None = None,
         meta_info: Path | None = None,
         sources: dict[str, Source] | None = None,
@@ -90,7 +92,7 @@ class GTImages(ImageSet):
     ) -> None:
         if enlarge and phase == "eval":
             raise ValueError("enlarge belongs to training; evaluation takes whole images: remove it")
-        self.enlarge = enlarge
+        self.enlarge, self.gt_only = enlarge, gt_only
         if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
@@ -128,16 +130,19 @@ class GTImages(ImageSet):
     def least_size(self) -> int:
         return 1 if self.enlarge else super().least_size
 
-    def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
         gt, scale = self._read_gt(pair.gt), self.scale
         height, width = (side // scale for side in gt.shape[:2])
         y, x = self._window(height, width, size, generator)
+        window = gt[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
+        if self.gt_only:
+            return None, window
         # Reduce the window with the margin that the kernel sees; at the image's edges there is none, as in the whole.
         y0, x0 = max(0, y - _MARGIN), max(0, x - _MARGIN)
         y1, x1 = min(height, y + size + _MARGIN), min(width, x + size + _MARGIN)
         lq = self._reduce(gt[y0 * scale : y1 * scale, x0 * scale : x1 * scale])
         lq = lq[y - y0 : y - y0 + size, x - x0 : x - x0 + size]
-        return lq, gt[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
+        return lq, window
 
     def _reduce(self, gt: np.ndarray) -> np.ndarray:
         if self.scale == 1:

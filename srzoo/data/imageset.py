@@ -74,14 +74,18 @@ class ImageSet(Dataset[dict[str, Any]]):
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
     def draw(self, index: int, generator: np.random.Generator) -> dict[str, Any]:
-        """A random crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}."""
+        """A random crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}.
+
+        Without "lq" where it is left to a degradation of the batch.
+        """
         assert self.gt_size is not None
         pair = self.pairs[self.order[index]]
         lq, gt = self._crop(pair, self.gt_size // self.scale, generator)
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed
-        lq, gt = (self._oriented(image, flips) for image in (lq, gt))
-        return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
+        images = {"lq": lq, "gt": gt}
+        oriented = {name: self._oriented(image, flips) for name, image in images.items() if image is not None}
+        return {name: to_tensor(image) for name, image in oriented.items()} | {"key": pair.key}
 
     def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
         """What is wrong, one list per sample (for a progress bar) after one for the listing itself.
@@ -136,8 +140,8 @@ class ImageSet(Dataset[dict[str, Any]]):
         """LQ and GT as uint8 or uint16 (H, W, 3), GT modcropped."""
         raise NotImplementedError
 
-    def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A random LQ window of size x size and the GT under it."""
+    def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
+        """A random LQ window of size x size (None: not known yet) and the GT under it."""
         raise NotImplementedError
 
     def _read(self, path: Path) -> np.ndarray:

@@ -15,6 +15,9 @@ class Purpose(enum.IntEnum):
     SAMPLE = 0
     ORDER = 1
     NETWORK = 2
+    DEGRADATION = 3
+    SHARED_DEGRADATION = 4
+    POOL = 5
 
 
 def stream(seed: int, purpose: Purpose, major: int, minor: int = 0) -> np.random.Generator:

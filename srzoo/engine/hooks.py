@@ -44,6 +44,7 @@ class Save:
         freq: interval [updates].
         total: the last step.
         keep: number of states to keep; None: all.
+        data_state: what the data remember, asked on all processes.
     """
 
     def __init__(
@@ -56,20 +57,22 @@ class Save:
         freq: int,
         total: int,
         keep: int | None,
+        data_state: Callable[[], dict[str, Any]],
     ) -> None:
         self.model, self.folder = model, folder
         self.write_weights, self.options_text = write_weights, options_text
-        self.freq, self.total, self.keep = freq, total, keep
+        self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
 
     def __call__(self, step: int, progress: Progress) -> None:
         if step % self.freq and step != self.total:
             return
         with progress.pause():
-            ranks.on_main(lambda: self._write(step))
+            data = self.data_state()
+            ranks.on_main(lambda: self._write(step, data))
 
-    def _write(self, step: int) -> None:
+    def _write(self, step: int, data: dict[str, Any]) -> None:
         self.write_weights(step)
-        state = {"model": self.model.state_dict(), "step": step, "options": self.options_text}
+        state = {"model": self.model.state_dict(), "data": data, "step": step, "options": self.options_text}
         save_state(self.folder.state_of(step), state)
         if self.keep is not None:
             for old in self.folder.saved_steps()[: -self.keep]:

@@ -1,7 +1,7 @@
 """The training loop, the same for every model."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -86,6 +86,9 @@ class Pause:
         self._progress.skip(time.perf_counter() - self._start)
 
 
+Prepare = Callable[[dict[str, Any], int, int], dict[str, Any]]
+
+
 def train(
     model: Model,
     batches: Iterable[dict[str, Any]],
@@ -96,6 +99,7 @@ def train(
     seed: int,
     device: torch.device,
     hooks: Sequence[Hook],
+    prepare: Prepare | None = None,
 ) -> None:
     """Update `model` from step `start` to `total` and call the hooks after every update.
 
@@ -108,13 +112,17 @@ def train(
         seed: of the run; together with step, rank and micro-batch it seeds what is random inside the network.
         device: where the model is.
         hooks: called in order.
+        prepare: (batch on the device, step, which part of the step's batch) -> batch, such as a degradation.
     """
     progress, source = Progress(), iter(batches)
     for step in range(start, total):
         for micro in range(accumulate):
             batch = _next(source, progress, device)
+            part = ranks.rank() * accumulate + micro
+            if prepare is not None:
+                batch = prepare(batch, step, part)
             # After the batch: a data set in this process may have drawn from the same generator.
-            torch.manual_seed(network_seed(seed, step, ranks.rank() * accumulate + micro))
+            torch.manual_seed(network_seed(seed, step, part))
             progress.add(model.training_step(batch))
         progress.updated()
         for hook in hooks:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Table = Literal["standard", "basicsr"]
+
 # Annex K, tables K.1 and K.2.
 LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -33,7 +35,7 @@ def jpeg(
     image: Tensor,
     quality: Tensor,
     *,
-    table: Literal["standard", "basicsr"] = "standard",
+    table: Table = "standard",
     rounding: Literal["exact", "soft"] = "exact",
 ) -> Tensor:
     """What is left of RGB images after compression with chroma halved: (B, 3, H, W) in [0, 1] -> the same.

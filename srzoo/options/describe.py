@@ -65,47 +65,55 @@ def _rows(section: type, prefix: str, owner: str = "", place: str = "") -> Itera
 
 def _rows_of(options: dict[str, Field], prefix: str, owner: str, place: str) -> Iterator[Row]:
     for name, option in options.items():
-        inner, named = _inner(option.annotation)
+        inner, many = _inner(option.annotation)
         path = f"{prefix}{name}"
         yield Row(path, option, owner, place)
-        path += ".<name>" if named else ""
         if _is_block(inner):
-            yield from _rows(inner, f"{path}.", owner, place)
+            yield from _rows(inner, f"{path}{many}.", owner, place)
 
 
 def field_at(path: KeyPath, data: Any) -> Field | None:
     """The option at a path of a raw tree; None if there is no such option."""
     siblings, found = options_at((), data), None
     for depth, key in enumerate(path):
-        if isinstance(key, int):
+        if isinstance(key, int) and siblings.keys() != {_LIST}:
             return found
-        found = siblings.get(key)
-        if found is None and siblings.keys() != {"<name>"}:
+        found = siblings.get(str(key)) or siblings.get(_NAMED) or siblings.get(_LIST)
+        if found is None:
             return None
-        found = found or siblings["<name>"]
         siblings = options_at(path[: depth + 1], data)
     return found
 
 
 def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
-    """The keys that may stand in the mapping at `path` of a raw tree; {"<name>": ...} where names are free."""
-    section, named = Options, False
+    """The keys that may stand in the mapping at `path` of a raw tree.
+
+    Where names are free that is ``{".<name>": ...}``, and in a list ``{"[]": ...}``.
+    """
+    section, many = Options, ""
     for key in path:
         parent = data
-        data = data.get(key) if isinstance(data, Mapping) else None
-        if named:
-            named = False
+        data = item_at(data, key)
+        if many:
+            many = ""
             continue
         options = _keys_of(section, parent)
         if key not in options:
             return {}
-        inner, named = _inner(options[str(key)].annotation)
+        inner, many = _inner(options[str(key)].annotation)
         if not _is_block(inner):
             return {}
         section = inner
-    if named:
-        return {"<name>": Field(section, inspect.Parameter.empty, "")}
+    if many:
+        return {many: Field(section, inspect.Parameter.empty, "")}
     return _keys_of(section, data)
+
+
+def item_at(data: Any, key: int | str) -> Any:
+    """What stands under a key of a mapping or at a place of a list; None where there is nothing."""
+    if isinstance(data, list):
+        return data[key] if isinstance(key, int) and key < len(data) else None
+    return data.get(key) if isinstance(data, Mapping) else None
 
 
 def _keys_of(section: type, data: Any) -> dict[str, Field]:
@@ -120,16 +128,23 @@ def _is_block(annotation: Any) -> bool:
     return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
 
 
-def _inner(annotation: Any) -> tuple[Any, bool]:
-    """The section inside an annotation (X, X | None, dict[name, X]), and whether names come first."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _inner(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) is dict:
-        return typing.get_args(annotation)[1], True
+# How paths go on below a mapping with free names, and below a list.
+_NAMED, _LIST = ".<name>", "[]"
+
+
+def _inner(annotation: Any) -> tuple[Any, str]:
+    """The section inside an annotation (X, X | None, dict[name, X], list of X), and how the path goes on to it."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _inner(args[0])
+    if origin is dict:
+        return args[1], _NAMED
+    if origin is tuple and args[-1] is Ellipsis:
+        return args[0], _LIST
     if isinstance(annotation, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return _inner(parts[0]) if len(parts) == 1 else (annotation, False)
-    return annotation, False
+        parts = [part for part in args if part is not type(None)]
+        return _inner(parts[0]) if len(parts) == 1 else (annotation, "")
+    return annotation, ""
 
 
 def takes_path(annotation: Any) -> bool:
@@ -160,6 +175,7 @@ def type_name(annotation: Any) -> str:
 
 def _bound(bound: Any) -> str:
     signs = {annotated_types.Gt: (">", "gt"), annotated_types.Ge: (">=", "ge"), annotated_types.Lt: ("<", "lt")}
+    signs[annotated_types.Le] = ("<=", "le")
     for kind, (sign, attribute) in signs.items():
         if isinstance(bound, kind):
             return f" {sign} {getattr(bound, attribute)}"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pydantic_core
 import yaml
 
-from srzoo.options.describe import field_at, takes_path, type_name, unknown_option
+from srzoo.options.describe import field_at, item_at, takes_path, type_name, unknown_option
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
 from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree
@@ -92,6 +92,8 @@ def _try_constructors(options: Options, tree: Tree) -> None:
     if options.train is not None:
         blocks.append((("train", "scheduler"), options.train.scheduler))
         blocks.append((("train", "optim_g"), options.train.optim_g))
+    if options.degradation is not None:
+        blocks += [(("degradation", "stages", n), stage) for n, stage in enumerate(options.degradation.stages)]
     blocks += [(("val", "metrics", name), entry) for name, entry in options.val.metrics.items()]
     import torch
 
@@ -151,16 +153,10 @@ def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
             owner = str(key)
         elif isinstance(key, int) or not isinstance(data, list | str | int | float | bool):
             path.append(key)
-            data = _item(data, key)
+            data = item_at(data, key)
             if key == "[key]":  # a name in a mapping: pydantic appends this mark
                 path.pop()
     return tuple(path), owner
-
-
-def _item(data: Any, key: int | str) -> Any:
-    if isinstance(data, list):
-        return data[key] if isinstance(key, int) and key < len(data) else None
-    return data.get(key) if isinstance(data, Mapping) else None
 
 
 def _message(error: pydantic_core.ErrorDetails, path: KeyPath, owner: str, tree: Tree) -> str:

@@ -7,7 +7,7 @@ type check in one report.
 from collections.abc import Callable, Iterator
 
 from srzoo.options.source import OptionFault, Tree
-from srzoo.registry import ARCHS
+from srzoo.registry import ARCHS, DATASETS
 
 
 def contradictions(tree: Tree, purpose: str = "run") -> list[OptionFault]:
@@ -85,6 +85,26 @@ def discriminator_is_used(tree: Tree) -> Iterator[OptionFault]:
             yield _fault(tree, ("model", "type"), f"GANModel needs a discriminator: add {'.'.join(path)}")
 
 
+def degradation_has_its_images(tree: Tree) -> Iterator[OptionFault]:
+    if tree.get("degradation") is None:
+        return
+    name = tree.get("datasets", "train", "type")
+    if tree.get("train") is None:
+        yield _fault(tree, ("degradation",), "this makes LQ for training: add `train`, or remove it")
+    elif isinstance(name, str) and name in DATASETS and "gt_only" not in DATASETS.signature(name):
+        message = f"{name} brings LQ of its own: choose GTImages, or remove `degradation`"
+        yield _fault(tree, ("datasets", "train", "type"), message)
+    crop, size, scale = tree.get("degradation", "gt_size"), tree.get("datasets", "train", "gt_size"), tree.get("scale")
+    sizes = (crop, size, scale)
+    if all(isinstance(value, int) and value > 0 for value in sizes) and (crop % scale or crop > size):
+        message = f"expected a multiple of the scale {scale}, datasets.train.gt_size {size} at most, got {crop}"
+        yield _fault(tree, ("degradation", "gt_size"), message)
+    pool, batch = tree.get("degradation", "pool"), tree.get("datasets", "train", "batch_size")
+    if isinstance(pool, int) and isinstance(batch, int) and batch > 0 and pool % batch:
+        message = f"expected a multiple of the batch of {batch}, so that it can be filled, got {pool}"
+        yield _fault(tree, ("degradation", "pool"), message)
+
+
 RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     scale_fits_the_network,
     training_has_data,
@@ -94,4 +114,5 @@ RULES: tuple[Callable[[Tree], Iterator[OptionFault]], ...] = (
     batches_split_evenly,
     nothing_is_idle,
     discriminator_is_used,
+    degradation_has_its_images,
 )

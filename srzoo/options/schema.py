@@ -19,12 +19,14 @@ from pydantic_core import core_schema
 from srzoo.registry import (
     ARCHS,
     DATASETS,
+    DEGRADATIONS,
     DISCRIMINATORS,
     LOSSES,
     METRICS,
     MODELS,
     OPTIMIZERS,
     SCHEDULERS,
+    Chance,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -213,6 +215,39 @@ class TrainDatasetEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DegradationEntry(Entry):
+    """A stage of the degradation by type.
+
+    Args:
+        prob: probability with which a sample goes through this stage.
+        shuffle: a name of your own; neighbouring stages with names change places at random for each sample. Those of
+            one name stay together; of those of one type, the first listed stays first.
+    """
+
+    registry: ClassVar = DEGRADATIONS
+    prob: Chance = 1.0
+    shuffle: EntryName | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradationOptions(Section):
+    """How LQ is made from the GT crops of training, batch by batch on the training device.
+
+    Args:
+        stages: what happens to a copy of GT, in this order; a sample's numbers are its own.
+        gt_usm: sharpen GT first, for the losses too (MSE-oriented Real-ESRGAN, Real-DRCT).
+        gt_size: cut GT and LQ to this side afterwards, so that borders do not show; null: whole [GT pixels].
+        pool: exchange the samples of each batch with a pool of so many, all processes together, which is filled
+            first; for stages that draw once per batch; null: none [samples].
+    """
+
+    stages: Annotated[tuple[DegradationEntry, ...], annotated_types.MinLen(1)]
+    gt_usm: bool = False
+    gt_size: PositiveInt | None = None
+    pool: PositiveInt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetsOptions(Section):
     """Where images come from.
 
@@ -338,6 +373,7 @@ class Options(Section):
         model: the training recipe.
         datasets: where images come from.
         data: how data sets are checked before the first step.
+        degradation: how LQ is made from GT during training; null: LQ comes from the data set.
         path: where files lie.
         train: how the network is trained.
         val: how networks are scored.
@@ -353,6 +389,7 @@ class Options(Section):
     model: ModelEntry = field(default_factory=lambda: ModelEntry(type="SRModel"))
     datasets: DatasetsOptions = field(default_factory=DatasetsOptions)
     data: DataOptions = field(default_factory=DataOptions)
+    degradation: DegradationOptions | None = None
     path: PathOptions = field(default_factory=PathOptions)
     train: TrainOptions | None = None
     val: ValOptions = field(default_factory=ValOptions)
@@ -409,7 +446,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _registered() -> tuple[str, ...]:
-    families = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
+    families = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
     return tuple(f"{family.family} {name}" for family in families for name in family)
 
 

@@ -94,7 +94,8 @@ def test_each_kernel_has_its_own_support():
     for shape in ("gaussian", "generalized", "plateau"):
         together = gaussian_kernels(15, sigma, theta, beta, shape, support)
         for number, side in enumerate((7, 11)):
-            alone = gaussian_kernels(side, *(part[number : number + 1] for part in (sigma, theta, beta)), shape)
+            one = slice(number, number + 1)
+            alone = gaussian_kernels(side, sigma[one], theta[one], beta[one], shape)
             torch.testing.assert_close(together[number : number + 1], F.pad(alone, ((15 - side) // 2,) * 4))
 
 
@@ -105,6 +106,15 @@ def test_filtering_and_sharpening_give_the_published_images():
     own = torch.from_numpy(np.stack([kernels["aniso"], kernels["sinc_c2.0"]]))
     np.testing.assert_allclose(filter2d(image, own).numpy(), expected["filter2d"], atol=1e-5, rtol=0)
     np.testing.assert_allclose(usm_sharpen(image).numpy(), expected["usm"], atol=1e-5, rtol=0)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 6))
+def test_filtering_by_the_spectrum_is_correlation(height, width, radius):
+    side = 2 * radius + 1
+    image, kernels = rand(height, (2, 3, height, width)), rand(width, (2, side, side)) - 0.4
+    padded = mirror_pad(image, radius)
+    plain = torch.stack([F.conv2d(padded[n, :, None], kernels[n].view(1, 1, side, side)).squeeze(1) for n in range(2)])
+    torch.testing.assert_close(filter2d(image, kernels), plain, atol=2e-5, rtol=0)
 
 
 def test_a_separable_blur_is_the_filter_with_its_product_kernel():

@@ -1,0 +1,50 @@
+"""JPEG compression of a random quality for each sample."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srzoo.degradations.samples import Samples, check_range, in_groups
+from srzoo.images import jpeg_decoded
+from srzoo.ops.jpeg import Table, jpeg
+from srzoo.registry import DEGRADATIONS
+
+
+@DEGRADATIONS.register
+class JPEG:
+    """Compress and decompress each image.
+
+    Args:
+        quality_range: libjpeg's quality.
+        codec: simulation works on the device and differs from a real codec by its simpler chroma enlargement; exact is
+            libjpeg itself, on 8-bit copies of the images on the CPU and at whole qualities.
+        table: quantisation tables of the simulation: standard, or BasicSR's, whose luminance table is transposed.
+    """
+
+    def __init__(
+        self,
+        *,
+        quality_range: tuple[float, float] = (30.0, 95.0),
+        codec: Literal["simulation", "exact"] = "simulation",
+        table: Table = "standard",
+    ) -> None:
+        check_range("quality_range", quality_range, 1, 100)
+        if codec == "exact" and table != "standard":
+            raise ValueError("table: a real codec has standard tables; use codec: simulation, or remove it")
+        self.quality_range, self.codec = quality_range, codec
+        self.table: Table = table
+
+    def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
+        quality = samples.draws.uniform(*self.quality_range)
+        if self.codec == "exact":
+            return [_by_codec(image, round(value)) for image, value in zip(images, quality.tolist(), strict=True)]
+        qualities = torch.from_numpy(quality).to(images[0])
+        return in_groups(images, lambda stack, indices: jpeg(stack, qualities[indices], table=self.table))
+
+
+def _by_codec(image: Tensor, quality: int) -> Tensor:
+    levels = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    decoded = jpeg_decoded(np.ascontiguousarray(levels), quality)
+    return torch.from_numpy(decoded).to(image.device).permute(2, 0, 1).to(image.dtype) / 255

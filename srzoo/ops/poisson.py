@@ -1,0 +1,61 @@
+"""Poisson numbers for images of 8-bit levels.
+
+An image has 256 rates at most, so on a CPU each number comes from a table by one look-up: the alias method, Walker,
+"An efficient method for generating discrete random variables with general distributions", ACM TOMS 3(3), 1977. That
+takes half the time of a general sampler (scripts/benchmarks/degradations.py); GPUs have a fast one.
+"""
+
+import functools
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def poisson(levels: Tensor, factor: float, source: torch.Generator) -> Tensor:
+    """Numbers with mean `factor * levels`, one for each element.
+
+    Args:
+        levels: whole numbers from 0 to 255, floating point.
+        factor: rate per level.
+        source: what the numbers are drawn from, on the device of `levels`.
+    """
+    if levels.device.type != "cpu":
+        return torch.poisson(levels * factor, generator=source)
+    table, bits = _table(factor)
+    random = torch.empty(levels.shape, dtype=torch.int64).random_(0, 2 ** (bits + _PRECISION), generator=source)
+    column = random >> _PRECISION
+    entry = table[levels.long().bitwise_left_shift_(bits).add_(column)]
+    kept = random.bitwise_and_(2**_PRECISION - 1) < entry >> _ALIAS_BITS
+    return torch.where(kept, column, entry.bitwise_and_(2**_ALIAS_BITS - 1)).to(levels.dtype)
+
+
+# Bits that decide between a column and its alias: probabilities are exact to 2^-32 of a column.
+_PRECISION = 32
+# An entry of the table is the chance of its column in units of 2^-32, followed by so many bits for the alias.
+_ALIAS_BITS = 16
+
+
+@functools.lru_cache(maxsize=16)
+def _table(factor: float) -> tuple[Tensor, int]:
+    """(entries of all 256 levels one after the other, log2 of the number of columns of each)."""
+    rates = np.arange(256)[:, None] * factor
+    largest = float(rates.max())
+    # Beyond ten standard deviations nothing is left that a double could tell from 0.
+    bits = math.ceil(math.log2(largest + 10 * math.sqrt(largest) + 20))
+    counts = np.arange(2**bits)
+    log_factorial = np.array([math.lgamma(count + 1) for count in counts])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.exp(np.where(counts == 0, 0, counts * np.log(rates)) - rates - log_factorial)
+    share *= len(counts) / share.sum(1, keepdims=True)
+    accept, alias, rows = np.ones_like(share), np.tile(counts, (256, 1)), np.arange(256)
+    left = share.copy()
+    for _ in counts:
+        # The poorest column is filled up by the richest.
+        poor, rich = left.argmin(1), np.where(np.isinf(left), -np.inf, left).argmax(1)
+        accept[rows, poor], alias[rows, poor] = left[rows, poor], rich
+        left[rows, rich] -= 1 - left[rows, poor]
+        left[rows, poor] = np.inf
+    kept = np.rint(accept.clip(0, 1) * 2**_PRECISION).astype(np.int64)
+    return torch.from_numpy(((kept << _ALIAS_BITS) | alias).ravel()), bits
