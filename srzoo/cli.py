@@ -155,9 +155,11 @@ def _doctor(arguments: Arguments) -> None:
 
 
 def _show(arguments: Arguments) -> None:
-    from srzoo.options import load_options
+    from srzoo.chain import weights_after
+    from srzoo.options import load_chain
 
-    sys.stdout.write(load_options(arguments.file, arguments.set).text)
+    for name, loaded in load_chain(arguments.file, arguments.set, weights_after).items():
+        sys.stdout.write((f"--- # stage {name}\n" if name else "") + loaded.text)
 
 
 def _explain(arguments: Arguments) -> None:

@@ -51,6 +51,11 @@ def build_network(options: Options) -> nn.Module:
     return ARCHS.build(options.network_g.type, options.resolved_args(options.network_g), scale=options.scale)
 
 
+def parameter_count(net: nn.Module) -> int:
+    """Number of weights."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
 def load_pretrained(options: Options, net: nn.Module) -> None:
     """`path.pretrain_network_g` into `net`, if given."""
     if options.path.pretrain_network_g is not None:
@@ -141,8 +146,8 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
 
 
-def build_pipeline(options: Options, device: torch.device, state: Mapping[str, Any] | None) -> Pipeline | None:
-    """What makes LQ from GT on the device, if the options ask for it; continued from `state` if given."""
+def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipeline | None:
+    """What makes LQ from GT, if the options ask for it; continued from `state` if given."""
     wanted = options.degradation
     if wanted is None:
         return None
@@ -160,7 +165,7 @@ def build_pipeline(options: Options, device: torch.device, state: Mapping[str, A
         seed=options.seed,
         gt_usm=wanted.gt_usm,
         gt_size=wanted.gt_size,
-        pool=PairPool(wanted.pool, device) if wanted.pool is not None else None,
+        pool=PairPool(wanted.pool) if wanted.pool is not None else None,
     )
     if state is not None:
         pipeline.load_state_dict(state["data"])

@@ -84,12 +84,10 @@ class Pipeline:
                 f"degradation.stages end at {'x'.join(map(str, strayed.pop()))} where GT of {height}x{width} at scale "
                 f"{self.scale} asks for {'x'.join(map(str, expected))}: add {{type: Resize}}, which goes to LQ's size"
             )
-        pairs = [self._cut(lq, image, source) for lq, image, source in zip(lqs, gt.unbind(), streams, strict=True)]
-        pairs = list(zip(*zip(*pairs, strict=True), batch["key"], strict=True))
-        if self.pool is not None:
-            pairs = self.pool.exchanged(pairs, stream(self.seed, Purpose.POOL, step, part))
-        lq, gt, keys = zip(*pairs, strict=True)
-        return batch | {"lq": torch.stack(lq), "gt": torch.stack(gt), "key": list(keys)}
+        batch = batch | {"lq": torch.stack(lqs), "gt": gt}
+        if self.gt_size is not None:
+            batch |= self._cut(batch, streams, self.gt_size)
+        return batch if self.pool is None else self.pool.exchanged(batch, stream(self.seed, Purpose.POOL, step, part))
 
     def _through_all(self, images: list[Tensor], samples: Samples, step: int) -> list[Tensor]:
         for blocks in self.sections:
@@ -124,13 +122,16 @@ class Pipeline:
                 images = _on_some(images, samples, chosen, stage)
         return images
 
-    def _cut(self, lq: Tensor, gt: Tensor, source: np.random.Generator) -> tuple[Tensor, Tensor]:
-        if self.gt_size is None:
-            return lq, gt
-        side, scale = self.gt_size // self.scale, self.scale
-        top, left = (int(source.integers(length - side + 1)) for length in lq.shape[-2:])
-        bottom, right = top + side, left + side
-        return lq[:, top:bottom, left:right], gt[:, top * scale : bottom * scale, left * scale : right * scale]
+    def _cut(self, batch: dict[str, Any], streams: list[np.random.Generator], gt_size: int) -> dict[str, Tensor]:
+        """The same random window of each pair."""
+        windows: dict[str, list[Tensor]] = {"lq": [], "gt": []}
+        for lq, gt, source in zip(batch["lq"], batch["gt"], streams, strict=True):
+            side = gt_size // self.scale
+            corner = [int(source.integers(length - side + 1)) for length in lq.shape[-2:]]
+            for name, image, factor in (("lq", lq, 1), ("gt", gt, self.scale)):
+                top, left = (place * factor for place in corner)
+                windows[name].append(image[:, top : top + side * factor, left : left + side * factor])
+        return {name: torch.stack(images) for name, images in windows.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What the pool holds, on all processes together; to be called on all of them."""

@@ -12,49 +12,52 @@ from torch import Tensor
 
 from srzoo import ranks
 
-Pair = tuple[Tensor, Tensor, str]
-
 
 class PairPool:
-    """Pairs (lq, gt, key) of this process; batches pass as they are until it is full, then change places with some.
+    """Samples of this process; batches pass as they are until it is full, then change places with some of it.
 
     Args:
-        size: pairs of all processes together.
-        device: where the pairs are kept.
+        size: samples of all processes together.
 
     Raises:
         ValueError: the processes do not divide `size` evenly.
     """
 
-    def __init__(self, size: int, device: torch.device) -> None:
+    def __init__(self, size: int) -> None:
         if size % ranks.world_size():
             raise ValueError(f"degradation.pool: {size} cannot be shared evenly by {ranks.world_size()} processes")
-        self.size, self.device = size // ranks.world_size(), device
-        self.pairs: list[Pair] = []
+        self.size = size // ranks.world_size()
+        self.images: dict[str, Tensor] = {}
+        self.keys: list[str] = []
 
-    def exchanged(self, pairs: list[Pair], stream: np.random.Generator) -> list[Pair]:
-        """As many pairs, drawn from the pool without replacement, which takes these in their place."""
-        if len(self.pairs) + len(pairs) <= self.size:
-            self.pairs += pairs
-            return pairs
-        places = stream.choice(self.size, len(pairs), replace=False)
-        drawn = [self.pairs[place] for place in places]
-        for place, pair in zip(places, pairs, strict=True):
-            self.pairs[place] = pair
-        return drawn
+    def exchanged(self, batch: dict[str, Any], stream: np.random.Generator) -> dict[str, Any]:
+        """A batch drawn from the pool without replacement, which takes this one ("lq", "gt", "key") in its place."""
+        images: dict[str, Tensor] = {name: batch[name] for name in ("lq", "gt")}
+        keys: list[str] = batch["key"]
+        if len(self.keys) + len(keys) <= self.size:
+            held = self.images or {name: new[:0] for name, new in images.items()}
+            self.images = {name: torch.cat([held[name].to(new.device), new]) for name, new in images.items()}
+            self.keys = self.keys + keys
+            return batch
+        places = stream.choice(self.size, len(keys), replace=False)
+        index = torch.from_numpy(places).to(batch["gt"].device)
+        drawn = {name: self.images[name].to(index.device)[index] for name in images}
+        for name, new in images.items():
+            self.images[name] = self.images[name].to(index.device).index_copy(0, index, new)
+        drawn_keys = [self.keys[place] for place in places]
+        for place, key in zip(places, keys, strict=True):
+            self.keys[place] = key
+        return batch | drawn | {"key": drawn_keys}
 
     def state_dict(self) -> dict[str, Any]:
-        """All processes' pairs; called on all of them."""
-        mine = [(lq.cpu(), gt.cpu(), key) for lq, gt, key in self.pairs]
-        pairs = [pair for theirs in ranks.gather(mine) for pair in theirs]
-        if not pairs:
-            return {}
-        lq, gt, keys = zip(*pairs, strict=True)
-        return {"lq": torch.stack(lq), "gt": torch.stack(gt), "key": list(keys)}
+        """All processes' samples; called on all of them."""
+        everyone = ranks.gather(({name: images.cpu() for name, images in self.images.items()}, self.keys))
+        keys = [key for _, theirs in everyone for key in theirs]
+        return {name: torch.cat([images[name] for images, _ in everyone]) for name in self.images} | {"key": keys}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back this process's part; as many processes as before get exactly what they had."""
-        if state:
-            pairs = list(zip(state["lq"].to(self.device), state["gt"].to(self.device), state["key"], strict=True))
-            share = len(pairs) // ranks.world_size()
-            self.pairs = pairs[ranks.rank() * share :][:share]
+        share = len(state["key"]) // ranks.world_size()
+        mine = slice(ranks.rank() * share, (ranks.rank() + 1) * share)
+        self.images = {name: images[mine] for name, images in state.items() if name != "key"}
+        self.keys = state["key"][mine]

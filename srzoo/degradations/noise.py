@@ -109,7 +109,7 @@ def _grey(image: Tensor) -> Tensor:
 
 
 def _counting_noise(image: Tensor, source: torch.Generator) -> Tensor:
-    levels = (image * 255).round_().clamp_(0, 255)
-    distinct = int(torch.bincount(levels.flatten().long(), minlength=256).count_nonzero())
+    levels = (image * 255).round_().clamp_(0, 255).int()
+    distinct = int(torch.bincount(levels.flatten(), minlength=256).count_nonzero())
     peak = 2 ** math.ceil(math.log2(distinct))
-    return poisson(levels, peak / 255, source) / peak - levels / 255
+    return (poisson(levels, peak / 255, source) / peak).sub_(levels / 255).to(image.dtype)

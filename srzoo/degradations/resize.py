@@ -76,4 +76,5 @@ def _resized(image: Tensor, size: tuple[int, int], mode: Mode) -> Tensor:
     if mode == "matlab":
         return imresize(image, size=size).clamp(0, 1)
     aligned = None if mode == "area" else False
-    return F.interpolate(image, size=size, mode=mode, align_corners=aligned).clamp(0, 1)
+    resized = F.interpolate(image, size=size, mode=mode, align_corners=aligned)
+    return resized.clamp_(0, 1) if mode == "bicubic" else resized  # the others stay between their neighbours

@@ -94,10 +94,16 @@ class Stage(Protocol):
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]: ...
 
 
+# Values in a stack on a CPU: 2 MiB of float32 (measured by scripts/benchmarks/degradations.py).
+_IN_CACHE = 2**19
+
+
 def in_groups(
     images: list[Tensor], work: Callable[[Tensor, list[int]], Tensor], keys: Sequence[Hashable] = ()
 ) -> list[Tensor]:
     """`work` over stacks of those images that have their shape, and their key, in common.
+
+    On a CPU no stack is so large that it leaves the cache between two operations, which costs more than further calls.
 
     Args:
         images: (C, H, W) each.
@@ -108,9 +114,14 @@ def in_groups(
     for index, image in enumerate(images):
         groups.setdefault((image.shape, keys[index] if keys else None), []).append(index)
     done: dict[int, Tensor] = {}
-    for indices in groups.values():
-        stack = torch.stack([images[index] for index in indices])
-        done |= zip(indices, work(stack, indices).unbind(), strict=True)
+    for group in groups.values():
+        first = images[group[0]]
+        most = len(group) if first.device.type != "cpu" else max(_IN_CACHE // first.numel(), 1)
+        for start in range(0, len(group), most):
+            indices = group[start : start + most]
+            alike = [images[index] for index in indices]
+            stack = torch.stack(alike) if len(alike) > 1 else alike[0][None]
+            done |= zip(indices, work(stack, indices).unbind(), strict=True)
     return [done[index] for index in range(len(images))]
 
 

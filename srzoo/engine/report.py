@@ -3,7 +3,7 @@
 import logging
 import logging.handlers
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,12 @@ def score_table(title: str, scores: Mapping[str, Mapping[str, float]], metrics: 
     rows = [[title, *heads]]
     for dataset, means in scores.items():
         rows.append([dataset, *(f"{means[name]:.{5 if means[name] <= 1 else 4}f}" for name in metrics)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads) + 1)]
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under each other, columns aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 

@@ -15,16 +15,18 @@ _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.t
 _FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g", "path.load")
 
 
-def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dict[str, Any] | None:
+def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> dict[str, Any] | None:
     """The training state to continue from, or None for a fresh start.
 
     Args:
         folder: of the run.
         resume: "none", "auto" (the newest state of the folder, if any) or a path.
         resolved_options: of this start, compared with those that the state was saved under.
+        total: updates in all.
 
     Raises:
-        ValueError: the run would overwrite an earlier one; or the options that decide the training differ.
+        ValueError: the run would overwrite an earlier one, or has gone further than `total`; or the options that
+            decide the training differ.
         FileNotFoundError: no such state.
     """
     # Process 0 chooses for all: on several machines the others may not see the same folder.
@@ -37,18 +39,29 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str) -> dic
         )
     state = load_state(path)
     _refuse_changes(path, str(state["options"]), resolved_options)
+    if state["step"] > total:
+        raise ValueError(f"{path} has {state['step']} updates already, more than train.total_iter {total}")
     logger.info(f"resuming from {path} at step {state['step']}")
     return state
+
+
+def refuse_used(folder: RunFolder) -> None:
+    """Leave an earlier run alone.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if folder.used():
+        raise ValueError(
+            f"the run folder {folder.path} exists already and is left as it is; continue that run with "
+            "--resume auto, or give this one another name (--set name=...)"
+        )
 
 
 def _choose(folder: RunFolder, resume: str) -> Path | None:
     newest = [folder.state_of(step) for step in folder.saved_steps()[-1:]]
     if resume == "none":
-        if folder.used():
-            raise ValueError(
-                f"the run folder {folder.path} exists already and is left as it is; continue that run with "
-                "--resume auto, or give this one another name (--set name=...)"
-            )
+        refuse_used(folder)
         return None
     if resume == "auto":
         if folder.used() and not newest:

@@ -1,13 +1,12 @@
 """Filters over images, channel by channel."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from srzoo.ops.pad import mirror_pad
-
-# Transforms of lengths with small factors are faster.
-_FFT_STEP = 8
 
 
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
@@ -47,8 +46,21 @@ def filter2d(image: Tensor, kernels: Tensor) -> Tensor:
         raise ValueError(f"filter2d needs kernels with an odd side, got {side}")
     padded = mirror_pad(image, side // 2)
     # The transform is periodic: what runs over its edge lands where the result is cut off.
-    lengths = [length + -length % _FFT_STEP for length in padded.shape[-2:]]
-    spectrum = torch.fft.rfft2(kernels.to(image).flip(1, 2), s=lengths).unsqueeze(1)
+    lengths = [_fast_length(length) for length in padded.shape[-2:]]
+    # Rows first: of the kernels, few have any.
+    rows = torch.fft.rfft(kernels.to(image).flip(1, 2), n=lengths[1])
+    spectrum = torch.fft.fft(rows, n=lengths[0], dim=1).unsqueeze(1)
     filtered = torch.fft.irfft2(torch.fft.rfft2(padded, s=lengths) * spectrum, s=lengths)
     height, width = image.shape[-2:]
     return filtered[..., side - 1 : side - 1 + height, side - 1 : side - 1 + width]
+
+
+@functools.cache
+def _fast_length(length: int) -> int:
+    """The next even number without factors above 7: transforms of such lengths are faster."""
+    length += length % 2
+    rest = length
+    for factor in (2, 3, 5, 7):
+        while rest % factor == 0:
+            rest //= factor
+    return length if rest == 1 else _fast_length(length + 2)

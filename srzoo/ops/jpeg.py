@@ -51,15 +51,24 @@ def jpeg(
         padded = pad_to_multiple_by_edge(image, 16)
     else:
         padded = F.pad(image, (0, -width % 16, 0, -height % 16))
-    ycc = torch.einsum("ij,bjhw->bihw", image.new_tensor(TO_YCC), padded * 255)
-    luma, chroma = ycc[:, :1], F.avg_pool2d(ycc[:, 1:], 2)
+    to_ycc, to_rgb = image.new_tensor(TO_YCC) * 255, image.new_tensor(TO_RGB) / 255
+    luma = torch.einsum("j,bjhw->bhw", to_ycc[0], padded).unsqueeze(1)
+    # Means commute with the colour transform, and a quarter of the pixels is less work.
+    chroma = torch.einsum("ij,bjhw->bihw", to_ycc[1:], _halved(padded))
     tables = [_scaled(base, quality.to(image), table) for base in _tables(image, table)]
     # Y is centred on 128; Cb and Cr stand around 0 already.
-    luma = _through_blocks(luma - 128, tables[0], rounding) + 128
-    chroma = _through_blocks(chroma, tables[1], rounding)
-    chroma = chroma.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    rgb = torch.einsum("ij,bjhw->bihw", image.new_tensor(TO_RGB), torch.cat([luma, chroma], 1))
-    return (rgb / 255).clamp(0, 1)[..., :height, :width]
+    luma = _through_blocks(luma.sub_(128), tables[0], rounding).add_(128)
+    chroma = torch.einsum("ij,bjhw->bihw", to_rgb[:, 1:], _through_blocks(chroma, tables[1], rounding))
+    batch, _, rows, columns = padded.shape
+    grey = luma.mul_(to_rgb[0, 0]).view(batch, 1, rows // 2, 2, columns // 2, 2)
+    rgb = (grey + chroma.view(batch, 3, rows // 2, 1, columns // 2, 1)).view(padded.shape)
+    return rgb.clamp_(0, 1)[..., :height, :width]
+
+
+def _halved(image: Tensor) -> Tensor:
+    """Means of 2x2 pixels."""
+    rows = image[..., ::2, :] + image[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
 def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
@@ -75,8 +84,9 @@ def _tables(like: Tensor, table: str) -> tuple[Tensor, Tensor]:
 
 
 def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
-    """Quantisation steps (B, 1, 1, 1, 8, 8) at libjpeg's quality."""
+    """Quantisation steps (B, 1, 1, 8, 1, 8) at libjpeg's quality, laid out as in an image of whole blocks."""
     quality = quality.view(-1, 1, 1, 1, 1, 1)
+    base = base.view(1, 1, 1, 8, 1, 8)
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     if table == "basicsr":
         return base * percent / 100
@@ -86,14 +96,21 @@ def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
 def _through_blocks(plane: Tensor, steps: Tensor, rounding: str) -> Tensor:
     """Cosine transform, quantisation and back over 8x8 blocks: (B, C, H, W), centred on 0, -> the same."""
     batch, channels, height, width = plane.shape
-    blocks = plane.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    cosines = _cosines(plane)
-    spectrum = cosines @ blocks @ cosines.T / steps
-    rounded = spectrum.round()
-    if rounding == "soft":
+    in_blocks, cosines = (batch, channels, height // 8, 8, width // 8, 8), _cosines(plane)
+    spectrum = _along_blocks(plane, cosines).view(in_blocks).div_(steps)
+    if rounding == "exact":
+        rounded = spectrum.round_()
+    else:
+        rounded = spectrum.round()
         rounded = rounded + (spectrum - rounded) ** 3
-    restored = cosines.T @ (rounded * steps) @ cosines
-    return restored.transpose(3, 4).reshape(plane.shape)
+    return _along_blocks((rounded * steps).view(plane.shape), cosines.T)
+
+
+def _along_blocks(plane: Tensor, matrix: Tensor) -> Tensor:
+    """matrix @ block @ matrix.T for each 8x8 block of (B, C, H, W), without taking blocks apart."""
+    batch, channels, height, width = plane.shape
+    down = matrix @ plane.reshape(batch, channels, height // 8, 8, width)
+    return (down.view(-1, 8) @ matrix.T).view(plane.shape)
 
 
 def _cosines(like: Tensor) -> Tensor:

@@ -14,32 +14,31 @@ from torch import Tensor
 
 
 def poisson(levels: Tensor, factor: float, source: torch.Generator) -> Tensor:
-    """Numbers with mean `factor * levels`, one for each element.
+    """Numbers with mean `factor * levels`, one for each element, float32.
 
     Args:
-        levels: whole numbers from 0 to 255, floating point.
+        levels: from 0 to 255, int32.
         factor: rate per level.
         source: what the numbers are drawn from, on the device of `levels`.
     """
     if levels.device.type != "cpu":
         return torch.poisson(levels * factor, generator=source)
     table, bits = _table(factor)
-    random = torch.empty(levels.shape, dtype=torch.int64).random_(0, 2 ** (bits + _PRECISION), generator=source)
-    column = random >> _PRECISION
-    entry = table[levels.long().bitwise_left_shift_(bits).add_(column)]
-    kept = random.bitwise_and_(2**_PRECISION - 1) < entry >> _ALIAS_BITS
-    return torch.where(kept, column, entry.bitwise_and_(2**_ALIAS_BITS - 1)).to(levels.dtype)
-
-
-# Bits that decide between a column and its alias: probabilities are exact to 2^-32 of a column.
-_PRECISION = 32
-# An entry of the table is the chance of its column in units of 2^-32, followed by so many bits for the alias.
-_ALIAS_BITS = 16
+    random = torch.empty(levels.shape, dtype=torch.int32).random_(generator=source)
+    column = random >> (31 - bits)
+    entry = table[(levels << bits).add_(column)]
+    kept = random.bitwise_and_(2 ** (31 - bits) - 1) < entry >> bits
+    return torch.where(kept, column, entry.bitwise_and_(2**bits - 1)).float()
 
 
 @functools.lru_cache(maxsize=16)
 def _table(factor: float) -> tuple[Tensor, int]:
-    """(entries of all 256 levels one after the other, log2 of the number of columns of each)."""
+    """(entries of all 256 levels one after the other, log2 of the number of columns of each).
+
+    A random number has 31 bits, those that choose the column first; the others decide between the column and its alias.
+    An entry is the chance of the column in units of the latter's, followed by the alias. Probabilities are exact to
+    2^-31.
+    """
     rates = np.arange(256)[:, None] * factor
     largest = float(rates.max())
     # Beyond ten standard deviations nothing is left that a double could tell from 0.
@@ -57,5 +56,7 @@ def _table(factor: float) -> tuple[Tensor, int]:
         accept[rows, poor], alias[rows, poor] = left[rows, poor], rich
         left[rows, rich] -= 1 - left[rows, poor]
         left[rows, poor] = np.inf
-    kept = np.rint(accept.clip(0, 1) * 2**_PRECISION).astype(np.int64)
-    return torch.from_numpy(((kept << _ALIAS_BITS) | alias).ravel()), bits
+    # A column that fills itself is its own alias: it may fall one unit short of certain.
+    units = 2 ** (31 - bits)
+    kept = np.rint(accept * units).clip(0, units - 1).astype(np.int32)
+    return torch.from_numpy(((kept << bits) | alias.astype(np.int32)).ravel()), bits

@@ -184,8 +184,8 @@ def _bound(bound: Any) -> str:
 
 def unknown_option(path: KeyPath, data: Any) -> str:
     """What to say of a key that does not exist: what was meant, or where such an option lives."""
-    name, siblings = str(path[-1]), options_at(path[:-1], data)
-    hint = closest(name, list(siblings))
+    name, siblings = str(path[-1]), list(options_at(path[:-1], data))
+    hint = closest(name, siblings + (["base", "stages"] if len(path) == 1 else []))
     elsewhere = sorted({row.path for row in rows() if row.path.rpartition(".")[2] == name})
     if elsewhere and not hint.startswith("did you mean"):
         hint += f"; there is {' and '.join(elsewhere[:3])}"
@@ -233,6 +233,10 @@ def markdown() -> str:
         "`base: FILE` (or a list) inherits from other files, looked for beside the file that names them: mappings",
         "merge, everything else replaces, `null` removes. `--set key.path=value` overrides on the command line.",
         "",
+        "`stages:` chains trainings: a mapping of names to options, each laid over the rest of the file. Its runs lie",
+        "below the chain's, and each starts from the weights of the one before unless it has a",
+        "`path.pretrain_network_g` of its own (docs/recipes.md).",
+        "",
         "`docs/options.schema.json` is the JSON schema for editors. With the YAML language server, begin a file with",
         "`# yaml-language-server: $schema=PATH/TO/docs/options.schema.json`.",
         "",
@@ -278,6 +282,11 @@ def editor_schema() -> dict[str, Any]:
     schema["properties"]["base"] = {
         "description": "option file(s) to inherit from, relative to this one",
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    }
+    schema["properties"]["stages"] = {
+        "description": "trainings one after the other, by name: options laid over the rest of this file",
+        "type": "object",
+        "additionalProperties": {"$ref": "#"},
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "srzoo option file"} | schema
 

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,11 @@ import yaml
 from srzoo.options.describe import field_at, item_at, takes_path, type_name, unknown_option
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
-from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree
+from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree, stage_trees
 from srzoo.registry import load_plugin
+
+# (options of a stage) -> the weights it will end with.
+HandOver = Callable[[Options], Path]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,57 @@ def load_options(
         OptionsError: everything that is wrong with it.
     """
     tree = read_tree(file, overrides)
+    if "stages" in tree.value:
+        tree.fault(("stages",), "a chain of trainings is for train.py; here, name a file with one training or network")
+        raise OptionsError(file, tree.faults)
+    return _load(file, tree, purpose)
+
+
+def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dict[str, LoadedOptions]:
+    """The trainings of a file, in order: those under `stages`, or under the name "" the only one.
+
+    A stage's run lies below that of the chain, and it starts from the weights that the stage before it ends with,
+    unless it names others (or null) itself.
+
+    Args:
+        file: the option file.
+        overrides: ``key.path=value`` texts, applied last to every stage; ``stages.<name>.key=value`` to one.
+        hand_over: (options of a stage) -> the weights it will end with, relative as its paths are.
+
+    Raises:
+        FileNotFoundError: no such file.
+        OptionsError: everything that is wrong with it, all stages together.
+    """
+    chain: dict[str, LoadedOptions] = {}
+    faults: list[OptionFault] = []
+    weights: Path | None = None
+    for name, (tree, has_weights) in stage_trees(file, overrides).items():
+        if name:
+            _place_stage(tree, name, None if has_weights else weights)
+        try:
+            chain[name] = _load(file, tree, "run")
+        except OptionsError as error:
+            faults += [fault for fault in error.faults if fault not in faults]
+            weights = Path("weights of a stage that has faults")
+            continue
+        weights = hand_over(chain[name].options)
+    if faults:
+        raise OptionsError(file, faults)
+    return chain
+
+
+def _place_stage(tree: Tree, name: str, weights: Path | None) -> None:
+    """Name the run of a stage, and say where it starts if it does not itself."""
+    path = tree.value.setdefault("path", {})
+    if not isinstance(path, dict):
+        return  # a fault that the types will show
+    path["experiments"] = str(Path(path.get("experiments", "experiments")) / str(tree.value.get("name", "chain")))
+    tree.value["name"] = name
+    if weights is not None:
+        path["pretrain_network_g"] = str(weights)
+
+
+def _load(file: Path, tree: Tree, purpose: Literal["run", "network"]) -> LoadedOptions:
     if tree.unreadable:
         raise OptionsError(file, tree.faults)
     _load_plugins(tree)

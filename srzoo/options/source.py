@@ -3,12 +3,13 @@
 PyYAML's traps are closed: ``1e-4`` is a number, ``on`` and ``no`` are words, a repeated key is a fault.
 """
 
+import copy
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -101,8 +102,56 @@ def read_tree(file: Path, overrides: Sequence[str] = ()) -> Tree:
     return tree
 
 
+class Stage(NamedTuple):
+    """One training of a chain: its tree, and whether the stage itself says which weights it starts from."""
+
+    tree: Tree
+    has_weights: bool
+
+
+def stage_trees(file: Path, overrides: Sequence[str] = ()) -> dict[str, Stage]:
+    """The stages of a chain of trainings, in order: what the file says outside `stages`, then what the stage says.
+
+    A stage may have a `base` of its own. Overrides of ``stages.<name>...`` are for that stage, others for all. A file
+    without `stages` is one stage under the name "".
+
+    Raises:
+        FileNotFoundError: the option file itself does not exist.
+    """
+    whole = read_tree(file, overrides)
+    stages = whole.value.pop("stages", None)
+    if stages is None:
+        return {"": Stage(whole, has_weights=True)}
+    if not isinstance(stages, dict) or not stages or not all(isinstance(stage, dict) for stage in stages.values()):
+        whole.fault(("stages",), f"expected one or more named stages, each a mapping of options, got {stages!r}")
+        return {"": Stage(whole, has_weights=True)}
+    return {name: _stage_tree(file, overrides, whole, name, stage) for name, stage in stages.items()}
+
+
+def _stage_tree(file: Path, overrides: Sequence[str], whole: Tree, name: str, own: dict[str, Any]) -> Stage:
+    root, path = ("stages", name), own.get("path")
+    has_weights = isinstance(path, dict) and "pretrain_network_g" in path
+    places = {path[2:]: place for path, place in whole.places.items() if path[:2] == root}
+    stage = Tree(copy.deepcopy(own), places)
+    tree = copy.deepcopy(whole)
+    tree.places = {path: place for path, place in tree.places.items() if path[:1] != ("stages",)}
+    _merge(tree, _bases_of(stage, file, (file.resolve(),)))
+    _merge(tree, stage)
+    for override in overrides:
+        if not override.startswith("stages."):
+            _merge(tree, _override_tree(override))
+    return Stage(tree, has_weights)
+
+
 def _read_with_bases(file: Path, descendants: tuple[Path, ...]) -> Tree:
     own = _read_file(file)
+    tree = _bases_of(own, file, (*descendants, file.resolve()))
+    _merge(tree, own)
+    return tree
+
+
+def _bases_of(own: Tree, file: Path, descendants: tuple[Path, ...]) -> Tree:
+    """What `own`, which stands in `file`, inherits by its `base`, which is taken out of it."""
     bases = own.value.pop("base", [])
     names = [bases] if isinstance(bases, str) else bases
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -111,13 +160,12 @@ def _read_with_bases(file: Path, descendants: tuple[Path, ...]) -> Tree:
     tree = Tree()
     for name in names:
         base = file.parent / name
-        if base.resolve() in (*descendants, file.resolve()):
+        if base.resolve() in descendants:
             own.fault(("base",), f"{name} inherits from itself")
         elif base.is_file():
-            _merge(tree, _read_with_bases(base, (*descendants, file.resolve())))
+            _merge(tree, _read_with_bases(base, descendants))
         else:
             own.fault(("base",), f"{base} does not exist (a base is looked for beside the file that names it)")
-    _merge(tree, own)
     return tree
 
 

@@ -1,0 +1,219 @@
+"""Pipelines over batches: order, own random numbers, the pool, and the shipped files."""
+
+import numpy as np
+import pytest
+import torch
+
+from srzoo.checkpoint import load_state, read_weights
+from srzoo.components import build_pipeline
+from srzoo.data.pipeline import Pipeline, Planned
+from srzoo.data.pool import PairPool
+from srzoo.degradations.resize import Resize
+from srzoo.engine.run_folder import RunFolder
+from srzoo.ops.resize import imresize
+from srzoo.ops.sharpen import usm_sharpen
+from srzoo.options import load_options
+from srzoo.options.source import OptionsError
+from tests.support import ROOT, photograph, run_train, training_options, write_options
+
+SHIPPED = sorted((ROOT / "options" / "degradations").glob("*.yml"))
+
+
+def batch(count=4, side=64):
+    images = [photograph(side, side, top=20 * n, left=25 * n) for n in range(count)]
+    gt = torch.stack([torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in images])
+    return {"gt": gt, "key": [f"image {n}" for n in range(count)]}
+
+
+def part_of(whole, first, last):
+    return {"gt": whole["gt"][first:last], "key": whole["key"][first:last]}
+
+
+def shipped(path, tmp_path, **changes):
+    options = training_options(tmp_path, scale=4, network_g={"scale": None}, **changes)
+    options["network_g"] = {"type": "SRResNet", "num_feat": 4, "num_block": 1}
+    options["datasets"]["train"] |= {"gt_size": 64, "batch_size": 4}
+    options["base"] = str(path)
+    return write_options(tmp_path / "options.yml", options)
+
+
+def pipeline_of(path, tmp_path):
+    pipeline = build_pipeline(load_options(shipped(path, tmp_path)).options, None)
+    assert pipeline is not None
+    return pipeline
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_pipeline_ends_at_lqs_size_and_8_bits(path, tmp_path):
+    pipeline = pipeline_of(path, tmp_path)
+    made = pipeline(batch(), step=3, part=0)
+    assert made["lq"].shape == (4, 3, 16, 16)
+    assert torch.equal(made["gt"], batch()["gt"])
+    torch.testing.assert_close(made["lq"] * 255, (made["lq"] * 255).round(), atol=1e-4, rtol=0)
+    # It is an image of the same thing.
+    reduced = imresize(batch()["gt"], 0.25)
+    assert (made["lq"] - reduced).abs().mean() < 0.15
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_parts_of_a_batch_are_degraded_as_the_whole(path, tmp_path):
+    pipeline = pipeline_of(path, tmp_path)
+    whole = pipeline(batch(), step=5, part=0)["lq"]
+    halves = [pipeline(part_of(batch(), 2 * part, 2 * part + 2), step=5, part=part)["lq"] for part in (0, 1)]
+    # Round may fall to the other side of a half.
+    torch.testing.assert_close(torch.cat(halves), whole, atol=1.01 / 255, rtol=0)
+    assert (torch.cat(halves) != whole).float().mean() < 1e-3
+    assert torch.equal(pipeline(batch(), step=6, part=0)["lq"], whole) == (path.stem == "bicubic")
+
+
+def test_the_bicubic_pipeline_is_what_gt_images_make(tmp_path):
+    path = ROOT / "options" / "degradations" / "bicubic.yml"
+    pipeline = pipeline_of(path, tmp_path)
+    lq = pipeline(batch(), 0, 0)["lq"]
+    levels = imresize((batch()["gt"] * 255).round().byte(), 0.25).float() / 255
+    # MATLAB rounds between its two passes as well.
+    assert (lq - levels).abs().max() < 1.51 / 255
+
+
+class Note:
+    """A stage that writes its letter into each sample's diary."""
+
+    def __init__(self, letter, diary):
+        self.letter, self.diary = letter, diary
+
+    def __call__(self, images, samples):
+        for image, stream in zip(images, samples.streams, strict=True):
+            self.diary.setdefault(id(stream), []).append(self.letter)
+            assert image.shape == (3, 64, 64)
+        return images
+
+
+class Other(Note):
+    pass
+
+
+def diaries(plan, count=200):
+    diary: dict[int, list[str]] = {}
+    planned = [Planned(stage(diary), *rest) for stage, *rest in plan]
+    pipeline = Pipeline(planned, scale=1, seed=0)
+    image = {"gt": torch.zeros(1, 3, 64, 64).expand(count, 3, 64, 64), "key": [""] * count}
+    pipeline(image, 0, 0)
+    return ["".join(letters) for letters in diary.values()]
+
+
+def note(letter, kind=Note):
+    return lambda diary: kind(letter, diary)
+
+
+def test_shuffled_blocks_change_places_and_stay_together():
+    orders = diaries(
+        [
+            (note("a"),),
+            (note("b"), 1.0, "first"),
+            (note("c"), 1.0, "first"),
+            (note("d", Other), 1.0, "second"),
+            (note("e"),),
+        ]
+    )
+    assert set(orders) == {"abcde", "adbce"}
+    assert 60 < orders.count("abcde") < 140
+
+
+def test_shuffled_stages_of_one_type_keep_their_order():
+    orders = diaries([(note("b"), 1.0, "x"), (note("d", Other), 1.0, "y"), (note("c"), 1.0, "z")])
+    assert set(orders) == {"bdc", "bcd", "dbc"}
+
+
+def test_a_stage_comes_with_its_probability():
+    orders = diaries([(note("a"),), (note("b"), 0.3)], count=400)
+    assert 80 < orders.count("ab") < 160
+
+
+def test_gt_is_sharpened_for_the_losses_too_where_asked():
+    plan = [Planned(Resize(scale=2, modes=("matlab",)))]
+    made = Pipeline(plan, scale=2, seed=0, gt_usm=True)(batch(), 0, 0)
+    sharp = usm_sharpen(batch()["gt"])
+    torch.testing.assert_close(made["gt"], sharp)
+    torch.testing.assert_close(made["lq"], imresize(sharp, 0.5).clamp(0, 1))
+
+
+def test_both_are_cut_to_the_same_window_afterwards():
+    plan = [Planned(Resize(scale=2, modes=("area",)))]
+    made = Pipeline(plan, scale=2, seed=0, gt_size=24)(batch(), 1, 0)
+    assert made["gt"].shape[-2:] == (24, 24)
+    torch.testing.assert_close(made["lq"], torch.nn.functional.avg_pool2d(made["gt"], 2))
+    again = Pipeline(plan, scale=2, seed=0, gt_size=24)(batch(), 2, 0)
+    assert not torch.equal(made["gt"], again["gt"])
+
+
+def test_stages_that_stray_from_lqs_size_are_refused():
+    with pytest.raises(ValueError, match=r"end at 64x64 where GT of 64x64 at scale 2 asks for 32x32: add"):
+        Pipeline([], scale=2, seed=0)(batch(), 0, 0)
+
+
+def numbered(step, count=2):
+    values = torch.arange(count * step, count * step + count).float()
+    keys = [str(int(value)) for value in values]
+    return {"lq": values.view(-1, 1, 1, 1), "gt": values.view(-1, 1, 1, 1) + 0.5, "key": keys}
+
+
+def test_the_pool_passes_batches_until_it_is_full_and_then_mixes_them():
+    pool, seen = PairPool(6), []
+    for step in range(40):
+        given = numbered(step)
+        made = pool.exchanged(given, np.random.default_rng(step))
+        assert made["key"] == [str(int(value)) for value in made["lq"].flatten()]
+        torch.testing.assert_close(made["gt"], made["lq"] + 0.5)
+        if step < 3:
+            assert made["key"] == given["key"]
+        seen += made["key"]
+    # After the filling, every sample that came out did so once, and six are still inside.
+    later = seen[6:]
+    assert len(set(later)) == len(later)
+    assert set(later) | set(pool.keys) == {str(n) for n in range(80)}
+
+
+def test_a_pool_continues_from_its_state():
+    first, second = PairPool(6), PairPool(6)
+    for step in range(5):
+        first.exchanged(numbered(step), np.random.default_rng(step))
+    second.load_state_dict(first.state_dict())
+    for step in range(5, 9):
+        results = [pool.exchanged(numbered(step), np.random.default_rng(step)) for pool in (first, second)]
+        assert results[0]["key"] == results[1]["key"]
+        torch.testing.assert_close(results[0]["gt"], results[1]["gt"])
+
+
+def test_training_with_a_pool_resumes_exactly(tmp_path):
+    path = ROOT / "options" / "degradations" / "realesrgan_classical.yml"
+    file = shipped(path, tmp_path, degradation={"pool": 8}, logger={"save_freq": 3, "num_states": None})
+    assert run_train(file, "name=straight", "train.total_iter=6") == 0
+    assert run_train(file, "name=halves", "train.total_iter=3") == 0
+    state = load_state(RunFolder(tmp_path / "experiments" / "halves").state_of(3))
+    assert len(state["data"]["key"]) == 8
+    assert run_train(file, "name=halves", "train.total_iter=6", resume="auto") == 0
+    nets = [
+        read_weights(tmp_path / "experiments" / name / "models" / "net_g_6.safetensors").tensors
+        for name in ("straight", "halves")
+    ]
+    assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
+
+
+def test_what_does_not_fit_together_is_refused_with_its_place(tmp_path):
+    path = ROOT / "options" / "degradations" / "realesrgan.yml"
+    wrong = shipped(path, tmp_path, degradation={"gt_size": 30, "pool": 7})
+    with pytest.raises(OptionsError) as caught:
+        load_options(wrong, ["datasets.train.type=PairedImages"])
+    text = str(caught.value)
+    assert "degradation.gt_size: expected a multiple of the scale 4, datasets.train.gt_size 64 at most, got 30" in text
+    assert "degradation.pool: expected a multiple of the batch of 4" in text
+    assert "datasets.train.type: PairedImages brings LQ of its own" in text
+    stages = "degradation.stages=[{type: Blur, sigma_range: [3, 1]}, {type: Bluur}, {type: JPEG, qualty: 3}, {prob: 2}]"
+    with pytest.raises(OptionsError) as caught:
+        load_options(shipped(path, tmp_path), [stages])
+    text = str(caught.value)
+    assert "degradation.stages[1]: unknown degradation 'Bluur'; did you mean 'Blur'?" in text
+    assert "degradation.stages[2].qualty: unknown option of JPEG; did you mean" in text
+    assert "degradation.stages[3]: `type` is missing" in text
+    with pytest.raises(OptionsError, match=r"degradation.stages\[0\].type: Blur: sigma_range: expected 0.001 <= low"):
+        load_options(shipped(path, tmp_path), ["degradation.stages=[{type: Blur, sigma_range: [3, 1]}]"])

@@ -1,0 +1,125 @@
+"""Chains of trainings: each stage from the weights of the one before; resumed and reported as one."""
+
+import pytest
+import torch
+import yaml
+
+from srzoo.chain import weights_after
+from srzoo.checkpoint import read_weights
+from srzoo.options import OptionsError, load_chain, load_options
+from tests.support import run_train, training_options, write_options
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """x2 for two updates, x4 from it for two more, x4 alone for one."""
+    stages = {
+        "x2": {"train": {"total_iter": 2}},
+        "x4": {"scale": 4, "path": {"load": "partial"}, "train": {"total_iter": 2, "optim_g": {"lr": 1e-4}}},
+        "alone": {"seed": 1, "scale": 4, "path": {"pretrain_network_g": None}, "train": {"total_iter": 1}},
+    }
+    network = {"type": "SRResNet", "num_feat": 4, "num_block": 1}
+    options = training_options(tmp_path, name="chain", stages=stages, network_g=network)
+    del options["network_g"]["num_modules"]
+    return write_options(tmp_path / "chain.yml", options)
+
+
+def weights(tmp_path, stage, step, run="chain"):
+    return read_weights(tmp_path / "experiments" / run / stage / "models" / f"net_g_{step}.safetensors").tensors
+
+
+def test_each_stage_starts_from_the_one_before_unless_it_says_otherwise(chain, tmp_path):
+    loaded = load_chain(chain, (), weights_after)
+    assert list(loaded) == ["x2", "x4", "alone"]
+    assert loaded["x2"].options.path.pretrain_network_g is None
+    first = tmp_path / "experiments" / "chain" / "x2" / "models" / "net_g_2.safetensors"
+    assert loaded["x4"].options.path.pretrain_network_g == first
+    assert loaded["alone"].options.path.pretrain_network_g is None
+    assert loaded["x4"].options.run_folder == tmp_path / "experiments" / "chain" / "x4"
+    assert loaded["x4"].options.train is not None
+    assert loaded["x4"].options.train.optim_g.args["lr"] == 1e-4
+
+
+def test_overrides_reach_every_stage_or_one(chain):
+    overrides = ["train.total_iter=7", "stages.x4.train.ema_decay=0", "seed=3"]
+    loaded = load_chain(chain, overrides, weights_after)
+    trainings = [stage.options.train for stage in loaded.values()]
+    assert [training and training.total_iter for training in trainings] == [7, 7, 7]
+    assert [training and training.ema_decay for training in trainings] == [0.9, 0, 0.9]
+    assert {stage.options.seed for stage in loaded.values()} == {3}
+
+
+def test_a_chain_runs_and_reports(chain, tmp_path, capsys):
+    assert run_train(chain) == 0
+    said = capsys.readouterr().out
+    assert "stage 2 of 3: x4" in said
+    # Partial loading says what it kept and what it began anew.
+    assert "upconv2.weight" in said
+    table = said[said.rindex("stage  ") :].splitlines()
+    assert [line.split()[:2] for line in table[1:]] == [["x2", "2"], ["x4", "2"], ["alone", "1"]]
+    assert "held_out psnr" in table[2]
+    # Two updates at 1e-4 leave the second stage near the first, and not near the third.
+    key = "conv_first.weight"
+    first, second, third = (weights(tmp_path, *stage)[key] for stage in (("x2", 2), ("x4", 2), ("alone", 1)))
+    assert (second - first).abs().max() < 1e-3
+    assert (third - first).abs().max() > 1e-2
+
+
+def test_an_interrupted_chain_continues_exactly(chain, tmp_path, capsys):
+    assert run_train(chain, "name=straight") == 0
+    assert run_train(chain, "name=halves", "stages.x4.train.total_iter=1", "stages.alone=null") == 0
+    capsys.readouterr()
+    assert run_train(chain, "name=halves") == 2
+    assert "exists already and is left as it is" in capsys.readouterr().err
+    assert run_train(chain, "name=halves", resume="auto") == 0
+    assert "done before" in capsys.readouterr().out
+    for stage in (("x2", 2), ("x4", 2), ("alone", 1)):
+        straight, halves = (weights(tmp_path, *stage, run=run) for run in ("straight", "halves"))
+        assert all(torch.equal(value, halves[key]) for key, value in straight.items())
+
+
+def test_a_stage_may_have_a_base(tmp_path):
+    base = training_options(tmp_path, train={"total_iter": 9})
+    write_options(tmp_path / "base.yml", base)
+    file = tmp_path / "chain.yml"
+    file.write_text("name: chain\nstages:\n  one: {base: base.yml}\n  two: {base: base.yml, train: {total_iter: 3}}\n")
+    loaded = load_chain(file, (), weights_after)
+    assert [stage.options.train and stage.options.train.total_iter for stage in loaded.values()] == [9, 3]
+
+
+def test_all_faults_of_all_stages_are_told_with_their_lines(tmp_path):
+    options = training_options(tmp_path)
+    options["stages"] = {"a": {"train": {"total_itr": 3}}, "b": {"scale": "two"}}
+    file = write_options(tmp_path / "chain.yml", options)
+    lines = file.read_text().splitlines()
+    with pytest.raises(OptionsError) as caught:
+        load_chain(file, (), weights_after)
+    text = str(caught.value)
+    assert f"chain.yml:{1 + lines.index('      total_itr: 3')}: train.total_itr: unknown option" in text
+    assert f"chain.yml:{1 + lines.index('    scale: two')}: scale: expected integer > 0, got 'two'" in text
+
+
+def test_what_a_chain_cannot_be_is_refused(chain, tmp_path, capsys):
+    for stages in ([], {"one": 3}, "x"):
+        file = write_options(tmp_path / "bad.yml", training_options(tmp_path) | {"stages": stages})
+        with pytest.raises(OptionsError, match="stages: expected one or more named stages"):
+            load_chain(file, (), weights_after)
+    with pytest.raises(OptionsError, match="a chain of trainings is for train"):
+        load_options(chain)
+    assert run_train(chain, resume="somewhere.state") == 2
+    assert "a chain of trainings finds its states itself" in capsys.readouterr().err
+    with pytest.raises(OptionsError, match="stage: unknown option; did you mean 'stages'"):
+        load_options(write_options(tmp_path / "typo.yml", training_options(tmp_path) | {"stage": {}}))
+
+
+def test_the_command_line_shows_every_stage(chain, capsys):
+    import sys
+
+    from srzoo import cli
+
+    sys.argv = ["srzoo", "options", "show", str(chain)]
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    shown = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [options["name"] for options in shown] == ["x2", "x4", "alone"]
