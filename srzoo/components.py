@@ -163,7 +163,7 @@ def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipelin
         plan,
         scale=options.scale,
         seed=options.seed,
-        gt_usm=wanted.gt_usm,
+        usm=wanted.usm,
         gt_size=wanted.gt_size,
         pool=PairPool(wanted.pool) if wanted.pool is not None else None,
     )

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class Pipeline:
         plan: the stages.
         scale: magnification.
         seed: of the run.
-        gt_usm: sharpen GT first, also what comes back as GT.
+        usm: sharpen nothing first, only what LQ is made from, or GT itself.
         gt_size: side that both are cut to afterwards, by LQ pixels; None: whole [GT pixels].
         pool: exchanges finished pairs with earlier ones; None: the batch stays as it is.
     """
@@ -46,12 +46,12 @@ class Pipeline:
         *,
         scale: int,
         seed: int,
-        gt_usm: bool = False,
+        usm: Literal["none", "lq", "gt"] = "none",
         gt_size: int | None = None,
         pool: PairPool | None = None,
     ) -> None:
         self.plan, self.scale, self.seed = plan, scale, seed
-        self.gt_usm, self.gt_size, self.pool = gt_usm, gt_size, pool
+        self.usm, self.gt_size, self.pool = usm, gt_size, pool
         # A stage by itself, or the blocks that change places with each other.
         self.sections: list[list[list[int]]] = []
         for shuffled, numbers in groupby(range(len(plan)), lambda number: plan[number].shuffle is not None):
@@ -69,14 +69,15 @@ class Pipeline:
         Raises:
             ValueError: the stages do not end at LQ's size.
         """
-        gt = usm_sharpen(batch["gt"]) if self.gt_usm else batch["gt"]
+        source = batch["gt"] if self.usm == "none" else usm_sharpen(batch["gt"])
+        gt = source if self.usm == "gt" else batch["gt"]
         count, (height, width) = len(gt), gt.shape[-2:]
         slots = range(part * count, (part + 1) * count)
         streams = [stream(self.seed, Purpose.DEGRADATION, step, slot) for slot in slots]
         # Set for each stage to a stream of its own.
         shared = stream(self.seed, Purpose.SHARED_DEGRADATION, step)
         samples = Samples(streams, shared, (height, width))
-        lqs = self._through_all(list(gt.unbind()), samples, step)
+        lqs = self._through_all(list(source.unbind()), samples, step)
         expected = (height // self.scale, width // self.scale)
         strayed = {tuple(lq.shape[-2:]) for lq in lqs} - {expected}
         if strayed:

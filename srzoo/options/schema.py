@@ -235,14 +235,15 @@ class DegradationOptions(Section):
 
     Args:
         stages: what happens to a copy of GT, in this order; a sample's numbers are its own.
-        gt_usm: sharpen GT first, for the losses too (MSE-oriented Real-ESRGAN, Real-DRCT).
+        usm: what is sharpened before the stages: none; lq: only what LQ is made from (adversarial Real-ESRGAN, whose
+            losses choose for themselves); gt: GT, and so LQ and the losses too (MSE-oriented Real-ESRGAN).
         gt_size: cut GT and LQ to this side afterwards, so that borders do not show; null: whole [GT pixels].
         pool: exchange the samples of each batch with a pool of so many, all processes together, which is filled
             first; for stages that draw once per batch; null: none [samples].
     """
 
     stages: Annotated[tuple[DegradationEntry, ...], annotated_types.MinLen(1)]
-    gt_usm: bool = False
+    usm: Literal["none", "lq", "gt"] = "none"
     gt_size: PositiveInt | None = None
     pool: PositiveInt | None = None
 

@@ -129,12 +129,13 @@ def test_a_stage_comes_with_its_probability():
     assert 80 < orders.count("ab") < 160
 
 
-def test_gt_is_sharpened_for_the_losses_too_where_asked():
+@pytest.mark.parametrize("usm", ["none", "lq", "gt"])
+def test_what_is_asked_for_is_sharpened(usm):
     plan = [Planned(Resize(scale=2, modes=("matlab",)))]
-    made = Pipeline(plan, scale=2, seed=0, gt_usm=True)(batch(), 0, 0)
-    sharp = usm_sharpen(batch()["gt"])
-    torch.testing.assert_close(made["gt"], sharp)
-    torch.testing.assert_close(made["lq"], imresize(sharp, 0.5).clamp(0, 1))
+    made = Pipeline(plan, scale=2, seed=0, usm=usm)(batch(), 0, 0)
+    gt, sharp = batch()["gt"], usm_sharpen(batch()["gt"])
+    torch.testing.assert_close(made["gt"], sharp if usm == "gt" else gt)
+    torch.testing.assert_close(made["lq"], imresize(gt if usm == "none" else sharp, 0.5).clamp(0, 1))
 
 
 def test_both_are_cut_to_the_same_window_afterwards():

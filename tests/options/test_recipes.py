@@ -4,13 +4,19 @@ import pytest
 import torch
 import yaml
 
+from srzoo.archs.discriminator import UNetDiscriminatorSN
+from srzoo.chain import weights_after
 from srzoo.checkpoint import read_weights
-from srzoo.options import load_options
+from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
+from srzoo.optim.stepper import Stepper
+from srzoo.options import load_chain
 from srzoo.registry import ARCHS
 from tests.options.test_files import WHOLE
 from tests.support import ROOT, run_train, write_options, write_photographs
 
 TRAININGS = [path for path in WHOLE if (ROOT / "options" / "train") in path.parents]
+CHAINS = [path for path in TRAININGS if len(load_chain(path, (), weights_after)) > 1]
+SINGLE = [path for path in TRAININGS if path not in CHAINS]
 # The full size of these is for GPUs; a CPU tries the recipe on fewer groups.
 SMALLER = {
     "RRDBNet": {"num_block": 2},
@@ -19,15 +25,32 @@ SMALLER = {
 }
 
 
-def small(path, tmp_path):
-    """The file over small crops of photographs: only data, sizes and steps are changed."""
-    options = load_options(path).options
+@pytest.fixture(scope="session")
+def vgg(tmp_path_factory):
+    """VGG19's features with weights of their own making: the published ones need a download."""
+    import torchvision.models
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
+    torch.save(torchvision.models.vgg19(num_classes=1).features.state_dict(), file)
+    return file
+
+
+def small(loaded, tmp_path, vgg):
+    """A training over small crops of photographs: only data, sizes and steps are changed."""
+    options = loaded.options
     scale, network = options.scale, options.network_g
-    write_photographs(tmp_path / "gt", 4, 48 * scale, 56 * scale)
+    write_photographs(tmp_path / f"gt{scale}", 4, 48 * scale, 56 * scale)
     side = max(16, getattr(ARCHS[network.type], "multiple_of", 1)) * scale
     train = {"gt_size": side, "batch_size": 2, "num_workers": 0}
-    images = {"type": "GTImages", "gt": str(tmp_path / "gt")}
-    tree = yaml.safe_load(load_options(path).text)
+    images = {"type": "GTImages", "gt": str(tmp_path / f"gt{scale}")}
+    tree = yaml.safe_load(loaded.text)
+    if tree["degradation"] and tree["degradation"]["gt_size"]:
+        tree["degradation"]["gt_size"] = side
+        train["gt_size"] = side + 4 * scale
+    for loss in tree["train"]["losses"].values():
+        if loss["type"] == "PerceptualLoss":
+            loss["weights"] = str(vgg)
     tree["datasets"] = {
         "train": {**images, **train, "use_hflip": True, "use_rot": True},
         "val": {"held_out": images},
@@ -37,12 +60,17 @@ def small(path, tmp_path):
     tree["logger"] |= {"use_tb_logger": False}
     tree["train"]["total_iter"] = 2
     tree["data"]["allow_overlap"] = True
-    return write_options(tmp_path / "small.yml", tree)
+    return tree
 
 
-@pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.stem)
-def test_it_trains_validates_saves_and_resumes_exactly(path, tmp_path):
-    file = small(path, tmp_path)
+def small_file(path, tmp_path, vgg):
+    (loaded,) = load_chain(path, (), weights_after).values()
+    return write_options(tmp_path / "small.yml", small(loaded, tmp_path, vgg))
+
+
+@pytest.mark.parametrize("path", SINGLE, ids=lambda path: path.stem)
+def test_it_trains_validates_saves_and_resumes_exactly(path, tmp_path, vgg):
+    file = small_file(path, tmp_path, vgg)
     assert run_train(file, "name=straight") == 0
     assert run_train(file, "name=halves", "train.total_iter=1") == 0
     assert run_train(file, "name=halves", resume="auto") == 0
@@ -53,3 +81,72 @@ def test_it_trains_validates_saves_and_resumes_exactly(path, tmp_path):
         for name in ("straight", "halves")
     ]
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
+def test_a_chain_trains_from_stage_to_stage(path, tmp_path, vgg):
+    stages = {}
+    for name, loaded in load_chain(path, (), weights_after).items():
+        stages[name] = small(loaded, tmp_path, vgg)
+        given = loaded.options.path
+        # Weights are handed over where the file has them so, and kept strictly or in part as it says.
+        stages[name]["path"] = {"load": given.load} | (
+            {"pretrain_network_g": None} if not given.pretrain_network_g else {}
+        )
+        del stages[name]["name"]
+    first = next(iter(stages.values()))
+    tree = {
+        "name": "chain",
+        "scale": 1,
+        "network_g": first["network_g"],
+        "path": {"experiments": str(tmp_path / "runs")},
+    }
+    assert run_train(write_options(tmp_path / "small.yml", tree | {"stages": stages})) == 0
+    for name in stages:
+        assert (tmp_path / "runs" / "chain" / name / "models" / "net_g_2.safetensors").is_file()
+        assert (tmp_path / "runs" / "chain" / name / "results" / "held_out.json").is_file()
+
+
+def gradients_of_terms(tree, tmp_path, monkeypatch):
+    """name of each term of the generator's loss in one step -> whether it has a gradient on the generator's weights."""
+    (loaded,) = load_chain(write_options(tmp_path / "one.yml", tree), (), weights_after).values()
+    options, device, found = loaded.options, torch.device("cpu"), {}
+    data = build_datasets(options, ("train",))
+    batch = next(iter(build_loader(options, data["train"], 0, device)))
+    pipeline = build_pipeline(options, None)
+    batch = pipeline(batch, 0, 0) if pipeline is not None else batch
+    model = build_model(options, device, None, data["train"])
+    step_g = model.step_g  # pyright: ignore[reportAttributeAccessIssue]  # every recipe has one
+    # Losses on a schedule of epochs (D2C-SR's divergence) are on in the first of every thousand.
+    step_g.step = 1000 * max(len(data["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
+
+    def minimise(self, terms, keys):
+        del keys
+        if self is step_g:
+            weights = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+            for name, term in terms.items():
+                gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+                found[name] = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+        return False
+
+    monkeypatch.setattr(Stepper, "minimise", minimise)
+    model.training_step(batch)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TRAININGS if "ablation" not in path.stem], ids=lambda path: path.stem
+)
+def test_every_loss_moves_the_generator(path, tmp_path, vgg, monkeypatch):
+    for loaded in load_chain(path, (), weights_after).values():
+        tree = small(loaded, tmp_path, vgg)
+        found = gradients_of_terms(tree, tmp_path, monkeypatch)
+        for name, loss in tree["train"]["losses"].items():
+            terms = {term: moves for term, moves in found.items() if term in (name, f"{name}_leaves", f"{name}_fused")}
+            assert terms, f"{name} ({loss['type']}) is no term of the generator's: {list(found)}"
+            assert all(terms.values()), terms
+
+
+def test_the_discriminator_judges_the_crops_of_the_gan_recipe():
+    crop = torch.rand(1, 3, 64, 64)
+    assert UNetDiscriminatorSN(num_feat=4)(crop).shape == (1, 1, 64, 64)
