@@ -1,5 +1,6 @@
 """From options to the objects they describe. Shared by train.py and test.py; knows the whole, decides nothing else."""
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from srzoo.engine.loop import Hook, Model
 from srzoo.engine.report import Board, logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.layers import reparam
+from srzoo.layers.tiled import TiledNet
 from srzoo.losses.criterion import Criterion
 from srzoo.metrics.protocol import Protocol
 from srzoo.optim.ema import EMA
@@ -68,8 +70,10 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
 
 
 def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """`net` as it is scored: with ``val.fused``, its re-parameterisable blocks merged."""
-    return reparam.fused(net) if options.val.fused else net
+    """`net` as it is scored: with ``val.fused``, its re-parameterisable blocks merged; with ``val.tile``, in tiles."""
+    val = options.val
+    net = reparam.fused(net) if val.fused else net
+    return net if val.tile is None else TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
 
 
 def refuse_other_facts(options: Options, path: Path, metadata: Mapping[str, str]) -> None:
@@ -305,7 +309,7 @@ def build_hooks(
         device=device,
         save_img=validation.save_img,
         num_tb_img=validation.num_tb_img,
-        fused=validation.fused,
+        form=functools.partial(scored_form, options),
     )
     return hooks, validate
 

@@ -78,7 +78,7 @@ def evaluate(
 
     Args:
         net: the network; put into evaluation mode for the time being. Its images come whole, one at a time.
-        dataset: items {"lq": (3, h, w), "gt": (3, H, W), "key": str}, float in [0, 1].
+        dataset: items {"lq": (3, h, w), "gt": (3, H, W), "key": str}, float in [0, 1]; without "gt", only enlarged.
         metrics: name -> metric over (1, 3, H, W) images.
         name: of the data set, for the bar and the results.
         device: where `net` is.
@@ -103,7 +103,9 @@ def evaluate(
     try:
         for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
             sr = net(item["lq"].to(device))
-            scored.append((index, _scores(name, item["key"][0], sr, item["gt"].to(device), metrics)))
+            gt = item.get("gt")
+            scores = {} if gt is None else _scores(name, item["key"][0], sr, gt.to(device), metrics)
+            scored.append((index, {"key": item["key"][0], **scores}))
             if save_to is not None:
                 write_image(save_to / f"{item['key'][0]}.png", to_uint8(sr[0]))
             if show is not None and ranks.rank() == 0:
@@ -125,7 +127,7 @@ def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str
             f"{dataset}: {key}: the network's output is {tuple(sr.shape)} but the ground truth {tuple(gt.shape)}; does "
             "`scale` fit the network and the data?"
         )
-    scores: dict[str, Any] = {"key": key}
+    scores: dict[str, Any] = {}
     for name, metric in metrics.items():
         try:
             scores[name] = float(metric(sr, gt))

@@ -14,7 +14,6 @@ from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.report import Board, logger, progress_line
 from srzoo.engine.run_folder import RunFolder
-from srzoo.layers import reparam
 
 
 class Print:
@@ -94,7 +93,7 @@ class Validate:
         device: where the network is.
         save_img: write output images to visualization/<dataset>/<step>/.
         num_tb_img: images per data set for TensorBoard.
-        fused: score the network with its re-parameterisable blocks merged.
+        form: what is scored of the network: itself, merged, in tiles.
     """
 
     def __init__(
@@ -111,12 +110,12 @@ class Validate:
         device: torch.device,
         save_img: bool,
         num_tb_img: int,
-        fused: bool,
+        form: Callable[[nn.Module], nn.Module],
     ) -> None:
         self.model, self.datasets, self.metrics = model, datasets, metrics
         self.board, self.write_results, self.folder = board, write_results, folder
         self.freq, self.total, self.device = freq, total, device
-        self.save_img, self.num_tb_img, self.fused = save_img, num_tb_img, fused
+        self.save_img, self.num_tb_img, self.form = save_img, num_tb_img, form
 
     def due(self, step: int) -> bool:
         """Whether the network is scored after update number `step`."""
@@ -137,7 +136,7 @@ class Validate:
         with progress.pause():
             net = self.model.inference_net
             ranks.broadcast_buffers(net)
-            net = reparam.fused(net) if self.fused else net
+            net = self.form(net)
             for name, dataset in self.datasets.items():
                 results = self._score(net, name, dataset, step)
                 mean = results.mean()

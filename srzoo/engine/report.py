@@ -90,8 +90,12 @@ def score_table(title: str, scores: Mapping[str, Mapping[str, float]], metrics: 
     heads = [f"{name} ({_protocol(metric)})" for name, metric in metrics.items()]
     rows = [[title, *heads]]
     for dataset, means in scores.items():
-        rows.append([dataset, *(f"{means[name]:.{5 if means[name] <= 1 else 4}f}" for name in metrics)])
+        rows.append([dataset, *(_number(means.get(name)) for name in metrics)])
     return table(rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.{5 if value <= 1 else 4}f}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

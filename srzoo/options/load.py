@@ -173,6 +173,13 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
     name, crop = options.network_g.type, options.datasets.train and options.datasets.train.args.get("gt_size")
     if options.val.fused and not any(not block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
+    if options.val.tile is not None:
+        from srzoo.layers.tiled import TiledNet
+
+        try:
+            TiledNet(net, tile=options.val.tile, overlap=options.val.tile_overlap, scale=options.scale)
+        except ValueError as error:
+            tree.fault(("val", "tile"), str(error))
     smallest = getattr(net, "multiple_of", 1)
     if isinstance(crop, int) and crop // options.scale < smallest:
         tree.fault(

@@ -46,8 +46,16 @@ def something_to_do(tree: Tree) -> Iterator[OptionFault]:
 
 def evaluation_has_metrics(tree: Tree) -> Iterator[OptionFault]:
     for split in ("val", "test"):
-        if tree.get("datasets", split) and not tree.get("val", "metrics"):
+        entries = tree.get("datasets", split)
+        types = {name: tree.get("datasets", split, name, "type") for name in entries or {}}
+        alone = [
+            name for name, kind in types.items() if kind in DATASETS and not getattr(DATASETS[kind], "has_gt", True)
+        ]
+        if len(alone) < len(types) and not tree.get("val", "metrics"):
             yield _fault(tree, ("datasets", split), "nothing is measured on these: add val.metrics")
+        for name in alone if not tree.get("val", "save_img") else ():
+            message = "there is no GT to compare with; to get the enlarged images add val.save_img: true"
+            yield _fault(tree, ("datasets", split, name), message)
 
 
 def crops_fit_the_scale(tree: Tree) -> Iterator[OptionFault]:

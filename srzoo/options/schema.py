@@ -335,6 +335,9 @@ class ValOptions(Section):
         save_img: write the network's output images to visualization/.
         num_tb_img: output images per data set that go to TensorBoard [images].
         fused: score a re-parameterised network in its merged form, the one that is deployed.
+        tile: apply the network to tiles of this side, for images that do not fit into memory; null: whole [LQ pixels].
+        tile_overlap: how much of its surroundings a tile sees on each side; from the network's receptive radius on,
+            tiles give what the whole image gives [LQ pixels].
     """
 
     val_freq: PositiveInt | None = None
@@ -342,6 +345,8 @@ class ValOptions(Section):
     save_img: bool = False
     num_tb_img: NonNegativeInt = 2
     fused: bool = False
+    tile: PositiveInt | None = None
+    tile_overlap: NonNegativeInt = 32
 
 
 @dataclass(frozen=True, kw_only=True)
