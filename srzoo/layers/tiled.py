@@ -40,7 +40,6 @@ class TiledNet(nn.Module):
         sr = self.net(lq[..., first[0] : top + self.tile + self.overlap, first[1] : left + self.tile + self.overlap])
         y, x = ((place - start) * self.scale for place, start in zip((top, left), first, strict=True))
         # The last tile of a row or column may be smaller.
-        height, width = (
-            min(self.tile, side - place) * self.scale for side, place in zip(lq.shape[2:], (top, left), strict=True)
-        )
+        height = min(self.tile, lq.shape[2] - top) * self.scale
+        width = min(self.tile, lq.shape[3] - left) * self.scale
         return sr[..., y : y + height, x : x + width]

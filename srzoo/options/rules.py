@@ -48,9 +48,8 @@ def evaluation_has_metrics(tree: Tree) -> Iterator[OptionFault]:
     for split in ("val", "test"):
         entries = tree.get("datasets", split)
         types = {name: tree.get("datasets", split, name, "type") for name in entries or {}}
-        alone = [
-            name for name, kind in types.items() if kind in DATASETS and not getattr(DATASETS[kind], "has_gt", True)
-        ]
+        known = {name: DATASETS[kind] for name, kind in types.items() if isinstance(kind, str) and kind in DATASETS}
+        alone = [name for name, dataset in known.items() if not getattr(dataset, "has_gt", True)]
         if len(alone) < len(types) and not tree.get("val", "metrics"):
             yield _fault(tree, ("datasets", split), "nothing is measured on these: add val.metrics")
         for name in alone if not tree.get("val", "save_img") else ():

@@ -118,7 +118,7 @@ def gradients_of_terms(tree, tmp_path, monkeypatch):
     model = build_model(options, device, None, data["train"])
     step_g = model.step_g  # pyright: ignore[reportAttributeAccessIssue]  # every recipe has one
     # Losses on a schedule of epochs (D2C-SR's divergence) are on in the first of every thousand.
-    step_g.step = 1000 * max(len(data["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
+    step_g.step = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
 
     def minimise(self, terms, keys):
         del keys
