@@ -90,6 +90,19 @@ def _convert_parser(parser: argparse.ArgumentParser) -> None:
     )
     weights.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     weights.set_defaults(run=_convert_weights)
+    _convert_options_parser(actions.add_parser("options", help="option files of BasicSR's kind"))
+
+
+def _convert_options_parser(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Turn an option file of BasicSR, DRCT, HAT, Real-ESRGAN or Reflash Dropout into one of srzoo's. What became of "
+        "keys without a counterpart is told with the reason, and stands at the head of the new file."
+    )
+    parser.epilog = "example: srzoo convert options train_DRCT_SRx4.yml -o DRCT_x4.yml"
+    parser.add_argument("source", type=Path, metavar="OLD", help="file to read")
+    parser.add_argument("-o", "--out", type=Path, metavar="NEW", help="file to write (default: the screen)")
+    parser.add_argument("--overwrite", action="store_true", help="replace NEW if it exists")
+    parser.set_defaults(run=_convert_options)
 
 
 def _data_parser(parser: argparse.ArgumentParser) -> None:
@@ -145,6 +158,12 @@ def _convert_weights(arguments: Arguments) -> None:
     from srzoo.convert import convert_weights
 
     convert_weights(arguments)
+
+
+def _convert_options(arguments: Arguments) -> None:
+    from srzoo.convert_options import convert_options
+
+    convert_options(arguments)
 
 
 def _doctor(arguments: Arguments) -> None:

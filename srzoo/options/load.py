@@ -48,6 +48,7 @@ def load_options(
         OptionsError: everything that is wrong with it.
     """
     tree = read_tree(file, overrides)
+    _refuse_foreign(file, tree)
     if "stages" in tree.value:
         tree.fault(("stages",), "a chain of trainings is for train.py; here, name a file with one training or network")
         raise OptionsError(file, tree.faults)
@@ -73,6 +74,7 @@ def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dic
     faults: list[OptionFault] = []
     weights: Path | None = None
     for name, (tree, has_weights) in stage_trees(file, overrides).items():
+        _refuse_foreign(file, tree)
         if name:
             _place_stage(tree, name, None if has_weights else weights)
         try:
@@ -85,6 +87,13 @@ def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dic
     if faults:
         raise OptionsError(file, faults)
     return chain
+
+
+def _refuse_foreign(file: Path, tree: Tree) -> None:
+    if "model_type" in tree.value:  # every option file of BasicSR's kind has one
+        command = f"srzoo convert options {file} -o {file.stem}_srzoo.yml"
+        tree.fault(("model_type",), f"this is an option file of BasicSR's kind; to convert it: {command}")
+        raise OptionsError(file, tree.faults)
 
 
 def _place_stage(tree: Tree, name: str, weights: Path | None) -> None:
