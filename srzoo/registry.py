@@ -12,8 +12,9 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar
 
 import annotated_types
@@ -37,10 +38,18 @@ class Registry(Generic[T]):
         family: word for one member in messages ("network", "loss", ...).
         package: dotted name of the package whose modules register the built-in members; imported at the first look-up.
         supplied: constructor arguments that the framework passes itself and that an option file cannot set.
+        bridges: what stands before the slash of a name -> dotted name of the module that registers such members.
     """
 
-    def __init__(self, family: str, package: str, supplied: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        family: str,
+        package: str,
+        supplied: tuple[str, ...] = (),
+        bridges: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.family = family
+        self._bridges = bridges
         self.supplied = supplied
         self._package = package
         self._discovered = False
@@ -72,18 +81,34 @@ class Registry(Generic[T]):
         return member
 
     def __getitem__(self, name: str) -> Callable[..., T]:
-        self._discover()
+        self.reach(name)
         if name not in self._members:
             raise LookupError(self.unknown(name))
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:
+        """Names of the members that are not another package's."""
+        return (name for name in self.everyone() if "/" not in name)
+
+    def everyone(self) -> list[str]:
+        """All names known so far, those that came over a bridge too."""
         self._discover()
-        return iter(sorted(self._members))
+        return sorted(self._members)
 
     def __contains__(self, name: object) -> bool:
         self._discover()
         return name in self._members
+
+    def reach(self, name: object) -> None:
+        """Make a name with a slash known, such as basicsr/SwinIR: it comes from a bridge to another package.
+
+        Raises:
+            LookupError: that package is not installed, or has no such member.
+        """
+        self._discover()
+        bridge = self._bridges.get(str(name).partition("/")[0]) if "/" in str(name) else None
+        if bridge is not None and name not in self._members:
+            importlib.import_module(bridge).register(name)
 
     def unknown(self, name: object) -> str:
         """Message for a name that nobody registered, with the closest known names."""
@@ -176,7 +201,9 @@ def load_plugin(path: Path) -> None:
 
 _MODEL_PARTS = ("net_g", "net_d", "criterion", "step_g", "step_d", "ema", "epoch_length")
 
-ARCHS: Registry[Any] = Registry("network", "srzoo.archs", supplied=("scale",))
+ARCHS: Registry[Any] = Registry(
+    "network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"}
+)
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
 DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")

@@ -14,7 +14,7 @@ from srzoo.options.describe import field_at, item_at, takes_path, type_name, unk
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
 from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree, stage_trees
-from srzoo.registry import load_plugin
+from srzoo.registry import ARCHS, load_plugin
 
 # (options of a stage) -> the weights it will end with.
 HandOver = Callable[[Options], Path]
@@ -111,6 +111,7 @@ def _load(file: Path, tree: Tree, purpose: Literal["run", "network"]) -> LoadedO
     if tree.unreadable:
         raise OptionsError(file, tree.faults)
     _load_plugins(tree)
+    _reach_network(tree)
     _expand_environment(tree)
     options, errors = validate(tree.value)
     if options is not None:
@@ -129,6 +130,14 @@ def _load_plugins(tree: Tree) -> None:
                 load_plugin(Path(path))
             except (ValueError, FileNotFoundError) as error:
                 tree.fault(("plugins", number), str(error))
+
+
+def _reach_network(tree: Tree) -> None:
+    """Networks of another package become known when they are named."""
+    try:
+        ARCHS.reach(tree.get("network_g", "type"))
+    except LookupError as error:
+        tree.fault(("network_g", "type"), str(error))
 
 
 def _expand_environment(tree: Tree) -> None:

@@ -85,7 +85,7 @@ class Entry:
         own = dataclass_options(cls)
         del own["args"]
         own["type"] = Field(
-            Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use"
+            Literal[tuple(cls.registry.everyone())], inspect.Parameter.empty, f"which {cls.registry.family} to use"
         )
         if type_name not in cls.registry:
             return own
@@ -123,7 +123,9 @@ class Entry:
             own = {f.name: values.pop(f.name) for f in dataclasses.fields(cls) if f.name in values}
             return cls(**own, args=values)
 
-        union = core_schema.tagged_union_schema({name: member(name) for name in cls.registry}, discriminator="type")
+        union = core_schema.tagged_union_schema(
+            {name: member(name) for name in cls.registry.everyone()}, discriminator="type"
+        )
         return core_schema.no_info_after_validator_function(entry, union)
 
 
@@ -453,7 +455,7 @@ def json_schema() -> dict[str, Any]:
 
 def _registered() -> tuple[str, ...]:
     families = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
-    return tuple(f"{family.family} {name}" for family in families for name in family)
+    return tuple(f"{family.family} {name}" for family in families for name in family.everyone())
 
 
 _adapters: dict[tuple[str, ...], pydantic.TypeAdapter[Options]] = {}

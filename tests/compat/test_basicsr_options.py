@@ -153,7 +153,7 @@ DEGRADATION = {
     "queue_size": 180,
 }  # fmt: skip
 GT = {
-    **LOADER, "type": "RealESRGANDataset", "dataroot_gt": "DF2K", "meta_info": "meta.txt", "io_backend": {"type": "disk"},
+    **LOADER, "type": "RealESRGANDataset", "dataroot_gt": "DF2K", "meta_info": "meta.txt",
     "blur_kernel_size": 21, "kernel_list": KERNELS, "kernel_prob": [0.45, 0.25, 0.12, 0.03, 0.12, 0.03],
     "sinc_prob": 0.1, "blur_sigma": [0.2, 3], "betag_range": [0.5, 4], "betap_range": [1, 2],
     "blur_kernel_size2": 21, "kernel_list2": KERNELS, "kernel_prob2": [0.45, 0.25, 0.12, 0.03, 0.12, 0.03],
