@@ -4,7 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
+import yaml
+
 from srzoo import ranks
+from srzoo.components import build_datasets, build_loader
 from srzoo.engine.report import log_to, logger, table
 from srzoo.engine.resume import refuse_used
 from srzoo.engine.run_folder import RunFolder
@@ -40,28 +44,42 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     if resume == "none":
         for loaded in chain.values():
             refuse_used(RunFolder(loaded.options.run_folder))
-    ranks.initialise()
+    device = ranks.initialise()
+    for name, loaded in list(chain.items())[1:]:
+        _look_ahead(name, loaded.options, device)
     for number, (name, loaded) in enumerate(chain.items(), 1):
         log_to()
         logger.info(f"stage {number} of {len(chain)}: {name}")
-        if ranks.on_main(lambda loaded=loaded: _finished(loaded.options)):
-            logger.info("done before")
-        else:
-            train_one(loaded, resume, debug)
+        train_one(loaded, resume, debug)
     log_to()
     logger.info(_report(chain))
+
+
+def _look_ahead(name: str, options: Options, device: torch.device) -> None:
+    """What would stop a stage is told before the first one begins.
+
+    Raises:
+        DataError: something is wrong with its data.
+        ValueError: its batch cannot be cut, or it began from other weights than it would now.
+    """
+    data = build_datasets(options, ("train", "val"))
+    build_loader(options, data["train"], 0, device)
+    record = options.run_folder / "options.yml"
+    if record.is_file():
+        before = str(yaml.safe_load(record.read_text())["path"]["pretrain_network_g"])
+        now = str(options.path.pretrain_network_g)
+        # The experiments folder may have moved; stage, folder and step say which weights they are.
+        if Path(before).parts[-3:] != Path(now).parts[-3:]:
+            raise ValueError(
+                f"stage {name} began from {before} and would now begin from {now}: put the earlier stage's options "
+                "back, or give the chain another name (--set name=...)"
+            )
 
 
 def weights_after(options: Options) -> Path:
     """The weights that a training ends with, relative as the paths of its options are."""
     folder = RunFolder(options.path.experiments / options.name)
     return folder.weights_of(options.train.total_iter if options.train is not None else 0)
-
-
-def _finished(options: Options) -> bool:
-    assert options.train is not None
-    folder = RunFolder(options.run_folder)
-    return folder.saved_steps()[-1:] == [options.train.total_iter]
 
 
 def _report(chain: Mapping[str, LoadedOptions]) -> str:
@@ -71,12 +89,14 @@ def _report(chain: Mapping[str, LoadedOptions]) -> str:
         options = loaded.options
         assert options.train is not None
         files = [RunFolder(options.run_folder).results / f"{dataset}.json" for dataset in options.datasets.val]
-        scores = [_scores(file) for file in files if file.is_file()]
+        scores = [_scores(file, options.train.total_iter) for file in files if file.is_file()]
         weights = options.resolve(weights_after(options))
         rows.append([name, str(options.train.total_iter), "; ".join(scores) or "not validated", str(weights)])
     return table(rows)
 
 
-def _scores(file: Path) -> str:
+def _scores(file: Path, total: int) -> str:
     results = json.loads(file.read_text())
-    return f"{file.stem} " + " ".join(f"{name} {value:.4f}" for name, value in results["mean"].items())
+    when = "" if results["step"] == total else f" (after {results['step']})"
+    # An infinite PSNR stands there as text.
+    return f"{file.stem}{when} " + " ".join(f"{name} {float(value):.4f}" for name, value in results["mean"].items())

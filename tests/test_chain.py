@@ -1,5 +1,7 @@
 """Chains of trainings: each stage from the weights of the one before; resumed and reported as one."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -7,7 +9,7 @@ import yaml
 from srzoo.chain import weights_after
 from srzoo.checkpoint import read_weights
 from srzoo.options import OptionsError, load_chain, load_options
-from tests.support import run_train, training_options, write_options
+from tests.support import ROOT, run_train, training_options, write_options
 
 
 @pytest.fixture
@@ -49,6 +51,65 @@ def test_overrides_reach_every_stage_or_one(chain):
     assert {stage.options.seed for stage in loaded.values()} == {3}
 
 
+def test_an_override_of_one_stage_wins_over_one_of_all_in_any_order(chain):
+    overrides = ["stages.x4.train.total_iter=300", "train.total_iter=100"]
+    for given in (overrides, overrides[::-1]):
+        trainings = [stage.options.train for stage in load_chain(chain, given, weights_after).values()]
+        assert [training and training.total_iter for training in trainings] == [100, 300, 100]
+
+
+def test_an_override_of_a_stage_that_is_not_there_is_refused(chain, tmp_path):
+    with pytest.raises(OptionsError, match=r"stages.x44: no stage of that name; did you mean 'x4'"):
+        load_chain(chain, ["stages.x44.train.total_iter=3"], weights_after)
+    single = write_options(tmp_path / "single.yml", training_options(tmp_path))
+    with pytest.raises(OptionsError, match=r"no stage of that name; this file has none"):
+        load_chain(single, ["stages.x4.train.total_iter=3"], weights_after)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "options" / "train").rglob("*.yml")), ids=lambda path: path.stem)
+def test_shipped_chains_run_below_their_own_name(path):
+    if path.name.startswith("_"):
+        return
+    for name, loaded in load_chain(path, (), weights_after).items():
+        folder = Path("experiments") / yaml.safe_load(path.read_text())["name"] / name
+        assert loaded.options.run_folder == folder
+
+
+def test_a_chain_can_be_inherited_from_another_folder(tmp_path):
+    write_options(tmp_path / "there" / "one.yml", training_options(tmp_path, train={"total_iter": 9}))
+    (tmp_path / "there" / "chain.yml").write_text("name: chain\nstages:\n  one: {base: one.yml}\n")
+    (tmp_path / "mine.yml").write_text("name: mine\nbase: there/chain.yml\nseed: 5\n")
+    (loaded,) = load_chain(tmp_path / "mine.yml", (), weights_after).values()
+    assert loaded.options.run_folder == tmp_path / "experiments" / "mine" / "one"
+    assert loaded.options.train is not None
+    assert loaded.options.train.total_iter == 9
+
+
+def test_handed_over_weights_are_read_as_srzoos_whatever_the_first_stage_reads(chain):
+    overrides = ["path.pretrain_network_g=published.pth", "path.param_key_g=params_ema"]
+    loaded = load_chain(chain, [f"stages.x2.{override}" for override in overrides], weights_after)
+    assert loaded["x2"].options.path.param_key_g == "params_ema"
+    assert loaded["x4"].options.path.param_key_g == "auto"
+
+
+def test_what_would_stop_a_later_stage_is_told_first(chain, tmp_path, capsys):
+    assert run_train(chain, f"stages.x4.datasets.train.gt={tmp_path / 'nowhere'}") == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "experiments" / "chain" / "x2").exists()
+
+
+def test_a_stage_does_not_continue_on_other_weights_than_it_began_from(chain, capsys):
+    assert run_train(chain, "stages.x4.train.total_iter=1", "stages.alone=null") == 0
+    assert run_train(chain, "stages.x2.train.total_iter=3", resume="auto") == 2
+    assert "stage x4 began from" in capsys.readouterr().err
+
+
+def test_other_options_for_a_stage_that_is_done_are_refused(chain, capsys):
+    assert run_train(chain, "stages.x4=null", "stages.alone=null") == 0
+    assert run_train(chain, "stages.x2.train.optim_g.lr=1.0", resume="auto") == 2
+    assert "was trained under other options" in capsys.readouterr().err
+
+
 def test_a_chain_runs_and_reports(chain, tmp_path, capsys):
     assert run_train(chain) == 0
     said = capsys.readouterr().out
@@ -72,7 +133,6 @@ def test_an_interrupted_chain_continues_exactly(chain, tmp_path, capsys):
     assert run_train(chain, "name=halves") == 2
     assert "exists already and is left as it is" in capsys.readouterr().err
     assert run_train(chain, "name=halves", resume="auto") == 0
-    assert "done before" in capsys.readouterr().out
     for stage in (("x2", 2), ("x4", 2), ("alone", 1)):
         straight, halves = (weights(tmp_path, *stage, run=run) for run in ("straight", "halves"))
         assert all(torch.equal(value, halves[key]) for key, value in straight.items())
@@ -85,6 +145,7 @@ def test_a_stage_may_have_a_base(tmp_path):
     file.write_text("name: chain\nstages:\n  one: {base: base.yml}\n  two: {base: base.yml, train: {total_iter: 3}}\n")
     loaded = load_chain(file, (), weights_after)
     assert [stage.options.train and stage.options.train.total_iter for stage in loaded.values()] == [9, 3]
+    assert [stage.options.run_folder.parts[-2:] for stage in loaded.values()] == [("chain", "one"), ("chain", "two")]
 
 
 def test_all_faults_of_all_stages_are_told_with_their_lines(tmp_path):

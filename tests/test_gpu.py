@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
+from srzoo.components import build_pipeline
 from srzoo.ops.resize import imresize
+from srzoo.options import load_options
 from srzoo.registry import ARCHS
-from tests.support import run_test, run_train, training_options, write_options
+from tests.support import ROOT, run_test, run_train, training_options, write_options
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
 
@@ -28,6 +30,24 @@ def test_networks_on_the_gpu_equal_the_cpu(name, monkeypatch):
     lq = torch.rand(2, 3, 24, 32)
     expected = net(lq)
     torch.testing.assert_close(net.cuda()(lq.cuda()).cpu(), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["bicubic", "realesrgan", "realesrgan_classical", "bsrgan"])
+def test_degradations_run_on_the_gpu_and_repeat_themselves(name, tmp_path):
+    options = training_options(tmp_path, scale=4, base=str(ROOT / "options" / "degradations" / f"{name}.yml"))
+    options["network_g"] = {"type": "SRResNet", "num_feat": 4, "num_block": 1}
+    options["datasets"]["train"] |= {"gt_size": 64, "batch_size": 4}
+    loaded = load_options(write_options(tmp_path / "x.yml", options)).options
+    gt = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    made = []
+    for device in ("cpu", "cuda", "cuda"):
+        pipeline = build_pipeline(loaded, None)
+        assert pipeline is not None
+        made.append(pipeline({"gt": gt.to(device), "key": [""] * 4}, 3, 0)["lq"])
+        assert made[-1].device.type == device
+    assert torch.equal(made[1], made[2])
+    if name == "bicubic":  # without noise, whose fields are drawn on the device
+        torch.testing.assert_close(made[1].cpu(), made[0], atol=1.01 / 255, rtol=0)
 
 
 def test_a_run_trains_resumes_and_scores_on_the_gpu(tmp_path):

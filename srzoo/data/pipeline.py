@@ -74,9 +74,7 @@ class Pipeline:
         count, (height, width) = len(gt), gt.shape[-2:]
         slots = range(part * count, (part + 1) * count)
         streams = [stream(self.seed, Purpose.DEGRADATION, step, slot) for slot in slots]
-        # Set for each stage to a stream of its own.
-        shared = stream(self.seed, Purpose.SHARED_DEGRADATION, step)
-        samples = Samples(streams, shared, (height, width))
+        samples = Samples(streams, stream(self.seed, Purpose.SHARED_DEGRADATION, step), (height, width))
         lqs = self._through_all(list(source.unbind()), samples, step)
         expected = (height // self.scale, width // self.scale)
         strayed = {tuple(lq.shape[-2:]) for lq in lqs} - {expected}

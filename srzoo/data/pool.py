@@ -36,14 +36,16 @@ class PairPool:
         keys: list[str] = batch["key"]
         if len(self.keys) + len(keys) <= self.size:
             held = self.images or {name: new[:0] for name, new in images.items()}
-            self.images = {name: torch.cat([held[name].to(new.device), new]) for name, new in images.items()}
+            self.images = {name: torch.cat([held[name].to(new), new]) for name, new in images.items()}
             self.keys = self.keys + keys
             return batch
         places = stream.choice(self.size, len(keys), replace=False)
         index = torch.from_numpy(places).to(batch["gt"].device)
-        drawn = {name: self.images[name].to(index.device)[index] for name in images}
+        # After resuming, the pool is on the CPU once.
+        self.images = {name: held.to(index.device) for name, held in self.images.items()}
+        drawn = {name: held[index] for name, held in self.images.items()}
         for name, new in images.items():
-            self.images[name] = self.images[name].to(index.device).index_copy(0, index, new)
+            self.images[name].index_copy_(0, index, new)
         drawn_keys = [self.keys[place] for place in places]
         for place, key in zip(places, keys, strict=True):
             self.keys[place] = key
@@ -59,5 +61,5 @@ class PairPool:
         """Put back this process's part; as many processes as before get exactly what they had."""
         share = len(state["key"]) // ranks.world_size()
         mine = slice(ranks.rank() * share, (ranks.rank() + 1) * share)
-        self.images = {name: images[mine] for name, images in state.items() if name != "key"}
+        self.images = {name: images[mine].clone() for name, images in state.items() if name != "key"}
         self.keys = state["key"][mine]

@@ -44,8 +44,9 @@ class Blur:
         sinc_prob: probability of a sinc filter, which rings.
         kernel_range: smallest and largest side of a kernel; odd sides between are equally likely [pixels].
         sigma_range: standard deviation along each axis [pixels].
-        generalized_range: exponent of generalised kernels; half of them are below 1.
-        plateau_range: exponent of plateau kernels; half of them are below 1.
+        generalized_range: exponent of generalised kernels, half of them between its low end and 1, half between 1 and
+            its high end.
+        plateau_range: exponent of plateau kernels, drawn in the same way.
         cutoff_range: cutoff of sinc filters; null: pi/5 (kernels under 13 pixels: pi/3) to pi, as published
             [radians per pixel].
     """
@@ -65,8 +66,9 @@ class Blur:
         if any(side % 2 == 0 for side in kernel_range):
             raise ValueError(f"kernel_range: sides of kernels are odd, got {list(kernel_range)}")
         check_range("sigma_range", sigma_range, 1e-3)
-        check_range("generalized_range", generalized_range, 1e-3)
-        check_range("plateau_range", plateau_range, 1e-3)
+        for name, (low, high) in (("generalized_range", generalized_range), ("plateau_range", plateau_range)):
+            if not 0 < low <= 1 <= high:
+                raise ValueError(f"{name}: expected 0 < low <= 1 <= high, got {low:g} and {high:g}")
         check_range("cutoff_range", cutoff_range or (1, 1), 1e-3, 3.1416)
         check_weights("kinds", list(kinds.values()))
         self.kinds, self.sinc_prob = kinds, sinc_prob

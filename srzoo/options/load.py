@@ -13,7 +13,7 @@ import yaml
 from srzoo.options.describe import field_at, item_at, takes_path, type_name, unknown_option
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
-from srzoo.options.source import KeyPath, OptionFault, OptionsError, Tree, read_tree, stage_trees
+from srzoo.options.source import KeyPath, OptionFault, OptionsError, Stage, Tree, read_tree, stage_trees
 from srzoo.registry import ARCHS, load_plugin
 
 # (options of a stage) -> the weights it will end with.
@@ -73,17 +73,19 @@ def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dic
     chain: dict[str, LoadedOptions] = {}
     faults: list[OptionFault] = []
     weights: Path | None = None
-    for name, (tree, has_weights) in stage_trees(file, overrides).items():
+    for name, stage in stage_trees(file, overrides).items():
+        tree = stage.tree
         _refuse_foreign(file, tree)
         if name:
-            _place_stage(tree, name, None if has_weights else weights)
+            _place_stage(stage, name, weights)
         try:
             chain[name] = _load(file, tree, "run")
         except OptionsError as error:
             faults += [fault for fault in error.faults if fault not in faults]
             weights = Path("weights of a stage that has faults")
             continue
-        weights = hand_over(chain[name].options)
+        options = chain[name].options
+        weights = options.resolve(hand_over(options)).absolute()
     if faults:
         raise OptionsError(file, faults)
     return chain
@@ -96,15 +98,16 @@ def _refuse_foreign(file: Path, tree: Tree) -> None:
         raise OptionsError(file, tree.faults)
 
 
-def _place_stage(tree: Tree, name: str, weights: Path | None) -> None:
+def _place_stage(stage: Stage, name: str, weights: Path | None) -> None:
     """Name the run of a stage, and say where it starts if it does not itself."""
-    path = tree.value.setdefault("path", {})
-    if not isinstance(path, dict):
-        return  # a fault that the types will show
-    path["experiments"] = str(Path(path.get("experiments", "experiments")) / str(tree.value.get("name", "chain")))
-    tree.value["name"] = name
-    if weights is not None:
-        path["pretrain_network_g"] = str(weights)
+    path = stage.tree.value.setdefault("path", {})
+    experiments = path.get("experiments", "experiments") if isinstance(path, dict) else None
+    if not isinstance(experiments, str) or not isinstance(stage.chain, str):
+        return  # faults that the types will show
+    path["experiments"] = str(Path(experiments) / stage.chain)
+    stage.tree.value["name"] = name
+    if weights is not None and not stage.has_weights:
+        path |= {"pretrain_network_g": str(weights), "param_key_g": "auto"}
 
 
 def _load(file: Path, tree: Tree, purpose: Literal["run", "network"]) -> LoadedOptions:
@@ -188,7 +191,10 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
     """What the rest of the file asks of the network, against what it can do."""
     from srzoo.layers import reparam
 
-    name, crop = options.network_g.type, options.datasets.train and options.datasets.train.args.get("gt_size")
+    name, place = options.network_g.type, ("datasets", "train", "gt_size")
+    crop = options.datasets.train and options.datasets.train.args.get("gt_size")
+    if options.degradation is not None and options.degradation.gt_size is not None:
+        crop, place = options.degradation.gt_size, ("degradation", "gt_size")
     if options.val.fused and not any(not block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
     if options.val.tile is not None:
@@ -201,7 +207,7 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
     smallest = getattr(net, "multiple_of", 1)
     if isinstance(crop, int) and crop // options.scale < smallest:
         tree.fault(
-            ("datasets", "train", "gt_size"),
+            place,
             f"LQ crops of {crop // options.scale} pixels are smaller than the {smallest} (a window, say) that {name} "
             f"works on: expected at least {smallest * options.scale}, got {crop}",
         )

@@ -47,7 +47,9 @@ def something_to_do(tree: Tree) -> Iterator[OptionFault]:
 def evaluation_has_metrics(tree: Tree) -> Iterator[OptionFault]:
     for split in ("val", "test"):
         entries = tree.get("datasets", split)
-        types = {name: tree.get("datasets", split, name, "type") for name in entries or {}}
+        if not isinstance(entries, dict):
+            continue
+        types = {name: tree.get("datasets", split, name, "type") for name in entries}
         known = {name: DATASETS[kind] for name, kind in types.items() if isinstance(kind, str) and kind in DATASETS}
         alone = [name for name, dataset in known.items() if not getattr(dataset, "has_gt", True)]
         if len(alone) < len(types) and not tree.get("val", "metrics"):
@@ -106,6 +108,10 @@ def degradation_has_its_images(tree: Tree) -> Iterator[OptionFault]:
     if all(isinstance(value, int) and value > 0 for value in sizes) and (crop % scale or crop > size):
         message = f"expected a multiple of the scale {scale}, datasets.train.gt_size {size} at most, got {crop}"
         yield _fault(tree, ("degradation", "gt_size"), message)
+    for term in ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm"):
+        if tree.get("model", term) is True and tree.get("degradation", "usm") == "gt":
+            message = "degradation.usm: gt sharpens GT for all losses already: say usm: lq, or leave this out"
+            yield _fault(tree, ("model", term), message)
     pool, batch = tree.get("degradation", "pool"), tree.get("datasets", "train", "batch_size")
     if isinstance(pool, int) and isinstance(batch, int) and batch > 0 and pool % batch:
         message = f"expected a multiple of the batch of {batch}, so that it can be filled, got {pool}"

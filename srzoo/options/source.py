@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from srzoo.registry import closest
+
 KeyPath = tuple[str | int, ...]
 
 _ENV = re.compile(r"\$\{env:(\w+)\}")
@@ -103,29 +105,43 @@ def read_tree(file: Path, overrides: Sequence[str] = ()) -> Tree:
 
 
 class Stage(NamedTuple):
-    """One training of a chain: its tree, and whether the stage itself says which weights it starts from."""
+    """One training of a chain: its tree, the chain's name, and whether the stage itself says where it starts."""
 
     tree: Tree
-    has_weights: bool
+    chain: object = None
+    has_weights: bool = False
 
 
 def stage_trees(file: Path, overrides: Sequence[str] = ()) -> dict[str, Stage]:
     """The stages of a chain of trainings, in order: what the file says outside `stages`, then what the stage says.
 
-    A stage may have a `base` of its own. Overrides of ``stages.<name>...`` are for that stage, others for all. A file
-    without `stages` is one stage under the name "".
+    A stage may have a `base` of its own. Overrides of ``stages.<name>...`` are for that stage, others for all of them
+    before those. A file without `stages` is one stage under the name "".
 
     Raises:
         FileNotFoundError: the option file itself does not exist.
     """
     whole = read_tree(file, overrides)
     stages = whole.value.pop("stages", None)
+    _refuse_unknown_stages(whole, file, overrides)
     if stages is None:
-        return {"": Stage(whole, has_weights=True)}
+        return {"": Stage(whole)}
     if not isinstance(stages, dict) or not stages or not all(isinstance(stage, dict) for stage in stages.values()):
         whole.fault(("stages",), f"expected one or more named stages, each a mapping of options, got {stages!r}")
-        return {"": Stage(whole, has_weights=True)}
+        return {"": Stage(whole)}
     return {name: _stage_tree(file, overrides, whole, name, stage) for name, stage in stages.items()}
+
+
+def _refuse_unknown_stages(whole: Tree, file: Path, overrides: Sequence[str]) -> None:
+    """An override of a stage that the file does not have would add one."""
+    of_stages = [override for override in overrides if override.startswith("stages.")]
+    stages = read_tree(file).value.get("stages") if of_stages else None
+    known = list(stages) if isinstance(stages, dict) else []
+    for override in of_stages:
+        name = re.split(r"[.=]", override)[1]
+        if name not in known:
+            hint = closest(name, known) if known else "this file has none"
+            whole.faults.append(OptionFault(f"--set {override}", ("stages", name), f"no stage of that name; {hint}"))
 
 
 def _stage_tree(file: Path, overrides: Sequence[str], whole: Tree, name: str, own: dict[str, Any]) -> Stage:
@@ -140,7 +156,10 @@ def _stage_tree(file: Path, overrides: Sequence[str], whole: Tree, name: str, ow
     for override in overrides:
         if not override.startswith("stages."):
             _merge(tree, _override_tree(override))
-    return Stage(tree, has_weights)
+    for override in overrides:
+        if override.startswith(f"stages.{name}."):
+            _merge(tree, _override_tree(override.removeprefix(f"stages.{name}.")))
+    return Stage(tree, whole.value.get("name"), has_weights)
 
 
 def _read_with_bases(file: Path, descendants: tuple[Path, ...]) -> Tree:
@@ -214,13 +233,32 @@ def _read_file(file: Path) -> Tree:
     else:
         tree.fault((), f"expected `key: value` lines, got {value!r}")
         tree.unreadable = True
-    plugins = tree.value.get("plugins")
-    if isinstance(plugins, list):
-        # Like bases, plugins are named relative to the file that names them.
-        for number, name in enumerate(plugins):
-            if isinstance(name, str):
-                plugins[number] = str((file.parent / tree.expanded(("plugins", number), name)).resolve())
+    _place_plugins(tree, tree.value, (), file.parent)
+    stages = tree.value.get("stages")
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        if isinstance(stage, dict):
+            _place_plugins(tree, stage, ("stages", name), file.parent)
+            _place_bases(stage, file.parent)
     return tree
+
+
+def _place_plugins(tree: Tree, options: dict[str, Any], path: KeyPath, folder: Path) -> None:
+    """Like bases, plugins are named relative to the file that names them."""
+    plugins = options.get("plugins")
+    if not isinstance(plugins, list):
+        return
+    for number, name in enumerate(plugins):
+        if isinstance(name, str):
+            plugins[number] = str((folder / tree.expanded((*path, "plugins", number), name)).resolve())
+
+
+def _place_bases(stage: dict[str, Any], folder: Path) -> None:
+    """A stage is laid over its base later, when it may have been inherited by a file in another folder."""
+    bases = stage.get("base")
+    if isinstance(bases, str):
+        stage["base"] = str(folder.absolute() / bases)
+    elif isinstance(bases, list):
+        stage["base"] = [str(folder.absolute() / name) if isinstance(name, str) else name for name in bases]
 
 
 def _override_tree(text: str) -> Tree:

@@ -200,6 +200,14 @@ def test_training_with_a_pool_resumes_exactly(tmp_path):
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 
 
+def test_gt_is_not_sharpened_twice_and_crops_hold_a_window(tmp_path):
+    path = ROOT / "options" / "train" / "drct" / "Real-DRCT_x4_GAN.yml"
+    with pytest.raises(OptionsError, match=r"model.l1_gt_usm: degradation.usm: gt sharpens GT for all losses already"):
+        load_options(path, ["degradation.usm=gt"])
+    with pytest.raises(OptionsError, match=r"degradation.gt_size: LQ crops of 8 pixels are smaller than the 16"):
+        load_options(path, ["degradation.gt_size=32"])
+
+
 def test_what_does_not_fit_together_is_refused_with_its_place(tmp_path):
     path = ROOT / "options" / "degradations" / "realesrgan.yml"
     wrong = shipped(path, tmp_path, degradation={"gt_size": 30, "pool": 7})

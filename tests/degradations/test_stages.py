@@ -282,6 +282,10 @@ def test_usm_and_rounding_do_what_they_say():
     [
         (lambda: Blur(kernel_range=(6, 21)), "kernel_range: sides of kernels are odd, got \\[6, 21\\]"),
         (lambda: Blur(sigma_range=(3, 1)), "sigma_range: expected 0.001 <= low <= high, got 3 and 1"),
+        (
+            lambda: Blur(generalized_range=(0.5, 0.8)),
+            "generalized_range: expected 0 < low <= 1 <= high, got 0.5 and 0.8",
+        ),
         (lambda: Blur(kinds={"iso": 0}), "kinds: at least one must be above 0"),
         (lambda: JPEG(quality_range=(0, 50)), "quality_range: expected 1 <= low <= high <= 100, got 0 and 50"),
         (lambda: JPEG(codec="exact", table="basicsr"), "a real codec has standard tables"),
