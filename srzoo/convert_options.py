@@ -22,7 +22,7 @@ def convert_options(arguments: Arguments) -> None:
     """
     source, target = arguments.source, arguments.out
     tree = read_tree(source)
-    if tree.unreadable:
+    if tree.faults:
         raise OptionsError(source, tree.faults)
     if not is_basicsr(tree.value):
         raise ValueError(f"{source} is not an option file of BasicSR's kind: it has no `model_type`")
@@ -30,16 +30,17 @@ def convert_options(arguments: Arguments) -> None:
         raise ValueError(f"{target} exists: choose another name, or replace it with --overwrite")
     converted = convert(tree.value)
     text = _text(source, converted)
+    remarks = "".join(f"{tree.place(note.path)}: {dotted(note.path)}: {note.reason}\n" for note in converted.notes)
+    sys.stderr.write(remarks)
+    if not converted.unsupported:
+        _check(source, text)
     if target is None:
         sys.stdout.write(text)
     else:
         write_text(target, text)
-    remarks = "".join(f"{tree.place(note.path)}: {dotted(note.path)}: {note.reason}\n" for note in converted.notes)
-    sys.stderr.write(remarks)
     where = f" The rest is in {target}." if target is not None else ""
     if converted.unsupported:
         raise ValueError(f"srzoo does not have what {source} asks for: {'; '.join(converted.unsupported)}.{where}")
-    _check(source, text)
     if target is not None:
         command = "train.py" if "train" in converted.options else "test.py"
         sys.stderr.write(f"wrote {target}; python srzoo/{command} -opt {target}\n")

@@ -102,9 +102,10 @@ def _can_be_said(default: Any) -> bool:
 def _kind(parameter: inspect.Parameter) -> Any:
     """What an option file may say for it, as its default shows."""
     default = parameter.default
-    if isinstance(default, bool | int | str):
+    if isinstance(default, bool | str):
         return type(default)
-    return float if isinstance(default, float) else Any
+    # A factor of 1 is written as a whole number.
+    return int | float if isinstance(default, int | float) else Any
 
 
 def _stand_in() -> None:

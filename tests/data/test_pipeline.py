@@ -1,5 +1,9 @@
 """Pipelines over batches: order, own random numbers, the pool, and the shipped files."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -200,7 +204,30 @@ def test_training_with_a_pool_resumes_exactly(tmp_path):
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 
 
-def test_gt_is_not_sharpened_twice_and_crops_hold_a_window(tmp_path):
+@pytest.mark.ranks
+def test_the_pool_of_two_processes_resumes_exactly(tmp_path):
+    path = ROOT / "options" / "degradations" / "realesrgan_classical.yml"
+    file = shipped(path, tmp_path, degradation={"pool": 8}, logger={"save_freq": 3, "num_states": None})
+
+    def train(*arguments):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+        command = [*launcher, str(ROOT / "srzoo" / "train.py"), "-opt", str(file), *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+        assert done.returncode == 0, done.stderr
+
+    train("--set", "name=straight", "train.total_iter=6")
+    train("--set", "name=halves", "train.total_iter=3")
+    train("--resume", "auto", "--set", "name=halves", "train.total_iter=6")
+    runs = [RunFolder(tmp_path / "experiments" / name) for name in ("straight", "halves")]
+    states = [load_state(run.state_of(6)) for run in runs]
+    assert len(states[0]["data"]["key"]) == 8
+    assert torch.equal(states[0]["data"]["lq"], states[1]["data"]["lq"])
+    nets = [read_weights(run.weights_of(6)).tensors for run in runs]
+    assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
+
+
+def test_gt_is_not_sharpened_twice_and_crops_hold_a_window():
     path = ROOT / "options" / "train" / "drct" / "Real-DRCT_x4_GAN.yml"
     with pytest.raises(OptionsError, match=r"model.l1_gt_usm: degradation.usm: gt sharpens GT for all losses already"):
         load_options(path, ["degradation.usm=gt"])
