@@ -5,8 +5,9 @@ scaled as libjpeg does. Written from the standard. BasicSR's simulation has its 
 tables unrounded; `table="basicsr"` does the same, for parity with work that used it.
 """
 
+import functools
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,14 +52,14 @@ def jpeg(
         padded = pad_to_multiple_by_edge(image, 16)
     else:
         padded = F.pad(image, (0, -width % 16, 0, -height % 16))
-    to_ycc, to_rgb = image.new_tensor(TO_YCC) * 255, image.new_tensor(TO_RGB) / 255
+    to_ycc, to_rgb, *steps, cosines = _constants(image.dtype, image.device, table)
     luma = torch.einsum("j,bjhw->bhw", to_ycc[0], padded).unsqueeze(1)
     # Means commute with the colour transform, and a quarter of the pixels is less work.
     chroma = torch.einsum("ij,bjhw->bihw", to_ycc[1:], _halved(padded))
-    tables = [_scaled(base, quality.to(image), table) for base in _tables(image, table)]
+    luma_steps, chroma_steps = (_scaled(base, quality.to(image), table) for base in steps)
     # Y is centred on 128; Cb and Cr stand around 0 already.
-    luma = _through_blocks(luma.sub_(128), tables[0], rounding).add_(128)
-    chroma = torch.einsum("ij,bjhw->bihw", to_rgb[:, 1:], _through_blocks(chroma, tables[1], rounding))
+    luma = _through_blocks(luma.sub_(128), luma_steps, cosines, rounding).add_(128)
+    chroma = torch.einsum("ij,bjhw->bihw", to_rgb[:, 1:], _through_blocks(chroma, chroma_steps, cosines, rounding))
     batch, _, rows, columns = padded.shape
     grey = luma.mul_(to_rgb[0, 0]).view(batch, 1, rows // 2, 2, columns // 2, 2)
     rgb = (grey + chroma.view(batch, 3, rows // 2, 1, columns // 2, 1)).view(padded.shape)
@@ -77,12 +78,6 @@ def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
     return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
-def _tables(like: Tensor, table: str) -> tuple[Tensor, Tensor]:
-    luma, chroma = like.new_tensor(LUMA), like.new_full((8, 8), 99.0)
-    chroma[:4, :4] = like.new_tensor(CHROMA_CORNER)
-    return (luma.T if table == "basicsr" else luma), chroma
-
-
 def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
     """Quantisation steps (B, 1, 1, 8, 1, 8) at libjpeg's quality, laid out as in an image of whole blocks."""
     quality = quality.view(-1, 1, 1, 1, 1, 1)
@@ -93,10 +88,10 @@ def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
     return ((base * percent.floor() + 50) / 100).floor().clamp(1, 255)
 
 
-def _through_blocks(plane: Tensor, steps: Tensor, rounding: str) -> Tensor:
+def _through_blocks(plane: Tensor, steps: Tensor, cosines: Tensor, rounding: str) -> Tensor:
     """Cosine transform, quantisation and back over 8x8 blocks: (B, C, H, W), centred on 0, -> the same."""
     batch, channels, height, width = plane.shape
-    in_blocks, cosines = (batch, channels, height // 8, 8, width // 8, 8), _cosines(plane)
+    in_blocks = (batch, channels, height // 8, 8, width // 8, 8)
     spectrum = _along_blocks(plane, cosines).view(in_blocks).div_(steps)
     if rounding == "exact":
         rounded = spectrum.round_()
@@ -113,9 +108,25 @@ def _along_blocks(plane: Tensor, matrix: Tensor) -> Tensor:
     return (down.view(-1, 8) @ matrix.T).view(plane.shape)
 
 
-def _cosines(like: Tensor) -> Tensor:
-    """The orthonormal 8-point cosine transform (T.81, A.3.3) as a matrix."""
+class _Constants(NamedTuple):
+    """What a compression needs besides the image, in its type and on its device."""
+
+    to_ycc: Tensor
+    to_rgb: Tensor
+    luma_steps: Tensor
+    chroma_steps: Tensor
+    cosines: Tensor
+
+
+@functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve training too
+def _constants(dtype: torch.dtype, device: torch.device, table: Table) -> _Constants:
     frequency, place = torch.arange(8.0, dtype=torch.float64)[:, None], torch.arange(8.0, dtype=torch.float64)[None]
-    matrix = torch.cos((2 * place + 1) * frequency * math.pi / 16) / 2
-    matrix[0] /= math.sqrt(2)
-    return matrix.to(like)
+    # The orthonormal 8-point cosine transform (T.81, A.3.3).
+    cosines = torch.cos((2 * place + 1) * frequency * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    luma, chroma = torch.tensor(LUMA, dtype=torch.float64), torch.full((8, 8), 99.0, dtype=torch.float64)
+    chroma[:4, :4] = torch.tensor(CHROMA_CORNER)
+    luma = luma.T if table == "basicsr" else luma
+    to_ycc, to_rgb = (torch.tensor(matrix, dtype=torch.float64) for matrix in (TO_YCC, TO_RGB))
+    return _Constants(*(part.to(device, dtype) for part in (to_ycc * 255, to_rgb / 255, luma, chroma, cosines)))
