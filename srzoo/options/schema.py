@@ -85,7 +85,7 @@ class Entry:
         own = dataclass_options(cls)
         del own["args"]
         own["type"] = Field(
-            Literal[tuple(cls.registry.everyone())], inspect.Parameter.empty, f"which {cls.registry.family} to use"
+            Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use"
         )
         if type_name not in cls.registry:
             return own

@@ -32,6 +32,13 @@ INSTALLED = importlib.util.find_spec("basicsr") is not None
 needs_basicsr = pytest.mark.skipif(not INSTALLED, reason="the package basicsr is not installed")
 
 
+@pytest.fixture(autouse=True)
+def no_traces(monkeypatch):
+    """Networks that a test reaches for are unknown again afterwards."""
+    assert "SRResNet" in ARCHS  # which makes srzoo's own known first
+    monkeypatch.setattr(ARCHS, "_members", dict(ARCHS._members))
+
+
 def images(seed=0, height=61, width=78):
     gt = photograph(height, width)
     noise = np.random.default_rng(seed).integers(-12, 13, gt.shape)

@@ -104,7 +104,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"datasets": {"train": None}}, "train: there is nothing to train on: add datasets.train"),
         ({"val": {"metrics": None}}, "datasets.val: nothing is measured on these: add val.metrics"),
         ({"datasets": {"val": {"a.b": {"type": "GTImages", "gt": "x"}}}}, "expected a name of letters"),
-        ({"total_iter": 5}, "total_iter: unknown option; known: data"),
+        ({"total_iter": 5}, "total_iter: unknown option; known: base, data"),
         ({"train": {"losses": {}}, "datasets": {"val": {"x": 3}}}, "datasets.val.x: expected block with `type:`"),
         ({"plugins": ["missing.py"]}, "plugins[0]: plugin file"),
     ],
