@@ -75,7 +75,8 @@ class Pipeline:
         slots = range(part * count, (part + 1) * count)
         streams = [stream(self.seed, Purpose.DEGRADATION, step, slot) for slot in slots]
         samples = Samples(streams, stream(self.seed, Purpose.SHARED_DEGRADATION, step), (height, width))
-        lqs = self._through_all(list(source.unbind()), samples, step)
+        with torch.inference_mode():  # nothing here is learned, and operations cost less
+            lqs = self._through_all(list(source.unbind()), samples, step)
         expected = (height // self.scale, width // self.scale)
         strayed = {tuple(lq.shape[-2:]) for lq in lqs} - {expected}
         if strayed:

@@ -32,6 +32,7 @@ def poisson(levels: Tensor, factor: float, source: torch.Generator) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve everywhere
 def _table(factor: float) -> tuple[Tensor, int]:
     """(entries of all 256 levels one after the other, log2 of the number of columns of each).
 

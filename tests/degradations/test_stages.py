@@ -164,7 +164,7 @@ def test_resize_goes_to_the_lq_size_by_default():
 def test_factors_follow_their_options_and_belong_to_the_sample():
     stage = Resize(scale=4, relative_to="gt", direction_weights=(0.2, 0.7, 0.1), factor_range=(0.15, 1.5))
     images = [torch.zeros(3, 2, 2)] * 2000
-    widths = np.array([image.shape[2] for image in stage(images, samples(2000, gt_size=(1000, 1000)))])
+    widths = np.array([image.shape[2] for image in stage(images, samples(2000, gt_size=(1, 1000)))])
     factors = widths / 1000
     for chosen, prob in ((factors > 1, 0.2), (factors < 1, 0.7), (factors == 1, 0.1)):
         assert abs(chosen.mean() - prob) < 0.04
