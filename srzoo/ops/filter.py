@@ -50,7 +50,7 @@ def filter2d(image: Tensor, kernels: Tensor) -> Tensor:
     # Rows first: of the kernels, few have any.
     rows = torch.fft.rfft(kernels.to(image).flip(1, 2), n=lengths[1])
     spectrum = torch.fft.fft(rows, n=lengths[0], dim=1).unsqueeze(1)
-    filtered = torch.fft.irfft2(torch.fft.rfft2(padded, s=lengths) * spectrum, s=lengths)
+    filtered = torch.fft.irfft2(torch.fft.rfft2(padded, s=lengths).mul_(spectrum), s=lengths)
     height, width = image.shape[-2:]
     return filtered[..., side - 1 : side - 1 + height, side - 1 : side - 1 + width]
 

@@ -75,6 +75,8 @@ def _halved(image: Tensor) -> Tensor:
 def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until `multiple` divides both sides."""
     height, width = image.shape[-2:]
+    if height % multiple == width % multiple == 0:
+        return image
     return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
@@ -98,7 +100,7 @@ def _through_blocks(plane: Tensor, steps: Tensor, cosines: Tensor, rounding: str
     else:
         rounded = spectrum.round()
         rounded = rounded + (spectrum - rounded) ** 3
-    return _along_blocks((rounded * steps).view(plane.shape), cosines.T)
+    return _along_blocks(rounded.mul_(steps).view(plane.shape), cosines.T)
 
 
 def _along_blocks(plane: Tensor, matrix: Tensor) -> Tensor:
