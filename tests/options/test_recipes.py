@@ -4,7 +4,6 @@ import pytest
 import torch
 import yaml
 
-from srzoo.archs.discriminator import UNetDiscriminatorSN
 from srzoo.chain import weights_after
 from srzoo.checkpoint import read_weights
 from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
@@ -145,8 +144,3 @@ def test_every_loss_moves_the_generator(path, tmp_path, vgg, monkeypatch):
             terms = {term: moves for term, moves in found.items() if term in (name, f"{name}_leaves", f"{name}_fused")}
             assert terms, f"{name} ({loss['type']}) is no term of the generator's: {list(found)}"
             assert all(terms.values()), terms
-
-
-def test_the_discriminator_judges_the_crops_of_the_gan_recipe():
-    crop = torch.rand(1, 3, 64, 64)
-    assert UNetDiscriminatorSN(num_feat=4)(crop).shape == (1, 1, 64, 64)
