@@ -1,4 +1,4 @@
-"""Pickles of NumPy arrays, read without NumPy and without running code from the file.
+"""Pickles of NumPy arrays, read without NumPy's unpickling and without running code from the file.
 
 The unpickler knows arrays and nothing else; shapes, types and data are checked before they become tensors.
 """
