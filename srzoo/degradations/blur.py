@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srzoo.degradations.samples import Samples, check_range, check_weights, in_groups
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
-from srzoo.ops.filter import filter2d
+from srzoo.ops.filter2d import Way, filter2d, filter_ways
 from srzoo.registry import DEGRADATIONS, Chance, NonNegativeFloat
 
 Kind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
@@ -76,8 +76,14 @@ class Blur:
         self.beta_ranges = {"generalized": generalized_range, "plateau": plateau_range}
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
-        kernels = self.kernels(samples).to(images[0])
-        return in_groups(images, lambda stack, indices: filter2d(stack, kernels[indices]).clamp(0, 1))
+        kernels = self.kernels(samples)
+        if images[0].device.type == "cpu":
+            ways = filter_ways(kernels)
+        else:  # there one call for all is quicker than the quickest way for each
+            ways = [Way("spectrum", kernels.shape[-1] // 2)] * len(images)
+        return in_groups(
+            images, lambda stack, indices: filter2d(stack, kernels[indices], ways[indices[0]]).clamp(0, 1), ways
+        )
 
     def kernels(self, samples: Samples) -> Tensor:
         """A kernel for each sample: (B, side, side) float64, side the largest of `kernel_range`."""

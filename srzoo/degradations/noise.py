@@ -34,7 +34,7 @@ class GaussianNoise:
         sigmas, grey = samples.draws.uniform(*self.sigma_range), samples.draws.chance(self.grey_prob)
         noisy = []
         for index, image in enumerate(images):
-            source = samples.field_source(index, image.device)
+            source = torch.Generator(image.device).manual_seed(samples.field_seed(index))
             shape = (1, *image.shape[1:]) if grey[index] else image.shape
             noise = torch.randn(shape, generator=source, device=image.device, dtype=image.dtype)
             noisy.append(image.add(noise, alpha=float(sigmas[index]) / 255).clamp_(0, 1))
@@ -60,9 +60,13 @@ class PoissonNoise:
         scales, grey = samples.draws.uniform(*self.scale_range), samples.draws.chance(self.grey_prob)
         noisy = []
         for index, image in enumerate(images):
-            source = samples.field_source(index, image.device)
-            noise = _counting_noise(_grey(image) if grey[index] else image, source)
-            noisy.append(image.add(noise, alpha=float(scales[index])).clamp_(0, 1))
+            levels = ((_grey(image) if grey[index] else image) * 255).round_().clamp_(0, 255)
+            whole, scale = levels.int(), float(scales[index])
+            distinct = int(torch.bincount(whole.flatten(), minlength=256).count_nonzero())
+            peak = 2 ** math.ceil(math.log2(distinct))
+            counts = poisson(whole, peak / 255, samples.field_seed(index))
+            # What was counted less what was expected.
+            noisy.append(image.add(counts, alpha=scale / peak).sub_(levels, alpha=scale / 255).clamp_(0, 1))
         return noisy
 
 
@@ -106,10 +110,3 @@ class GaussianOrPoissonNoise:
 def _grey(image: Tensor) -> Tensor:
     weights = image.new_tensor(_GREY).view(3, 1, 1)
     return (image * weights).sum(0, keepdim=True)
-
-
-def _counting_noise(image: Tensor, source: torch.Generator) -> Tensor:
-    levels = (image * 255).round_().clamp_(0, 255).int()
-    distinct = int(torch.bincount(levels.flatten(), minlength=256).count_nonzero())
-    peak = 2 ** math.ceil(math.log2(distinct))
-    return (poisson(levels, peak / 255, source) / peak).sub_(levels / 255).to(image.dtype)

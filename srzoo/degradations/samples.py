@@ -83,9 +83,9 @@ class Samples:
         """Some of the samples."""
         return replace(self, streams=[self.streams[index] for index in indices])
 
-    def field_source(self, index: int, device: torch.device) -> torch.Generator:
-        """What the noise of a sample is drawn from, on the device of its image."""
-        return torch.Generator(device).manual_seed(int(self.streams[index].integers(2**63)))
+    def field_seed(self, index: int) -> int:
+        """What the noise of a sample is made from, on the device of its image."""
+        return int(self.streams[index].integers(2**63))
 
 
 class Stage(Protocol):

@@ -1,12 +1,8 @@
-"""Filters over images, channel by channel."""
-
-import functools
+"""Gaussian blur, the same for all images."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from srzoo.ops.pad import mirror_pad
 
 
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
@@ -30,37 +26,3 @@ def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     padded = F.pad(image, (radius,) * 4, mode=mode)
     rows = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
     return F.conv2d(rows, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)
-
-
-def filter2d(image: Tensor, kernels: Tensor) -> Tensor:
-    """Correlate each image with a kernel of its own, the border mirrored: (B, C, H, W), (B or 1, k, k) -> (B, C, H, W).
-
-    By way of the spectrum: with the kernels of 21x21 of blind super-resolution that takes a third of the time of a
-    convolution (scripts/benchmarks/degradations.py). Rounding errors are those of float32 times the kernel's sum.
-
-    Raises:
-        ValueError: the kernels' side is even.
-    """
-    side = kernels.shape[-1]
-    if side % 2 == 0:
-        raise ValueError(f"filter2d needs kernels with an odd side, got {side}")
-    padded = mirror_pad(image, side // 2)
-    # The transform is periodic: what runs over its edge lands where the result is cut off.
-    lengths = [_fast_length(length) for length in padded.shape[-2:]]
-    # Rows first: of the kernels, few have any.
-    rows = torch.fft.rfft(kernels.to(image).flip(1, 2), n=lengths[1])
-    spectrum = torch.fft.fft(rows, n=lengths[0], dim=1).unsqueeze(1)
-    filtered = torch.fft.irfft2(torch.fft.rfft2(padded, s=lengths).mul_(spectrum), s=lengths)
-    height, width = image.shape[-2:]
-    return filtered[..., side - 1 : side - 1 + height, side - 1 : side - 1 + width]
-
-
-@functools.cache
-def _fast_length(length: int) -> int:
-    """The next even number without factors above 7: transforms of such lengths are faster."""
-    length += length % 2
-    rest = length
-    for factor in (2, 3, 5, 7):
-        while rest % factor == 0:
-            rest //= factor
-    return length if rest == 1 else _fast_length(length + 2)

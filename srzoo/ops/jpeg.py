@@ -52,24 +52,19 @@ def jpeg(
         padded = pad_to_multiple_by_edge(image, 16)
     else:
         padded = F.pad(image, (0, -width % 16, 0, -height % 16))
-    to_ycc, to_rgb, *steps, cosines = _constants(image.dtype, image.device, table)
-    luma = torch.einsum("j,bjhw->bhw", to_ycc[0], padded).unsqueeze(1)
-    # Means commute with the colour transform, and a quarter of the pixels is less work.
-    chroma = torch.einsum("ij,bjhw->bihw", to_ycc[1:], _halved(padded))
-    luma_steps, chroma_steps = (_scaled(base, quality.to(image), table) for base in steps)
-    # Y is centred on 128; Cb and Cr stand around 0 already.
-    luma = _through_blocks(luma.sub_(128), luma_steps, cosines, rounding).add_(128)
-    chroma = torch.einsum("ij,bjhw->bihw", to_rgb[:, 1:], _through_blocks(chroma, chroma_steps, cosines, rounding))
+    constants = _constants(image.dtype, image.device, table)
+    luma_steps, chroma_steps = _scaled(constants.steps, quality.to(image), table).unbind(1)
     batch, _, rows, columns = padded.shape
-    grey = luma.mul_(to_rgb[0, 0]).view(batch, 1, rows // 2, 2, columns // 2, 2)
-    rgb = (grey + chroma.view(batch, 3, rows // 2, 1, columns // 2, 1)).view(padded.shape)
-    return rgb.clamp_(0, 1)[..., :height, :width]
-
-
-def _halved(image: Tensor) -> Tensor:
-    """Means of 2x2 pixels."""
-    rows = image[..., ::2, :] + image[..., 1::2, :]
-    return (rows[..., ::2] + rows[..., 1::2]) / 4
+    # Y is centred on 128; Cb and Cr stand around 0 already.
+    luma = (constants.to_ycc[:1] @ padded.flatten(2)).sub_(128).view(batch, 1, rows, columns)
+    # Means commute with the colour transform: those of two rows here, those of two columns with the cosine transform.
+    halved = padded[..., ::2, :] + padded[..., 1::2, :]
+    chroma = (constants.to_ycc[1:] @ halved.flatten(2)).view(batch, 2, rows // 2, columns)
+    luma = _through_blocks(luma, luma_steps, constants.cosines, constants.luma, rounding)
+    chroma = _through_blocks(chroma, chroma_steps, constants.cosines, constants.chroma, rounding)
+    coloured = (constants.to_rgb[:, 1:] @ chroma.flatten(2)).view(batch, 3, rows // 2, 1, columns)
+    grey = luma.add_(128).mul_(constants.to_rgb[0, 0]).view(batch, 1, rows // 2, 2, columns)
+    return (grey + coloured).view(padded.shape).clamp_(0, 1)[..., :height, :width]
 
 
 def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
@@ -81,33 +76,47 @@ def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
 
 
 def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:
-    """Quantisation steps (B, 1, 1, 8, 1, 8) at libjpeg's quality, laid out as in an image of whole blocks."""
-    quality = quality.view(-1, 1, 1, 1, 1, 1)
-    base = base.view(1, 1, 1, 8, 1, 8)
+    """Both kinds of quantisation steps at libjpeg's quality: (2, 8, 8) and (B,) -> (B, 2, 8, 8)."""
+    quality = quality.view(-1, 1, 1, 1)
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     if table == "basicsr":
         return base * percent / 100
     return ((base * percent.floor() + 50) / 100).floor().clamp(1, 255)
 
 
-def _through_blocks(plane: Tensor, steps: Tensor, cosines: Tensor, rounding: str) -> Tensor:
-    """Cosine transform, quantisation and back over 8x8 blocks: (B, C, H, W), centred on 0, -> the same."""
+def _through_blocks(plane: Tensor, steps: Tensor, cosines: Tensor, across: "_Across", rounding: str) -> Tensor:
+    """Cosine transform, quantisation and back over 8x8 blocks: (B, C, H, W), centred on 0, -> the same.
+
+    Args:
+        plane: the rows of what is compressed; what becomes of its columns, `across` says.
+        steps: (B, 8, 8).
+        cosines: the transform of 8 rows.
+        across: that of columns.
+        rounding: exact or soft.
+    """
     batch, channels, height, width = plane.shape
-    in_blocks = (batch, channels, height // 8, 8, width // 8, 8)
-    spectrum = _along_blocks(plane, cosines).view(in_blocks).div_(steps)
+    blocks = (batch, channels, height // 8, 8, -1)
+    spectrum = (cosines @ plane.view(*blocks[:4], width)).view(-1, len(across.there)) @ across.there
+    spectrum = spectrum.view(*blocks, 8)
+    steps = steps.view(batch, 1, 1, 8, 1, 8)
+    spectrum = spectrum.div_(steps)
     if rounding == "exact":
         rounded = spectrum.round_()
     else:
         rounded = spectrum.round()
         rounded = rounded + (spectrum - rounded) ** 3
-    return _along_blocks(rounded.mul_(steps).view(plane.shape), cosines.T)
+    rows = rounded.mul_(steps).view(-1, len(across.back)) @ across.back
+    return (cosines.T @ rows.view(*blocks[:4], width)).view(plane.shape)
 
 
-def _along_blocks(plane: Tensor, matrix: Tensor) -> Tensor:
-    """matrix @ block @ matrix.T for each 8x8 block of (B, C, H, W), without taking blocks apart."""
-    batch, channels, height, width = plane.shape
-    down = matrix @ plane.reshape(batch, channels, height // 8, 8, width)
-    return (down.view(-1, 8) @ matrix.T).view(plane.shape)
+class _Across(NamedTuple):
+    """The cosine transform of columns and its inverse, (n, m) and (m, n), for products with rows of n pixels.
+
+    Several blocks are in one matrix: it is mostly zeros then, and still faster than narrow ones.
+    """
+
+    there: Tensor
+    back: Tensor
 
 
 class _Constants(NamedTuple):
@@ -115,9 +124,10 @@ class _Constants(NamedTuple):
 
     to_ycc: Tensor
     to_rgb: Tensor
-    luma_steps: Tensor
-    chroma_steps: Tensor
+    steps: Tensor
     cosines: Tensor
+    luma: _Across
+    chroma: _Across
 
 
 @functools.lru_cache(maxsize=16)
@@ -129,6 +139,14 @@ def _constants(dtype: torch.dtype, device: torch.device, table: Table) -> _Const
     cosines[0] /= math.sqrt(2)
     luma, chroma = torch.tensor(LUMA, dtype=torch.float64), torch.full((8, 8), 99.0, dtype=torch.float64)
     chroma[:4, :4] = torch.tensor(CHROMA_CORNER)
-    luma = luma.T if table == "basicsr" else luma
+    steps = torch.stack([luma.T if table == "basicsr" else luma, chroma])
     to_ycc, to_rgb = (torch.tensor(matrix, dtype=torch.float64) for matrix in (TO_YCC, TO_RGB))
-    return _Constants(*(part.to(device, dtype) for part in (to_ycc * 255, to_rgb / 255, luma, chroma, cosines)))
+    # Chroma's columns are halved on the way there and doubled on the way back; a quarter, for its rows are sums.
+    halved, doubled = cosines.T.repeat_interleave(2, 0) / 4, cosines.repeat_interleave(2, 1)
+    return _Constants(
+        *(part.to(device, dtype) for part in (to_ycc * 255, to_rgb / 255, steps, cosines)),
+        *(
+            _Across(*(torch.block_diag(matrix, matrix).to(device, dtype) for matrix in pair))
+            for pair in ((cosines.T, cosines), (halved, doubled))
+        ),
+    )

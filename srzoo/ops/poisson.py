@@ -13,22 +13,29 @@ import torch
 from torch import Tensor
 
 
-def poisson(levels: Tensor, factor: float, source: torch.Generator) -> Tensor:
-    """Numbers with mean `factor * levels`, one for each element, float32.
+def poisson(levels: Tensor, factor: float, seed: int) -> Tensor:
+    """Whole numbers with mean `factor * levels`, one for each element; int32 on a CPU, else float32.
 
     Args:
         levels: from 0 to 255, int32.
         factor: rate per level.
-        source: what the numbers are drawn from, on the device of `levels`.
+        seed: what the numbers are a function of, on one kind of device.
     """
     if levels.device.type != "cpu":
-        return torch.poisson(levels * factor, generator=source)
+        return torch.poisson(levels * factor, generator=torch.Generator(levels.device).manual_seed(seed))
     table, bits = _table(factor)
-    random = torch.empty(levels.shape, dtype=torch.int32).random_(generator=source)
-    column = random >> (31 - bits)
-    entry = table[(levels << bits).add_(column)]
-    kept = random.bitwise_and_(2 ** (31 - bits) - 1) < entry >> bits
-    return torch.where(kept, column, entry.bitwise_and_(2**bits - 1)).float()
+    random = _random_bits(levels.numel(), seed)
+    columns = 2**bits - 1
+    entry = table.index_select(0, (random & columns).add_(levels.flatten(), alpha=2**bits))
+    kept = (random | columns) < entry
+    return torch.where(kept, random, entry).bitwise_and_(columns).view(levels.shape)
+
+
+def _random_bits(count: int, seed: int) -> Tensor:
+    """int32 numbers, each of which is as likely as any other: NumPy makes them three times as fast as PyTorch."""
+    source = np.random.Generator(np.random.SFC64(seed))
+    pairs = source.integers(-(2**63), 2**63, size=-(-count // 2), dtype=np.int64)
+    return torch.from_numpy(pairs.view(np.int32))[:count]
 
 
 @functools.lru_cache(maxsize=16)
@@ -36,9 +43,9 @@ def poisson(levels: Tensor, factor: float, source: torch.Generator) -> Tensor:
 def _table(factor: float) -> tuple[Tensor, int]:
     """(entries of all 256 levels one after the other, log2 of the number of columns of each).
 
-    A random number has 31 bits, those that choose the column first; the others decide between the column and its alias.
-    An entry is the chance of the column in units of the latter's, followed by the alias. Probabilities are exact to
-    2^-31.
+    The last bits of a random number choose the column; the others, a number from -2^(31 - bits) up, decide between the
+    column and its alias. An entry is what the others must stay below to keep the column, followed by the alias in the
+    last bits. Probabilities are exact to 2^-32.
     """
     rates = np.arange(256)[:, None] * factor
     largest = float(rates.max())
@@ -58,6 +65,6 @@ def _table(factor: float) -> tuple[Tensor, int]:
         left[rows, rich] -= 1 - left[rows, poor]
         left[rows, poor] = np.inf
     # A column that fills itself is its own alias: it may fall one unit short of certain.
-    units = 2 ** (31 - bits)
-    kept = np.rint(accept * units).clip(0, units - 1).astype(np.int32)
-    return torch.from_numpy(((kept << bits) | alias.astype(np.int32)).ravel()), bits
+    units = 2 ** (32 - bits)
+    bound = np.rint(accept * units).clip(0, units - 1).astype(np.int64) - units // 2
+    return torch.from_numpy(((bound << bits) | alias).astype(np.int32).ravel()), bits

@@ -17,7 +17,7 @@ from srzoo.metrics.psnr import PSNR
 from srzoo.metrics.ssim import SSIM
 from srzoo.models.sr import SRModel
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
-from srzoo.ops.filter import filter2d
+from srzoo.ops.filter2d import filter2d
 from srzoo.ops.jpeg import jpeg
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
-from srzoo.ops.filter import filter2d, gaussian_blur, gaussian_kernel
+from srzoo.ops.filter import gaussian_blur, gaussian_kernel
+from srzoo.ops.filter2d import Way, filter2d, filter_ways
 from srzoo.ops.jpeg import jpeg
 from srzoo.ops.pad import mirror_pad
 from srzoo.ops.sharpen import usm_sharpen
