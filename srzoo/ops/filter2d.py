@@ -20,6 +20,8 @@ _NEGLIGIBLE = 2.0**-26
 # a transform of 256 [pixels]; measured by scripts/benchmarks/filter2d.py.
 _DIRECT, _LINES, _TILE = 5, 16, 236
 
+Form = Literal["lines", "direct", "spectrum"]
+
 
 class Way(NamedTuple):
     """How to apply a kernel.
@@ -30,7 +32,7 @@ class Way(NamedTuple):
         radius: how far from its centre it is looked at [pixels].
     """
 
-    form: Literal["lines", "direct", "spectrum"]
+    form: Form
     radius: int
 
 

@@ -112,7 +112,7 @@ def _through_blocks(plane: Tensor, steps: Tensor, cosines: Tensor, across: "_Acr
 class _Across(NamedTuple):
     """The cosine transform of columns and its inverse, (n, m) and (m, n), for products with rows of n pixels.
 
-    Several blocks are in one matrix: it is mostly zeros then, and still faster than narrow ones.
+    Two blocks are in one matrix: half of it is zeros then, and still it is faster than a narrow one.
     """
 
     there: Tensor
@@ -143,10 +143,18 @@ def _constants(dtype: torch.dtype, device: torch.device, table: Table) -> _Const
     to_ycc, to_rgb = (torch.tensor(matrix, dtype=torch.float64) for matrix in (TO_YCC, TO_RGB))
     # Chroma's columns are halved on the way there and doubled on the way back; a quarter, for its rows are sums.
     halved, doubled = cosines.T.repeat_interleave(2, 0) / 4, cosines.repeat_interleave(2, 1)
+
+    def ready(part: Tensor) -> Tensor:
+        return part.to(device, dtype)
+
+    def two_blocks(there: Tensor, back: Tensor) -> _Across:
+        return _Across(ready(torch.block_diag(there, there)), ready(torch.block_diag(back, back)))
+
     return _Constants(
-        *(part.to(device, dtype) for part in (to_ycc * 255, to_rgb / 255, steps, cosines)),
-        *(
-            _Across(*(torch.block_diag(matrix, matrix).to(device, dtype) for matrix in pair))
-            for pair in ((cosines.T, cosines), (halved, doubled))
-        ),
+        to_ycc=ready(to_ycc * 255),
+        to_rgb=ready(to_rgb / 255),
+        steps=ready(steps),
+        cosines=ready(cosines),
+        luma=two_blocks(cosines.T, cosines),
+        chroma=two_blocks(halved, doubled),
     )

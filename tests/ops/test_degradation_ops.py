@@ -82,11 +82,12 @@ def test_even_kernels_are_refused():
         filter2d(torch.rand(1, 3, 5, 9), torch.ones(1, 10, 10))
 
 
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9))
-def test_mirroring_is_numpys_reflection_for_any_size(height, width, radius):
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_mirroring_is_numpys_reflection_for_any_size(height, width, radius, bottom, right):
     image = rand(height, (1, 2, height, width))
-    expected = np.pad(image.numpy(), ((0, 0), (0, 0), (radius, radius), (radius, radius)), mode="reflect")
-    np.testing.assert_array_equal(mirror_pad(image, radius).numpy(), expected)
+    around = ((0, 0), (0, 0), (radius, radius + bottom), (radius, radius + right))
+    expected = np.pad(image.numpy(), around, mode="reflect")
+    np.testing.assert_array_equal(mirror_pad(image, radius, (bottom, right)).numpy(), expected)
 
 
 def test_each_kernel_has_its_own_support():
@@ -109,13 +110,66 @@ def test_filtering_and_sharpening_give_the_published_images():
     np.testing.assert_allclose(usm_sharpen(image).numpy(), expected["usm"], atol=1e-5, rtol=0)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 6))
-def test_filtering_by_the_spectrum_is_correlation(height, width, radius):
-    side = 2 * radius + 1
-    image, kernels = rand(height, (2, 3, height, width)), rand(width, (2, side, side)) - 0.4
-    padded = mirror_pad(image, radius)
-    plain = torch.stack([F.conv2d(padded[n, :, None], kernels[n].view(1, 1, side, side)).squeeze(1) for n in range(2)])
-    torch.testing.assert_close(filter2d(image, kernels), plain, atol=2e-5, rtol=0)
+def correlated(image, kernels):
+    """The plain form, in float64."""
+    padded, side = mirror_pad(image.double(), kernels.shape[-1] // 2), kernels.shape[-1]
+    weights = kernels.double().view(-1, 1, 1, side, side)
+    pairs = zip(padded, weights, strict=True)
+    return torch.stack([F.conv2d(one[:, None], weight).squeeze(1) for one, weight in pairs]).to(image)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 6), st.integers(1, 4))
+def test_each_way_of_filtering_is_correlation(height, width, radius, channels):
+    image, lines = rand(height, (2, channels, height, width)), rand(width, (2, 2, 2 * radius + 1)) - 0.4
+    products = lines[0, :, :, None] * lines[1, :, None]
+    kernels = rand(radius, products.shape) - 0.4
+    for way, kernel in (
+        (Way("lines", radius), products),
+        (Way("direct", radius), kernels),
+        (Way("spectrum", radius), kernels),
+    ):
+        filtered = filter2d(image, kernel, way)
+        torch.testing.assert_close(filtered, correlated(image, kernel), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(237, 473), (500, 236)])
+def test_each_way_of_filtering_large_images_is_correlation_too(height, width):
+    image, sigma = rand(5, (1, 3, height, width)), tensor((2.5, 2.5), (2.5, 0.9))
+    round_one, oblong = gaussian_kernels(21, sigma, tensor(0.0, 0.7), tensor(1.0, 1.0)).split(1)
+    for way, kernel in ((Way("lines", 10), round_one), (Way("direct", 10), oblong), (Way("spectrum", 10), oblong)):
+        filtered = filter2d(image, kernel, way)
+        torch.testing.assert_close(filtered, correlated(image, kernel), atol=1e-6, rtol=0)
+
+
+def test_the_way_of_filtering_follows_from_the_kernel():
+    sigma = tensor((2.5, 2.5), (0.5, 0.5), (2.5, 0.9), (0.6, 0.3))
+    kernels = gaussian_kernels(21, sigma, tensor(0.0, 0.0, 0.7, 0.7), torch.ones(4))
+    line = gaussian_kernel(21, 1.0) - 0.1
+    kernels = torch.cat([kernels, torch.outer(line, line.flip(0) ** 3)[None], torch.zeros(1, 21, 21)])
+    ways = filter_ways(kernels)
+    assert [way.form for way in ways] == ["lines", "lines", "spectrum", "direct", "lines", "direct"]
+    assert [way.radius for way in ways[:3]] == [10, 3, 10]
+    assert 2 <= ways[3].radius <= 5
+    # What a way leaves out does not show, and kernels of different kinds go through one call.
+    image = rand(2, (6, 3, 30, 30))
+    for number, way in enumerate(ways):
+        one = slice(number, number + 1)
+        expected = correlated(image[one], kernels[one])
+        torch.testing.assert_close(filter2d(image[one], kernels[one], way), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(filter2d(image, kernels), correlated(image, kernels), atol=1e-6, rtol=0)
+    shared = filter2d(image, kernels[:1])
+    torch.testing.assert_close(shared, correlated(image, kernels[:1].expand(6, -1, -1)), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("form", ["lines", "direct", "spectrum"])
+def test_filtering_has_the_gradient_of_correlation(form):
+    image, kernel = rand(0, (1, 2, 5, 6)).double().requires_grad_(), torch.outer(*rand(1, (2, 3)).double())[None]
+    weight = rand(2, (1, 2, 5, 6)).double()
+    gradients = [
+        torch.autograd.grad((filtered * weight).sum(), image)[0]
+        for filtered in (filter2d(image, kernel, Way(form, 1)), correlated(image, kernel))
+    ]
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_separable_blur_is_the_filter_with_its_product_kernel():
