@@ -18,7 +18,7 @@ from srzoo.ops.pad import mirror_pad
 _NEGLIGIBLE = 2.0**-26
 # Largest radius for which a convolution is quickest, outputs in a product with lines, and the most that a tile keeps of
 # a transform of 256 [pixels]; measured by scripts/benchmarks/filter2d.py.
-_DIRECT, _LINES, _TILE = 5, 16, 236
+_DIRECT, _LINES, _TILE = 6, 16, 236
 
 Form = Literal["lines", "direct", "spectrum"]
 
