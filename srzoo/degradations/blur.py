@@ -82,7 +82,7 @@ class Blur:
         else:  # there one call for all is quicker than the quickest way for each
             ways = [Way("spectrum", kernels.shape[-1] // 2)] * len(images)
         return in_groups(
-            images, lambda stack, indices: filter2d(stack, kernels[indices], ways[indices[0]]).clamp(0, 1), ways
+            images, lambda stack, indices: filter2d(stack, kernels[indices], ways[indices[0]]).clamp_(0, 1), ways
         )
 
     def kernels(self, samples: Samples) -> Tensor:

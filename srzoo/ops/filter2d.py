@@ -109,24 +109,20 @@ def _directly(image: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _by_lines(image: Tensor, kernels: Tensor) -> Tensor:
-    pairs = zip(image, kernels.expand(len(image), -1, -1), strict=True)
-    return torch.stack([_by_two_lines(one, kernel) for one, kernel in pairs])
-
-
-def _by_two_lines(image: Tensor, kernel: Tensor) -> Tensor:
-    """(C, H, W) by the lines through the kernel's peak, as products of a small banded matrix with windows of lines."""
-    channels, height, width = image.shape
-    row, column = divmod(int(kernel.abs().argmax()), len(kernel))
-    down, across = (_band(line).to(image) for line in (kernel[:, column], kernel[row] / kernel[row, column]))
-    padded = mirror_pad(image[None], len(kernel) // 2, (-height % _LINES, -width % _LINES))[0]
-    # Windows overlap, as views, which bmm does not copy: (count, seen, W) of each channel, then (count, C * H, seen).
-    seen = down.shape[1]
-    columns = [plane.unfold(0, seen, _LINES).transpose(1, 2) for plane in padded]
-    filtered = torch.stack([torch.bmm(down.expand(len(windows), -1, -1), windows) for windows in columns])
-    windows = filtered.view(-1, padded.shape[-1]).unfold(1, seen, _LINES).transpose(0, 1)
-    filtered = torch.bmm(windows, across.T.expand(len(windows), -1, -1))
-    filtered = filtered.view(-1, channels, height + -height % _LINES, _LINES).permute(1, 2, 0, 3)
-    return filtered.flatten(2)[:, :height, :width]
+    """By the lines through each kernel's peak, as products of a small banded matrix with windows of a channel."""
+    batch, channels, height, width = image.shape
+    padded = mirror_pad(image, kernels.shape[-1] // 2, (-height % _LINES, -width % _LINES))
+    filtered = []
+    for planes, kernel in zip(padded, kernels.expand(batch, -1, -1), strict=True):
+        row, column = divmod(int(kernel.abs().argmax()), len(kernel))
+        down, across = (_band(line).to(image) for line in (kernel[:, column], kernel[row] / kernel[row, column]))
+        for plane in planes:
+            # Windows overlap, as views, which bmm does not copy: (count, seen, W), then (count, H, seen).
+            windows = plane.unfold(0, down.shape[1], _LINES).transpose(1, 2)
+            columns = torch.bmm(down.expand(len(windows), -1, -1), windows).flatten(0, 1)
+            windows = columns.unfold(1, across.shape[1], _LINES).transpose(0, 1)
+            filtered.append(torch.bmm(windows, across.T.expand(len(windows), -1, -1)).transpose(0, 1))
+    return torch.stack(filtered).flatten(2).unflatten(0, (batch, channels))[..., :height, :width]
 
 
 def _band(line: Tensor) -> Tensor:
