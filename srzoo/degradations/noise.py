@@ -37,7 +37,8 @@ class GaussianNoise:
             source = torch.Generator(image.device).manual_seed(samples.field_seed(index))
             shape = (1, *image.shape[1:]) if grey[index] else image.shape
             noise = torch.randn(shape, generator=source, device=image.device, dtype=image.dtype)
-            noisy.append(image.add(noise, alpha=float(sigmas[index]) / 255).clamp_(0, 1))
+            noise = noise.mul_(float(sigmas[index]) / 255)
+            noisy.append((noise + image if grey[index] else noise.add_(image)).clamp_(0, 1))
         return noisy
 
 
