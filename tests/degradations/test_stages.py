@@ -8,6 +8,9 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
@@ -15,7 +18,7 @@ from srzoo.degradations.blur import SHAPES, Blur
 from srzoo.degradations.jpeg import JPEG
 from srzoo.degradations.levels import USM, Clip, Round
 from srzoo.degradations.noise import GaussianNoise, GaussianOrPoissonNoise, PoissonNoise
-from srzoo.degradations.resize import Resize
+from srzoo.degradations.resize import Mode, Resize
 from srzoo.degradations.samples import Samples
 from srzoo.ops.filter2d import filter2d
 from srzoo.ops.poisson import poisson
@@ -184,6 +187,17 @@ def test_plain_bicubic_is_imresize():
     image = photos(1)[0]
     (lq,) = Resize(scale=4, modes=("matlab",))([image], samples(1))
     torch.testing.assert_close(lq, imresize(image, 0.25).clamp(0, 1))
+
+
+@given(*[st.integers(1, 40)] * 4)
+def test_the_published_modes_are_pytorchs(height, width, new_height, new_width):
+    image = torch.from_numpy(np.random.default_rng(height).random((3, height, width), dtype=np.float32))
+    size = (new_height, new_width)
+    modes: tuple[Mode, ...] = ("area", "bilinear", "bicubic")
+    for mode in modes:
+        (resized,) = Resize(scale=1, modes=(mode,))([image], samples(1, gt_size=size))
+        expected = F.interpolate(image[None], size=size, mode=mode)[0].clamp(0, 1)
+        torch.testing.assert_close(resized, expected, atol=1e-6, rtol=0)
 
 
 # --- noise ---
