@@ -1,7 +1,7 @@
 """Filtering each image with a kernel of its own.
 
 What a kernel is decides the quickest of three ways on a CPU. All give what a convolution gives, but for rounding errors
-of the image's type times the kernel's sum.
+of float32 times the kernel's sum.
 """
 
 import functools
