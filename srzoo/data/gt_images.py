@@ -12,21 +12,28 @@ import torch
 from srzoo.data.imageset import ImageSet, Phase
 from srzoo.data.listing import Fault, Pair, gt_files
 from srzoo.ops.resize import imresize
-from srzoo.registry import DATASETS, PositiveInt
+from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 
 
-def _collected(sources: dict[str, "Source"]) -> tuple[list[Pair], list[Fault], list[int]]:
-    """The images of all sources, named by their source; what is wrong; how often each comes in an epoch."""
+def _collected(sources: dict[str, "Source"]) -> tuple[list[Pair], list[Fault], list[range]]:
+    """The images of all sources, named by their source; what is wrong; which of them each sample of an epoch may be."""
     pairs: list[Pair] = []
     faults: list[Fault] = []
-    repeats: list[int] = []
+    choices: list[range] = []
     for name, source in sources.items():
         found, wrong = gt_files(source.gt, source.meta_info)
         found = found[: source.limit]
+        images = range(len(pairs), len(pairs) + len(found))
         pairs += [replace(pair, key=f"{name}/{pair.key}") for pair in found]
-        repeats += [source.repeat] * len(found)
         faults += wrong
-    return pairs, faults, repeats
+        whole, rest = divmod(source.weight, 1)
+        drawn = [range(index, index + 1) for index in images for _ in range(int(whole))]
+        drawn += [images] * round(rest * len(images))
+        if found and not drawn:
+            reason = f"weight {source.weight:g} of {len(found)} images makes none in an epoch: raise it"
+            faults.append(Fault(source.gt, reason))
+        choices += drawn
+    return pairs, faults, choices
 
 
 # The antialiased cubic kernel reaches 2 LQ pixels to each side.
@@ -41,7 +48,8 @@ class Source:
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use.
         limit: use only so many images, the first by name; null: all.
-        repeat: how often each image comes in an epoch.
+        weight: how often each image comes in an epoch; of a fraction, on average: 1.5 is every image once and half as
+            many drawn at random.
     """
 
     # Read where option files are checked: unknown keys are refused.
@@ -50,7 +58,7 @@ class Source:
     gt: Path
     meta_info: Path | None = None
     limit: PositiveInt | None = None
-    repeat: PositiveInt = 1
+    weight: PositiveFloat = 1.0
 
 
 @DATASETS.register
@@ -65,7 +73,7 @@ class GTImages(ImageSet):
         gt_only: leave LQ to the degradation that the batch goes through.
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
-        sources: several folders by name instead of `gt`, each with a limit and a number of repeats (training).
+        sources: several folders by name instead of `gt`, each with a limit and a weight (training).
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
@@ -97,9 +105,9 @@ class GTImages(ImageSet):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
             found, faults = gt_files(gt, meta_info)
-            repeats = [1] * len(found)
+            choices = None
         else:
-            found, faults, repeats = _collected(sources or {})
+            found, faults, choices = _collected(sources or {})
         super().__init__(
             found,
             faults,
@@ -111,7 +119,8 @@ class GTImages(ImageSet):
             modcrop=modcrop,
             cache=cache,
         )
-        self.order = [index for index, repeat in enumerate(repeats) for _ in range(repeat)]
+        if choices is not None:
+            self.choices = choices
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         gt = self._read_gt(pair.gt)

@@ -55,8 +55,8 @@ class ImageSet(Dataset[dict[str, Any]]):
         if self.modcrop < 1 or self.modcrop % scale:
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
         self.pairs = pairs
-        # Which pair each sample of an epoch is; a subclass may let some come more than once.
-        self.order = list(range(len(pairs)))
+        # Which pairs each sample of an epoch may be, equally likely; a subclass may let some come more or less often.
+        self.choices = [range(index, index + 1) for index in range(len(pairs))]
         self.faults = faults
         self.scale = scale
         self.phase = phase
@@ -66,10 +66,10 @@ class ImageSet(Dataset[dict[str, Any]]):
         self._cache: dict[Path, np.ndarray] | None = {} if cache else None
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.choices)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pair = self.pairs[self.order[index]]
+        pair = self.pairs[self.choices[index][0]]
         lq, gt = self._whole(pair)
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
@@ -79,7 +79,8 @@ class ImageSet(Dataset[dict[str, Any]]):
         Without "lq" where it is left to a degradation of the batch.
         """
         assert self.gt_size is not None
-        pair = self.pairs[self.order[index]]
+        choices = self.choices[index]
+        pair = self.pairs[choices[int(generator.integers(len(choices))) if len(choices) > 1 else 0]]
         lq, gt = self._crop(pair, self.gt_size // self.scale, generator)
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed

@@ -1,6 +1,7 @@
 """Every random choice is a function of (seed, step, sample)."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
 from srzoo.data.gt_images import GTImages, Source
-from srzoo.data.loading import StepSampler, training_loader
+from srzoo.data.loading import DrawnSamples, StepSampler, training_loader
 from srzoo.data.paired import PairedImages
 from srzoo.data.streams import Purpose, network_seed, stream
 from srzoo.images import to_uint8, write_image
@@ -215,10 +216,10 @@ def test_small_training_images_are_enlarged_to_hold_a_crop(tmp_path):
         GTImages(scale=2, phase="eval", gt=tmp_path / "gt", enlarge=True)
 
 
-def test_several_sources_are_limited_and_repeated(tmp_path):
+def test_several_sources_are_limited_and_weighted(tmp_path):
     for name, count in (("a", 4), ("b", 3)):
         write_photographs(tmp_path / name, count, 40, 40)
-    sources = {"a": Source(gt=tmp_path / "a", limit=2, repeat=3), "b": Source(gt=tmp_path / "b")}
+    sources = {"a": Source(gt=tmp_path / "a", limit=2, weight=3), "b": Source(gt=tmp_path / "b")}
     dataset = GTImages(scale=2, phase="train", sources=sources, gt_size=32)
     keys = [dataset.draw(index, np.random.default_rng(0))["key"] for index in range(len(dataset))]
     assert keys == ["a/00"] * 3 + ["a/01"] * 3 + ["b/00", "b/01", "b/02"]
@@ -226,3 +227,24 @@ def test_several_sources_are_limited_and_repeated(tmp_path):
     for gt, several in ((None, None), (tmp_path / "a", sources), (None, {})):
         with pytest.raises(ValueError, match="needs either `gt`"):
             GTImages(scale=2, phase="train", gt_size=32, gt=gt, sources=several)
+
+
+def test_a_fraction_of_a_weight_is_drawn_anew_in_each_epoch(tmp_path):
+    for name, count in (("a", 4), ("b", 2)):
+        write_photographs(tmp_path / name, count, 40, 40)
+    sources = {"a": Source(gt=tmp_path / "a", weight=1.25), "b": Source(gt=tmp_path / "b", weight=0.5)}
+    dataset = GTImages(scale=2, phase="train", sources=sources, gt_size=32, cache=True)
+    epochs = 300
+    sampler = StepSampler(len(dataset), 1, seed=0, start=0, total=epochs * len(dataset))
+    samples = DrawnSamples(dataset, 0)
+    keys = [samples[key]["key"] for (key,) in sampler]
+    # Every image of "a" in each epoch and one of them once more; one of "b". 40 is more than four standard deviations.
+    counts = Counter(keys)
+    assert sum(counts.values()) == epochs * (4 + 1 + 1)
+    assert all(counts[f"a/0{index}"] >= epochs for index in range(4))
+    assert all(abs(counts[f"a/0{index}"] - 1.25 * epochs) < 40 for index in range(4))
+    assert all(abs(counts[f"b/0{index}"] - 0.5 * epochs) < 40 for index in range(2))
+    assert keys == [samples[key]["key"] for (key,) in sampler]
+    too_little = {"a": Source(gt=tmp_path / "a", weight=0.1), "b": sources["b"]}
+    (fault,) = next(iter(GTImages(scale=2, phase="train", sources=too_little, gt_size=32).check(full=False)))
+    assert fault.reason == "weight 0.1 of 4 images makes none in an epoch: raise it"
