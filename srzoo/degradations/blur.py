@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srzoo.degradations.samples import Samples, check_range, check_weights, in_groups
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
-from srzoo.ops.filter2d import Way, filter2d, filter_ways
+from srzoo.ops.filter2d import filter2d, filter_ways
 from srzoo.registry import DEGRADATIONS, Chance, NonNegativeFloat
 
 Kind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
@@ -77,10 +77,7 @@ class Blur:
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         kernels = self.kernels(samples)
-        if images[0].device.type == "cpu":
-            ways = filter_ways(kernels)
-        else:  # there one call for all is quicker than the quickest way for each
-            ways = [Way("spectrum", kernels.shape[-1] // 2)] * len(images)
+        ways = filter_ways(kernels, images[0].device)
         return in_groups(
             images, lambda stack, indices: filter2d(stack, kernels[indices], ways[indices[0]]).clamp_(0, 1), ways
         )

@@ -84,7 +84,7 @@ def _resized(image: Tensor, size: tuple[int, int], mode: Mode) -> Tensor:
 
 
 def _enlarged_by_area(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """PyTorch's "area" where no side shrinks, in less than half of its time on a CPU.
+    """PyTorch's "area" where no side shrinks, faster for large images (scripts/benchmarks/degradation_ops.py).
 
     Each output is the mean of what it touches: one or two rows, one or two columns.
     """

@@ -17,7 +17,7 @@ from srzoo.ops.pad import mirror_pad
 # What is this small beside a kernel's sum is lost in the rounding of float32.
 _NEGLIGIBLE = 2.0**-26
 # Largest radius for which a convolution is quickest, outputs in a product with lines, and the most that a tile keeps of
-# a transform of 256 [pixels]; measured by scripts/benchmarks/filter2d.py.
+# a transform of 256 [pixels]; measured by scripts/benchmarks/degradation_ops.py.
 _DIRECT, _LINES, _TILE = 6, 16, 236
 
 Form = Literal["lines", "direct", "spectrum"]
@@ -50,15 +50,17 @@ def filter2d(image: Tensor, kernels: Tensor, way: Way | None = None) -> Tensor:
     if kernels.shape[-1] % 2 == 0:
         raise ValueError(f"filter2d needs kernels with an odd side, got {kernels.shape[-1]}")
     if way is None:
-        forms, radii = zip(*filter_ways(kernels), strict=True)
+        forms, radii = zip(*filter_ways(kernels, image.device), strict=True)
         way = Way(forms[0] if len(set(forms)) == 1 else "spectrum", max(radii))
     kernels = F.pad(kernels, (way.radius - kernels.shape[-1] // 2,) * 4)
     return {"lines": _by_lines, "direct": _directly, "spectrum": _by_spectrum}[way.form](image, kernels)
 
 
-def filter_ways(kernels: Tensor) -> list[Way]:
-    """The quickest way on a CPU for each of (N, k, k)."""
+def filter_ways(kernels: Tensor, device: torch.device) -> list[Way]:
+    """The quickest way for each of (N, k, k) with images on a device: on a GPU the one that takes all in one call."""
     side, strength = kernels.shape[-1], kernels.abs().flatten(1)
+    if device.type != "cpu":
+        return [Way("spectrum", side // 2)] * len(kernels)
     negligible = _NEGLIGIBLE * strength.sum(1)
     # A product of two lines is that of the lines through its peak.
     peak, each = strength.argmax(1), torch.arange(len(kernels), device=kernels.device)
@@ -109,7 +111,7 @@ def _directly(image: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _by_lines(image: Tensor, kernels: Tensor) -> Tensor:
-    """By the lines through each kernel's peak, as products of a small banded matrix with windows of a channel."""
+    """By the lines through each kernel's peak, as products of one small banded matrix with all windows of a channel."""
     batch, channels, height, width = image.shape
     padded = mirror_pad(image, kernels.shape[-1] // 2, (-height % _LINES, -width % _LINES))
     filtered = []

@@ -48,10 +48,8 @@ def jpeg(
         rounding: exact has no gradient; soft is round(x) + (x - round(x))^3, which has.
     """
     height, width = image.shape[-2:]
-    if table == "standard":
-        padded = pad_to_multiple_by_edge(image, 16)
-    else:
-        padded = F.pad(image, (0, -width % 16, 0, -height % 16))
+    beyond = (0, -width % 16, 0, -height % 16)
+    padded = F.pad(image, beyond, mode="replicate" if table == "standard" else "constant") if any(beyond) else image
     constants = _constants(image.dtype, image.device, table)
     luma_steps, chroma_steps = _scaled(constants.steps, quality.to(image), table).unbind(1)
     batch, _, rows, columns = padded.shape
@@ -65,14 +63,6 @@ def jpeg(
     coloured = (constants.to_rgb[:, 1:] @ chroma.flatten(2)).view(batch, 3, rows // 2, 1, columns)
     grey = luma.add_(128).mul_(constants.to_rgb[0, 0]).view(batch, 1, rows // 2, 2, columns)
     return (grey + coloured).view(padded.shape).clamp_(0, 1)[..., :height, :width]
-
-
-def pad_to_multiple_by_edge(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until `multiple` divides both sides."""
-    height, width = image.shape[-2:]
-    if height % multiple == width % multiple == 0:
-        return image
-    return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
 def _scaled(base: Tensor, quality: Tensor, table: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 An image has 256 rates at most, so on a CPU each number comes from a table by one look-up: the alias method, Walker,
 "An efficient method for generating discrete random variables with general distributions", ACM TOMS 3(3), 1977. That
-takes half the time of a general sampler (scripts/benchmarks/degradations.py); GPUs have a fast one.
+takes a fifth of the time of PyTorch's sampler or less (scripts/benchmarks/degradation_ops.py); GPUs have a fast one.
 """
 
 import functools
@@ -32,7 +32,7 @@ def poisson(levels: Tensor, factor: float, seed: int) -> Tensor:
 
 
 def _random_bits(count: int, seed: int) -> Tensor:
-    """int32 numbers, each of which is as likely as any other: NumPy makes them three times as fast as PyTorch."""
+    """int32 numbers, each of which is as likely as any other; NumPy makes them in half of PyTorch's time."""
     source = np.random.Generator(np.random.SFC64(seed))
     pairs = source.integers(-(2**63), 2**63, size=-(-count // 2), dtype=np.int64)
     return torch.from_numpy(pairs.view(np.int32))[:count]

@@ -12,7 +12,7 @@ from srzoo.ops.banded import Banded
 from srzoo.ops.filter import gaussian_kernel
 from srzoo.ops.pad import mirrored
 
-# Outputs per block of the wide Gaussian (measured by scripts/benchmarks/degradations.py).
+# Outputs per block of the wide Gaussian (measured by scripts/benchmarks/degradation_ops.py).
 _BLOCK = 64
 
 

@@ -146,7 +146,8 @@ def test_the_way_of_filtering_follows_from_the_kernel():
     kernels = gaussian_kernels(21, sigma, tensor(0.0, 0.0, 0.7, 0.7), torch.ones(4))
     line = gaussian_kernel(21, 1.0) - 0.1
     kernels = torch.cat([kernels, torch.outer(line, line.flip(0) ** 3)[None], torch.zeros(1, 21, 21)])
-    ways = filter_ways(kernels)
+    ways = filter_ways(kernels, torch.device("cpu"))
+    assert set(filter_ways(kernels, torch.device("cuda"))) == {Way("spectrum", 10)}
     assert [way.form for way in ways] == ["lines", "lines", "spectrum", "direct", "lines", "direct"]
     assert [way.radius for way in ways[:3]] == [10, 3, 10]
     assert 2 <= ways[3].radius <= 5
