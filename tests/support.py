@@ -13,9 +13,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from srzoo.checkpoint import load_weights
 from srzoo.command import Arguments, execute
 from srzoo.images import write_image
+from srzoo.weights import load_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("SRZOO_SHARED", ROOT.parent / "shared"))

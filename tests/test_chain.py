@@ -7,8 +7,8 @@ import torch
 import yaml
 
 from srzoo.chain import weights_after
-from srzoo.checkpoint import read_weights
 from srzoo.options import OptionsError, load_chain, load_options
+from srzoo.weights import read_weights
 from tests.support import ROOT, run_train, training_options, write_options
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from srzoo.checkpoint import load_network, load_weights, read_weights, save_weights
 from srzoo.cli import main
 from srzoo.layers.reparam import ResidualRepBlock, blocks, largest_difference
 from srzoo.registry import ARCHS
+from srzoo.weights import load_network, load_weights, read_weights, save_weights
 from tests.compat.test_megengine import SMALL, arrays
 from tests.compat.test_megengine import network as d2c_network
 from tests.support import (
@@ -140,7 +140,7 @@ def test_published_layouts_become_rebuildable_files(tmp_path, monkeypatch, optio
 def test_the_authors_layout_carries_the_tables_that_other_code_looks_for(tmp_path, monkeypatch):
     tiny = {"embed_dim": 48, "depths": [6], "num_heads": [6], "window_size": 8, "gc": 12, "img_size": 16}
     net, source, out = ARCHS.build("DRCT", tiny, scale=2), tmp_path / "srzoo.safetensors", tmp_path / "authors.pth"
-    save_weights(source, net, arch="DRCT", arch_options=tiny, scale=2, facts={})
+    save_weights(source, net, {})
     assert srzoo(monkeypatch, "convert", "weights", source, out, "--layout", "authors") == 0
     tensors = read_weights(out).tensors
     assert tensors["layers.0.swin2.attn_mask"].shape == (4, 64, 64)

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from srzoo.contract import contract_of
 from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.layers.gates import channel_gates
 from srzoo.layers.mean_shift import RGB_MEAN
@@ -267,7 +268,7 @@ class D2CNet(nn.Module):
             num_block=num_block,
         )
         self.fusion = ConvergenceNet(len(self.tree.leaves), num_in_ch)
-        block_radius = getattr(BACKBONES[backbone], "receptive_radius", None)
+        block_radius = contract_of(BACKBONES[backbone]).receptive_radius
         self.receptive_radius = None
         if block_radius is not None:
             # The tail's convolutions and the fusion network's, at the output's resolution or half-way up to it.

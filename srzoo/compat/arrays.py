@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srzoo.checkpoint import CheckpointError
+from srzoo.tensor_files import CheckpointError
 
 
 class _FloatType:

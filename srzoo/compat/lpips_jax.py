@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from srzoo.checkpoint import CheckpointError
 from srzoo.compat.arrays import mentions, read_arrays, tensor_of
+from srzoo.tensor_files import CheckpointError
 
 NAME = "VGG16_0"
 # Places of the convolutions among torchvision's feature layers.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from srzoo.checkpoint import CheckpointError
 from srzoo.compat.arrays import mentions, read_arrays, tensor_of
+from srzoo.tensor_files import CheckpointError
 
 PARTS = {"state_dict_D": "tree.", "state_dict_C": "fusion."}
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from srzoo import ranks
-from srzoo.checkpoint import save_state
 from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.report import Board, logger, progress_line
 from srzoo.engine.run_folder import RunFolder
+from srzoo.state import save_state
 
 
 class Print:

@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 from srzoo import ranks
-from srzoo.checkpoint import load_state
 from srzoo.engine.report import logger
 from srzoo.engine.run_folder import RunFolder
+from srzoo.state import load_state
 
 # Differences that do not change what is trained.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")

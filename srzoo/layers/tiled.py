@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from srzoo.contract import contract_of
+
 
 class TiledNet(nn.Module):
     """`net` on tiles of (B, C, H, W), each with some of its surroundings, which are cut off again.
@@ -19,7 +21,7 @@ class TiledNet(nn.Module):
 
     def __init__(self, net: nn.Module, *, tile: int, overlap: int, scale: int) -> None:
         super().__init__()
-        multiple = getattr(net, "multiple_of", 1)
+        multiple = contract_of(net).multiple_of
         if tile % multiple or overlap % multiple:
             raise ValueError(
                 f"{type(net).__name__} works on multiples of {multiple} pixels: tiles and overlaps must be some too, "

@@ -7,7 +7,7 @@ arXiv:1603.08155; features before the activation as in ESRGAN (ECCVW 2018, arXiv
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from srzoo.losses.pixel import same_shape
 from srzoo.registry import LOSSES, NonNegativeFloat
+from srzoo.tensor_files import read_tensor_file
 
 # Convolutions per stage; between stages the image is halved.
 STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -70,8 +71,9 @@ def vgg_features(net: Literal["vgg16", "vgg19"], weights: Path | None) -> nn.Mod
 def _loaded(features: nn.Module, net: str, path: Path) -> nn.Module:
     if not path.is_file():
         raise FileNotFoundError(f"weights of {net}: {path} does not exist")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("params", state)  # as `srzoo convert weights` writes it
+    content, _ = read_tensor_file(path)
+    state = content.get("params", content)  # `srzoo convert weights` writes {"params": ...}
+    assert isinstance(state, Mapping)
     own = {re.sub(r"^features\.", "", name): value for name, value in state.items() if "classifier" not in name}
     try:
         features.load_state_dict(own, assign=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from srzoo.contract import contract_of
 from srzoo.losses.criterion import Criterion
 from srzoo.models.state import load_net_state, net_state
 from srzoo.optim.ema import EMA
@@ -59,7 +60,7 @@ class D2CModel:
         divergence_length: NonNegativeInt = 200,
         divergence_halve: PositiveInt = 2000,
     ) -> None:
-        if not getattr(unwrapped(net_g), "has_leaves", False):
+        if not contract_of(unwrapped(net_g)).has_leaves:
             raise ValueError("model.type D2CModel trains a tree: network_g.type must be D2CNet")
         criterion.only("sr", "leaves", model="D2CModel")
         self.net_g, self.step_g, self.ema, self.stage = net_g, step_g, ema, stage

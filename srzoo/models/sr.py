@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from srzoo.contract import contract_of
 from srzoo.losses.criterion import Criterion
 from srzoo.models.state import load_net_state, net_state
 from srzoo.optim.ema import EMA
@@ -28,7 +29,7 @@ class SRModel:
 
     def __init__(self, *, net_g: nn.Module, criterion: Criterion, step_g: Stepper, ema: EMA | None) -> None:
         self.net_g = net_g
-        self.has_leaves = getattr(unwrapped(net_g), "has_leaves", False)
+        self.has_leaves = contract_of(unwrapped(net_g)).has_leaves
         criterion.only(*(("sr", "leaves") if self.has_leaves else ("sr",)), model="SRModel with this network")
         self.on_sr, self.on_leaves = criterion.of("sr"), criterion.of("leaves")
         self.step_g = step_g

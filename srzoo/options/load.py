@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pydantic_core
 import yaml
 
+from srzoo.contract import contract_of
 from srzoo.options.describe import field_at, item_at, takes_path, type_name, unknown_option
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
@@ -204,7 +205,7 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
             TiledNet(net, tile=options.val.tile, overlap=options.val.tile_overlap, scale=options.scale)
         except ValueError as error:
             tree.fault(("val", "tile"), str(error))
-    smallest = getattr(net, "multiple_of", 1)
+    smallest = contract_of(net).multiple_of
     if isinstance(crop, int) and crop // options.scale < smallest:
         tree.fault(
             place,

@@ -6,6 +6,7 @@ type check in one report.
 
 from collections.abc import Callable, Iterator
 
+from srzoo.contract import contract_of
 from srzoo.options.source import OptionFault, Tree
 from srzoo.registry import ARCHS, DATASETS
 
@@ -23,9 +24,9 @@ def _fault(tree: Tree, path: tuple[str, ...], message: str) -> OptionFault:
 def scale_fits_the_network(tree: Tree) -> Iterator[OptionFault]:
     name, scale = tree.get("network_g", "type"), tree.get("scale")
     if isinstance(scale, int) and isinstance(name, str) and name in ARCHS:
-        scales = getattr(ARCHS[name], "scales", None)
-        if scales is not None and scale not in scales:
-            allowed = " or ".join(map(str, scales))
+        contract = contract_of(ARCHS[name])
+        if not contract.accepts(scale):
+            allowed = " or ".join(map(str, contract.scales or ()))
             yield _fault(tree, ("scale",), f"the network {name} works at scale {allowed}, got {scale}")
 
 

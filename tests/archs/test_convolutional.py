@@ -5,10 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srzoo.checkpoint import CheckpointError, load_weights
 from srzoo.layers.dropout import Dropout, FeatureDropout
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_weights
 from tests.support import assert_published, needs_shared, parameter_count, reference_case
 
 CASES = {

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.checkpoint import CheckpointError, load_weights
 from srzoo.registry import ARCHS
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_weights
 from tests.support import SHARED, assert_published, needs_shared, parameter_count, reference_case, synthetic_weights
 
 SMALL = {"num_feat": 16, "num_group": 1, "num_block": 1}

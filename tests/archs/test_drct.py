@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.checkpoint import CheckpointError, load_weights, save_weights
 from srzoo.registry import ARCHS
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_weights, save_weights
 from tests.support import assert_published, needs_shared, parameter_count, reference_case, reference_input
 
 TINY = {"embed_dim": 60, "depths": [6, 6], "num_heads": [6, 6], "window_size": 8, "gc": 16, "img_size": 32}
@@ -43,7 +44,7 @@ def test_parameter_counts_are_the_published_ones(groups, count):
 
 def test_a_drct_l_file_with_moving_average_stays_under_215_mib(tmp_path):
     net = ARCHS.build("DRCT", {"depths": [6] * 12, "num_heads": [6] * 12}, scale=4)
-    save_weights(tmp_path / "raw.safetensors", net, arch="DRCT", arch_options={}, scale=4, facts={})
+    save_weights(tmp_path / "raw.safetensors", net, {})
     assert 2 * (tmp_path / "raw.safetensors").stat().st_size < 215 * 2**20
 
 

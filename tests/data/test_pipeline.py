@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.checkpoint import load_state, read_weights
 from srzoo.components import build_pipeline
 from srzoo.data.pipeline import Pipeline, Planned
 from srzoo.data.pool import PairPool
@@ -18,6 +17,8 @@ from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.options import load_options
 from srzoo.options.source import OptionsError
+from srzoo.state import load_state
+from srzoo.weights import read_weights
 from tests.support import ROOT, photograph, run_train, training_options, write_options
 
 SHIPPED = sorted((ROOT / "options" / "degradations").glob("*.yml"))

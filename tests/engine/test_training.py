@@ -12,10 +12,11 @@ import torch
 import yaml
 
 from srzoo import atomic
-from srzoo.checkpoint import load_state, sha256
 from srzoo.engine.run_folder import RunFolder
 from srzoo.images import read_image, write_image
 from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
+from srzoo.state import load_state
+from srzoo.tensor_files import sha256
 from tests.support import ROOT, photograph, run_test, run_train, training_options, write_options
 
 
@@ -276,7 +277,7 @@ def test_a_full_disk_stops_with_the_file_named_and_the_last_state_whole(options,
 
         write(path, half if path.name == broken else content)
 
-    for module in ("srzoo.checkpoint", "srzoo.atomic"):
+    for module in ("srzoo.tensor_files", "srzoo.atomic"):
         monkeypatch.setattr(f"{module}.write_atomic", full)
     assert run_train(file, resume="auto") == 2
     assert f"{broken}: No space left on device" in capsys.readouterr().err

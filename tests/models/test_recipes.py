@@ -8,7 +8,6 @@ import sys
 import pytest
 import torch
 
-from srzoo.checkpoint import read_weights
 from srzoo.images import to_tensor
 from srzoo.losses.adversarial import GANLoss
 from srzoo.losses.criterion import Criterion
@@ -23,6 +22,7 @@ from srzoo.ops.sharpen import usm_sharpen
 from srzoo.optim.schedules import Constant
 from srzoo.optim.stepper import Stepper
 from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS, OPTIMIZERS
+from srzoo.weights import read_weights
 from tests.support import ROOT, photograph, run_train, training_options, write_options
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])

@@ -5,11 +5,11 @@ import torch
 import yaml
 
 from srzoo.chain import weights_after
-from srzoo.checkpoint import read_weights
 from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
 from srzoo.optim.stepper import Stepper
 from srzoo.options import load_chain
 from srzoo.registry import ARCHS
+from srzoo.weights import read_weights
 from tests.options.test_files import WHOLE
 from tests.support import ROOT, run_train, write_options, write_photographs
 

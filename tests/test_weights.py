@@ -10,17 +10,11 @@ import safetensors
 import torch
 
 import srzoo
-from srzoo import checkpoint
-from srzoo.checkpoint import (
-    CheckpointError,
-    load_network,
-    load_state,
-    load_weights,
-    read_weights,
-    save_state,
-    save_weights,
-)
+from srzoo import weights as weights_module
 from srzoo.registry import ARCHS
+from srzoo.state import load_state, save_state
+from srzoo.tensor_files import CheckpointError
+from srzoo.weights import load_network, load_weights, read_weights, save_weights
 from tests.support import SHARED, needs_shared
 
 
@@ -29,10 +23,8 @@ def network(seed=0, **options):
     return ARCHS.build("IMDN_RTC", {"num_modules": 1, **options}, scale=2)
 
 
-def save(path, net, **changes):
-    identity = {"arch": "IMDN_RTC", "arch_options": {"num_modules": 1}, "scale": 2}
-    facts = {"step": "7", "weights": "ema", "options_sha256": "abc"}
-    save_weights(path, net, **{**identity, "facts": facts, **changes})
+def save(path, net):
+    save_weights(path, net, {"step": "7", "weights": "ema", "options_sha256": "abc"})
 
 
 def same(a, b):
@@ -79,7 +71,7 @@ def test_a_network_is_rebuilt_from_its_file_alone(tmp_path):
     with safetensors.safe_open(tmp_path / "w.safetensors", "pt") as file:
         metadata = file.metadata()
     assert metadata["arch"] == "IMDN_RTC"
-    assert json.loads(metadata["arch_options"]) == {"num_modules": 1}
+    assert json.loads(metadata["arch_options"]) == {"num_in_ch": 3, "num_feat": 12, "num_modules": 1}
     assert (metadata["scale"], metadata["step"], metadata["weights"]) == ("2", "7", "ema")
     assert metadata["srzoo"] == srzoo.__version__
     assert metadata["options_sha256"] == "abc"
@@ -87,7 +79,7 @@ def test_a_network_is_rebuilt_from_its_file_alone(tmp_path):
 
 def test_the_input_range_travels_with_the_weights(tmp_path):
     net = ARCHS.build("IMDN_RTE", {"img_range": 255.0}, scale=2)
-    save(tmp_path / "w.safetensors", net, arch="IMDN_RTE", arch_options={"img_range": 255.0})
+    save(tmp_path / "w.safetensors", net)
     assert load_network(tmp_path / "w.safetensors").img_range == 255.0
 
 
@@ -136,7 +128,7 @@ def test_the_likely_option_is_named_and_no_other(name, there, here, option):
 
 
 def test_loading_says_which_entry_it_took(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(checkpoint.logger, "propagate", True)
+    monkeypatch.setattr(weights_module.logger, "propagate", True)
     torch.save({"params": network(0).state_dict(), "params_ema": network(1).state_dict()}, tmp_path / "w.pth")
     with caplog.at_level("INFO", logger="srzoo"):
         load_weights(network(2), str(tmp_path / "w.pth"))
@@ -207,7 +199,7 @@ def test_a_full_disk_leaves_the_old_weights(tmp_path, monkeypatch):
 def test_a_disk_that_is_really_full_is_an_os_error(tmp_path):
     """PyTorch's writer hides the reason when a file cannot grow; a limit on file sizes shows what then comes out."""
     code = (
-        "import resource, signal, sys, torch; from pathlib import Path; from srzoo.checkpoint import save_state; "
+        "import resource, signal, sys, torch; from pathlib import Path; from srzoo.state import save_state; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000));\n"
         "try: save_state(Path(sys.argv[1]), {'model': torch.rand(100000), 'step': 1, 'options': ''})\n"
         "except OSError as error: sys.exit(str(error))"

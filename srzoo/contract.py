@@ -1,0 +1,183 @@
+"""The contract of a network: facts it states about itself, and the identity under which it was built.
+
+A plugin states a fact as a plain class attribute, or as an attribute set in its constructor where the fact depends on
+options; a fact that it leaves out has the default below. Readers ask :func:`contract_of` and never the attribute.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+PlainValue: TypeAlias = "bool | int | float | str | list[PlainValue] | dict[str, PlainValue] | None"
+KeyReplacement: TypeAlias = "str | Callable[[re.Match[str]], str]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkContract:
+    """Facts about a network that padding, tiling, loading, export and error messages rely on.
+
+    Args:
+        scales: magnifications the network is made for; None: any.
+        multiple_of: input sides that need no padding inside the network are multiples of this [LQ pixels].
+        export_multiple_of: input sides that an exported network accepts are multiples of this [LQ pixels].
+        min_size: smallest input side [LQ pixels].
+        receptive_radius: distance that an output pixel sees to each side; None: unbounded, so that tiles are never
+            exact (global pooling, chained windows) [LQ pixels].
+        half_safe: dtypes ("float16", "bfloat16") in which inference differs from float32 by less than 8 bits show,
+            as measured.
+        value_range: values of the input and the output.
+        has_leaves: the network computes several estimates (``output="leaves"``), as a divergence tree does.
+        key_options: pattern of state-dict keys -> option that counts (with a group) or sizes (without) them, for
+            error messages.
+        key_aliases: pattern of other spellings of a key in published files -> the key.
+        ignored_keys: pattern of keys in published files that the network has no use for.
+        free_options: options that change training or form but not the function: weights saved under others load.
+        idle_in_training: pattern of parameters that the training output does not reach.
+    """
+
+    scales: tuple[int, ...] | None = None
+    multiple_of: int = 1
+    export_multiple_of: int = 1
+    min_size: int = 1
+    receptive_radius: int | None = None
+    half_safe: tuple[str, ...] = ()
+    value_range: tuple[float, float] = (0.0, 1.0)
+    has_leaves: bool = False
+    key_options: Mapping[str, str] = field(default_factory=dict)
+    key_aliases: Mapping[str, KeyReplacement] = field(default_factory=dict)
+    ignored_keys: str | None = None
+    free_options: tuple[str, ...] = ()
+    idle_in_training: str | None = None
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be a positive integer, got {getattr(self, name)!r}"
+            for name in ("multiple_of", "export_multiple_of", "min_size")
+            if not _is_integer(getattr(self, name), 1)
+        ]
+        if self.receptive_radius is not None and not _is_integer(self.receptive_radius, 0):
+            faults.append(f"receptive_radius must be None or an integer from 0, got {self.receptive_radius!r}")
+        for name in ("scales", "half_safe", "free_options"):
+            value = getattr(self, name)
+            # A lone string is a sequence of letters: ("float16") is no tuple.
+            if not isinstance(value, tuple | list) and not (name == "scales" and value is None):
+                faults.append(f"{name} must be a tuple, got {value!r}")
+        if isinstance(self.scales, tuple | list) and not all(_is_integer(scale, 1) for scale in self.scales):
+            faults.append(f"scales must be positive integers or None, got {self.scales!r}")
+        for name in ("key_options", "key_aliases"):
+            if not isinstance(getattr(self, name), Mapping):
+                faults.append(f"{name} must be a mapping, got {getattr(self, name)!r}")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+    def accepts(self, scale: int) -> bool:
+        """Return True if the network is made for this magnification."""
+        return self.scales is None or scale in self.scales
+
+
+def _is_integer(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_FACTS = tuple(fact.name for fact in dataclasses.fields(NetworkContract))
+_ABSENT = object()
+
+
+def contract_of(plugin: object) -> NetworkContract:
+    """Gather the contract of a network, or of a network class before any options are known.
+
+    Raises:
+        ValueError: an attribute has another type than its fact; names the plugin and the attribute.
+    """
+    stated = {name: getattr(plugin, name, _ABSENT) for name in _FACTS}
+    try:
+        return NetworkContract(**{name: value for name, value in stated.items() if value is not _ABSENT})  # pyright: ignore[reportArgumentType]
+    except ValueError as error:
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        raise ValueError(f"network {name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class NetworkIdentity:
+    """Everything that is needed to build a network again.
+
+    Args:
+        type: registered name.
+        scale: magnification.
+        options: the network's options as plain values, complete with defaults, without `scale`.
+    """
+
+    type: str
+    scale: int
+    options: Mapping[str, PlainValue]
+
+    @property
+    def num_in_ch(self) -> int:
+        """Colour channels of the input."""
+        channels = self.options.get("num_in_ch", 3)
+        return channels if isinstance(channels, int) else 3
+
+    def metadata(self) -> dict[str, str]:
+        """Return the identity as entries of a weights file's metadata."""
+        return {"arch": self.type, "arch_options": json.dumps(self.options), "scale": str(self.scale)}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "NetworkIdentity | None":
+        """Read the identity from a weights file's metadata; None if the file has none.
+
+        Raises:
+            ValueError: the entries are there but damaged.
+        """
+        if "arch" not in metadata:
+            return None
+        try:
+            options, scale = json.loads(metadata["arch_options"]), int(metadata["scale"])
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"the metadata of the network are damaged ({error!r})") from error
+        if not isinstance(options, dict):
+            raise ValueError(f"the metadata of the network are damaged (arch_options: {options!r})")
+        return cls(metadata["arch"], scale, options)
+
+    def flat(self) -> dict[str, PlainValue]:
+        """Return one mapping with type, scale and all options, for result files."""
+        return {"type": self.type, "scale": self.scale, **self.options}
+
+    def differences(self, current: "NetworkIdentity", free_options: tuple[str, ...] = ()) -> list[str]:
+        """Describe each value of this identity that differs in `current`, except for free options."""
+        now = current.flat()
+        return [
+            f"{key}: {value!r} in the file, {now.get(key)!r} here"
+            for key, value in self.flat().items()
+            if value != now.get(key) and key not in free_options
+        ]
+
+
+def identity_of(network: object) -> NetworkIdentity:
+    """Return the identity that ``ARCHS.build`` gave to a network.
+
+    Raises:
+        ValueError: the network was built in another way.
+    """
+    identity = getattr(network, "identity", None)
+    if not isinstance(identity, NetworkIdentity):
+        raise ValueError(
+            f"{type(network).__name__} has no identity: build it with srzoo.registry.ARCHS.build or srzoo.load_network"
+        )
+    return identity
+
+
+def plain_value(value: object) -> PlainValue:
+    """Turn option values into plain YAML and JSON values: dataclasses to mappings, tuples to lists, paths to text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain_value(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value) if isinstance(value, Path) else repr(value)
