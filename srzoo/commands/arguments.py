@@ -8,9 +8,8 @@ def describe(parser: ArgumentParser, description: str, *examples: str) -> None:
     """Give a command its description and its examples: the words that follow its name on a command line."""
     parser.description = description
     # argparse fills in %(prog)s: `srzoo train`, or `python srzoo/train.py` for the script.
-    parser.epilog = f"example{'s' if len(examples) > 1 else ''}:\n" + "\n".join(
-        f"  %(prog)s {words}".rstrip() for words in examples
-    )
+    lines = [f"  %(prog)s {words}".rstrip() for words in examples]
+    parser.epilog = "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
 
 
 def add_options_file(parser: ArgumentParser, *, required: bool = True, use: str = "") -> None:
@@ -34,7 +33,7 @@ def add_overrides(parser: ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="override options of the file, e.g. --set train.total_iter=1000 scale=2; null removes a key (default: none)",
+        help="override options (default: none), e.g. --set train.total_iter=1000 scale=2; null removes a key",
     )
 
 
