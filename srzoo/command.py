@@ -1,92 +1,89 @@
-"""What all commands share: arguments, and how errors reach the user."""
+"""Running a command: its parser, and how its errors reach the user."""
 
 import argparse
+import importlib
 import os
+import shlex
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from typing import Protocol, cast
 
 Arguments = argparse.Namespace
 
-_OPTION_HELP = "option file (YAML); `srzoo options explain KEY` tells what a key means"
-_SET_HELP = "override options, e.g. --set train.total_iter=1000 scale=2; null removes a key"
+
+class Command(Protocol):
+    """A module of ``srzoo/commands/``: a description of its arguments and a function that does the work."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the description, the arguments and the example of this command to its parser."""
+
+    def run(self, arguments: Arguments) -> None:
+        """Run the command; an error that the user can fix is a ValueError, LookupError or OSError."""
 
 
-def train_parser(add: Callable[..., argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Arguments of train.py."""
-    parser = add(
-        description="Train a network from an option file. Under torchrun, all its processes train together.",
-        epilog="example: python srzoo/train.py -opt options/train/imdn/IMDN_x4.yml --set name=first_try",
-    )
-    parser.add_argument("-opt", type=Path, required=True, metavar="FILE", help=_OPTION_HELP)
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET_HELP)
-    parser.add_argument(
-        "--resume",
-        default="none",
-        metavar="auto|none|PATH",
-        help="auto: continue the run of this name where it stopped (or start it); PATH: from that .state file; "
-        "none (default): start, and stop if a run of this name exists",
-    )
-    parser.add_argument(
-        "--debug", action="store_true", help="decode every image before the first step; show tracebacks of errors"
-    )
+class HelpText(argparse.HelpFormatter):
+    """Help whose paragraphs are wrapped and whose indented lines are not: those are commands to copy."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = (line if line.startswith(" ") else textwrap.fill(line, width) for line in text.splitlines())
+        return textwrap.indent("\n".join(lines), indent)
+
+
+def parser_of(command: Command, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command; `prog` is the command line up to its first argument."""
+    parser = argparse.ArgumentParser(prog=prog, formatter_class=HelpText)
+    command.add_arguments(parser)
     return parser
 
 
-def benchmark_parser(add: Callable[..., argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Arguments of test.py."""
-    parser = add(
-        description="Score a network on the data sets of an option file and write per-image results.",
-        epilog="example: python srzoo/test.py -opt options/test/imdn/IMDN_x4.yml",
-    )
-    parser.add_argument("-opt", type=Path, required=True, metavar="FILE", help=_OPTION_HELP)
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=_SET_HELP)
-    parser.add_argument("--overwrite", action="store_true", help="replace results of an earlier run of this name")
-    parser.add_argument("--debug", action="store_true", help="decode every image first; show tracebacks of errors")
-    return parser
+def load_command(module: str) -> Command:
+    """Import a command by the dotted name of its module."""
+    return cast(Command, importlib.import_module(module))
 
 
-def run(
-    command: Callable[[Arguments], None],
-    make_parser: Callable[[Callable[..., argparse.ArgumentParser]], argparse.ArgumentParser],
-) -> None:
-    """Parse the command line, run the command, leave the process with 0 only if all that was asked was done."""
-    sys.exit(execute(command, make_parser(argparse.ArgumentParser).parse_args()))
+def run_script(module: str) -> None:
+    """Run a command as a script (`python srzoo/train.py ...`) and end the interpreter with its exit code."""
+    command = load_command(module)
+    parser = parser_of(command, f"python {shlex.quote(sys.argv[0])}")
+    sys.exit(execute(command.run, parser.parse_args()))
 
 
 def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
-    """Run a command; what the user can mend is told in words, everything else with its traceback.
+    """Run a command and return its exit code: 0 done, 2 an error that the user can fix, 130 interrupted.
 
-    Returns the exit code: 0 done, 2 the user can mend it, 130 interrupted.
+    Errors that the user can fix print a message (and with --debug their traceback); all others are raised, and end the
+    interpreter with a traceback and exit code 1.
     """
-    # Schedulers and containers stop a process with SIGTERM: end as on Ctrl-C, loader processes included.
+    # Schedulers and containers stop a command with SIGTERM: end as on Ctrl-C, loader workers included.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command(arguments)
     except KeyboardInterrupt:
-        print("interrupted; a training continues from its last state with --resume auto", file=sys.stderr)  # noqa: T201
+        _print_error("interrupted; to continue a training from its last state, use --resume auto")
         return 130
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("srzoo"):
             raise
-        print(  # noqa: T201
+        _print_error(
             f"error: {error.name} is not installed in {sys.executable}; activate the environment that the scripts made "
-            "(source .venv/bin/activate), or pip install -r requirements.txt",
-            file=sys.stderr,
+            "(source .venv/bin/activate), or pip install -r requirements.txt"
         )
         return 2
     except Exception as error:
-        if not _mendable(error):
+        if not _user_can_fix(error):
             raise
         if getattr(arguments, "debug", False):
             traceback.print_exc()
+        # Under torchrun the errors of all ranks arrive in one terminal.
         rank = os.environ.get("RANK")
-        print(f"error{f' (rank {rank})' if rank else ''}: {error}", file=sys.stderr)  # noqa: T201
+        _print_error(f"error{f' (rank {rank})' if rank else ''}: {error}")
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
+        # A command that never imported torch has no process group to close, and should not wait for the import.
         if sys.modules.get("torch"):
             from srzoo import ranks
 
@@ -94,8 +91,14 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
     return 0
 
 
-def _mendable(error: Exception) -> bool:
-    """What a user can cause: see "errors" in docs/architecture.md."""
+def _print_error(message: str) -> None:
+    sys.stderr.write(message + "\n")
+
+
+def _user_can_fix(error: Exception) -> bool:
+    """Return True for the errors that docs/architecture.md lists under "Errors"."""
+    # Subclasses of LookupError and ValueError that come from a mistake in the code, not in an option file.
     if isinstance(error, KeyError | IndexError | UnicodeError):
         return False
+    # NonFiniteLossError is known by name: importing it would import torch.
     return isinstance(error, ValueError | LookupError | OSError) or type(error).__name__ == "NonFiniteLossError"

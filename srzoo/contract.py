@@ -10,7 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 PlainValue: TypeAlias = "bool | int | float | str | list[PlainValue] | dict[str, PlainValue] | None"
 KeyReplacement: TypeAlias = "str | Callable[[re.Match[str]], str]"
@@ -168,6 +171,11 @@ def identity_of(network: object) -> NetworkIdentity:
             f"{type(network).__name__} has no identity: build it with srzoo.registry.ARCHS.build or srzoo.load_network"
         )
     return identity
+
+
+def published_state(network: "nn.Module") -> "dict[str, Tensor]":
+    """Return the state dict that the code of the network's authors reads; a plugin may have a method of this name."""
+    return getattr(network, "published_state", network.state_dict)()
 
 
 def plain_value(value: object) -> PlainValue:

@@ -1,4 +1,4 @@
-"""Benchmark a network on data sets: python srzoo/test.py -opt FILE [--set key.path=value ...]."""
+"""Benchmark a network on test datasets: python srzoo/test.py -opt FILE [--set key.path=value ...]."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: the checkout comes first on the path, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from srzoo.command import Arguments, benchmark_parser, run
+from srzoo.command import Arguments, run_script
 
 
 def test(arguments: Arguments) -> None:
@@ -65,4 +65,4 @@ def test(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run(test, benchmark_parser)
+    run_script("srzoo.commands.test")

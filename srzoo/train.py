@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a script: the checkout comes first on the path, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from srzoo.command import Arguments, run, train_parser
+from srzoo.command import Arguments, run_script
 
 if TYPE_CHECKING:
     from srzoo.options import LoadedOptions
@@ -67,4 +67,4 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
 
 
 if __name__ == "__main__":
-    run(train, train_parser)
+    run_script("srzoo.commands.train")

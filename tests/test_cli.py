@@ -2,14 +2,16 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from srzoo import doctor
-from srzoo.cli import _parser
-from srzoo.command import execute
+from srzoo import __version__
+from srzoo.cli import COMMANDS, GROUPS, parse
+from srzoo.command import execute, load_command, parser_of
+from srzoo.commands import doctor
 from tests.support import ROOT, training_options, write_options
 
 TRAIN, TEST = ROOT / "srzoo" / "train.py", ROOT / "srzoo" / "test.py"
@@ -86,7 +88,7 @@ def test_wrong_command_lines_say_so(tmp_path):
 
 
 def command(*words):
-    arguments = _parser().parse_args([*map(str, words)])
+    arguments = parse([*map(str, words)])
     return execute(arguments.run, arguments)
 
 
@@ -108,14 +110,122 @@ def test_train_and_test_are_commands_too(tmp_path, capsys):
     assert "no `datasets.test` section" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["train", "--help"], ["test", "--help"], ["options", "--help"], ["--version"]]
-)
-def test_help_teaches(words, capsys):
+def ended(capsys, *words):
+    """Parse a command line that ends the interpreter: exit code, standard output, standard error."""
     with pytest.raises(SystemExit) as stop:
-        _parser().parse_args(words)
-    assert stop.value.code == 0
-    assert capsys.readouterr().out
+        parse(words)
+    return stop.value.code, *capsys.readouterr()
+
+
+def examples(name):
+    """Return the arguments of each example in the help of a command."""
+    _, _, text = parser_of(load_command(COMMANDS[name][0]), f"srzoo {name}").format_help().partition("\nexample")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  ")]
+    assert all(line.startswith(f"srzoo {name}") for line in lines)
+    return [shlex.split(line)[1 + len(name.split()) :] for line in lines]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    module = load_command(COMMANDS[name][0])
+    assert callable(module.add_arguments)
+    assert callable(module.run)
+    parser = parser_of(module, f"srzoo {name}")
+    assert parser.description
+    for action in parser._actions:
+        assert action.help, action.dest
+        if action.option_strings and not action.required and action.dest != "help":
+            assert "default" in action.help, action.dest
+    code, out, _ = ended(capsys, *name.split(), "--help")
+    assert code == 0
+    assert f"usage: srzoo {name}" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples_that_its_parser_takes(name):
+    assert examples(name)
+    for words in examples(name):
+        assert parse([*name.split(), *words]).run is load_command(COMMANDS[name][0]).run
+        for word in words:
+            assert not word.startswith("options/") or (ROOT / word).is_file(), f"{word} is not in the repository"
+
+
+@pytest.mark.parametrize("name", ["options show", "options explain", "options docs", "doctor"])
+def test_examples_that_need_no_data_run(name, tmp_path, monkeypatch):
+    (tmp_path / "options").symlink_to(ROOT / "options")
+    monkeypatch.chdir(tmp_path)
+    assert [command(*name.split(), *words) for words in examples(name)] == [0] * len(examples(name))
+
+
+def test_every_command_file_is_in_the_table():
+    found = {path.stem for path in (ROOT / "srzoo" / "commands").glob("*.py") if "def run(" in path.read_text()}
+    assert {module for module, _ in COMMANDS.values()} == {f"srzoo.commands.{name}" for name in found}
+    assert {name.split()[0] for name in COMMANDS if " " in name} == GROUPS.keys()
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_help_of_a_group_lists_its_commands(group, capsys):
+    code, out, _ = ended(capsys, *group.split(), "--help")
+    assert code == 0
+    for name, (_, line) in COMMANDS.items():
+        inside = name.startswith(group + " ") if group else " " not in name
+        assert (f"{name.split()[-1]} " in out and line in out) == inside, name
+    for other, line in GROUPS.items():
+        assert (line in out) == (not group), other
+
+
+def test_help_imports_nothing_heavy():
+    """No --help waits for PyTorch, and the module of a command is imported only if it is asked for."""
+    code = """
+import sys
+from srzoo import __version__
+from srzoo.cli import COMMANDS, GROUPS, parse
+def help_of(*words):
+    try:
+        parse([*words, "--help"])
+    except SystemExit as stop:
+        assert stop.code == 0
+for group in ("", *GROUPS):
+    help_of(*group.split())
+imported = {name for name in sys.modules if name.startswith("srzoo.commands.")}
+help_of("doctor")
+imported |= {module for module, _ in COMMANDS.values()} & set(sys.modules) - {"srzoo.commands.doctor"}
+assert not imported, imported
+for name in COMMANDS:
+    help_of(*name.split())
+heavy = {"torch", "torchvision", "cv2", "numpy", "PIL", "yaml", "pydantic", "tqdm", "safetensors"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean 'train'?"),
+        (["options", "shw"], "unknown command 'options shw'; did you mean 'options show'?"),
+        (["degrade"], "unknown command 'degrade'; did you mean 'data degrade'?"),
+        (["xyz", "--help"], "unknown command 'xyz'; known: train, test"),
+        (["options"], "expected one of: show, explain, docs"),
+        ([], "expected one of: train, test"),
+        (["--versoin"], "unrecognized arguments: --versoin"),
+    ],
+)
+def test_wrong_command_names_get_a_suggestion(words, answer, capsys):
+    code, out, error = ended(capsys, *words)
+    assert code == 2
+    assert answer in error
+    assert not out
+
+
+def test_version(capsys):
+    assert ended(capsys, "--version") == (0, f"srzoo {__version__}\n", "")
+
+
+def test_the_scripts_show_their_own_name_in_the_example(tmp_path):
+    done = run(TRAIN, "--help", cwd=tmp_path)
+    assert f"python {shlex.quote(str(TRAIN))} -opt options/train/imdn/IMDN_x4.yml" in done.stdout
 
 
 def test_programming_errors_keep_their_traceback():
@@ -123,7 +233,7 @@ def test_programming_errors_keep_their_traceback():
         return {}["missing"]
 
     with pytest.raises(KeyError):
-        execute(broken, _parser().parse_args(["doctor"]))
+        execute(broken, parse(["doctor"]))
 
 
 def test_a_python_without_torch_is_told_what_to_do(tmp_path):
@@ -141,7 +251,7 @@ def test_interruption_says_how_to_go_on(capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    assert execute(interrupted, _parser().parse_args(["doctor"])) == 130
+    assert execute(interrupted, parse(["doctor"])) == 130
     assert "--resume auto" in capsys.readouterr().err
 
 
@@ -151,11 +261,11 @@ def test_doctor_passes_here_and_prints_every_check(capsys):
     assert [line[:4] for line in out.splitlines()] == ["ok  "] * len(doctor.CHECKS)
 
 
-def test_doctor_says_what_is_wrong_and_how_to_mend_it(capsys, monkeypatch):
+def test_doctor_says_what_is_wrong_and_what_to_do(capsys, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch, "__version__", "2.9.0")
-    monkeypatch.setattr(doctor, "_LEAST_DISK", 2**60)
+    monkeypatch.setattr(doctor, "_MIN_FREE_DISK", 2**60)
     assert command("doctor") == 2
     out = capsys.readouterr()
     assert "FAIL  PyTorch: torch 2.9.0" in out.out

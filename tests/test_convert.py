@@ -108,7 +108,7 @@ def test_nothing_is_written_where_merging_is_impossible_or_inexact(tmp_path, mon
     assert not out.exists()
     out.write_text("precious")
     assert srzoo(monkeypatch, *command, options({"type": "RT4KSR"})) == 2
-    assert "exists; choose another name, or replace it with --overwrite" in capfd.readouterr().err
+    assert "exists: choose another name, or replace it with --overwrite" in capfd.readouterr().err
     assert out.read_text() == "precious"
     assert srzoo(monkeypatch, *command, options({"type": "RT4KSR"}), "--overwrite") == 0
 
@@ -167,10 +167,13 @@ def test_wrong_requests_are_refused(tmp_path, monkeypatch, options, capfd):
     torch.save(net.state_dict(), source)
     cases = [
         ((source, tmp_path / "o.pth", "--layout", "authors"), "name an option file with -opt"),
-        ((source, tmp_path / "o.onnx"), "expected a name ending in .safetensors or .pth"),
+        ((source, tmp_path / "o.onnx"), "expected an output name ending in .safetensors or .pth"),
         ((tmp_path / "none.pth", tmp_path / "o.pth"), "none.pth do not exist"),
         ((source, tmp_path / "o.safetensors", "-opt", options({"type": "IMDN_RTC"})), "`num_modules`: the file has 2"),
-        ((source, tmp_path / "o.pth", "-opt", options({"type": "IMDN_RTC"})), "expected a name ending in .safetensors"),
+        (
+            (source, tmp_path / "o.pth", "-opt", options({"type": "IMDN_RTC"})),
+            "expected an output name ending in .safetensors",
+        ),
     ]
     for arguments, message in cases:
         assert srzoo(monkeypatch, "convert", "weights", *arguments) == 2

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from srzoo.components import build_pipeline
+from srzoo.contract import contract_of
 from srzoo.ops.resize import imresize
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
@@ -26,7 +27,7 @@ def test_resize_on_the_gpu_equals_the_cpu():
 def test_networks_on_the_gpu_equal_the_cpu(name, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
-    net = ARCHS.build(name, {}, scale=(getattr(ARCHS[name], "scales", None) or (2,))[0]).eval()
+    net = ARCHS.build(name, {}, scale=(contract_of(ARCHS[name]).scales or (2,))[0]).eval()
     lq = torch.rand(2, 3, 24, 32)
     expected = net(lq)
     torch.testing.assert_close(net.cuda()(lq.cuda()).cpu(), expected, atol=1e-4, rtol=1e-4)

@@ -18,8 +18,7 @@ LEVELS = {
     "optim": 4,
     "models": 5,
     "analysis": 6, "compat": 6, "engine": 6, "options": 6,
-    "chain": 7, "cli": 7, "command": 7, "components": 7, "convert": 7, "convert_options": 7,
-    "doctor": 7, "test": 7, "train": 7,
+    "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "test": 7, "train": 7,
 }  # fmt: skip
 # Arrows within a level, each with its reason.
 SAME_LEVEL = {

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from srzoo.contract import contract_of, published_state
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
 
@@ -27,7 +28,7 @@ UNKNOWN = ["D2CNet", "EDSR", "IMDN", "IMDNPlus", "IMDN_AS", "IMDN_RTC", "IMDN_RT
 def test_spandrel_opens_the_weights_and_gives_the_same_image(name, scale, options, theirs):
     torch.manual_seed(0)
     net = ARCHS.build(name, options, scale=scale).eval()
-    state = getattr(net, "published_state", net.state_dict)()
+    state = published_state(net)
     descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
     assert (descriptor.architecture.id, descriptor.scale) == (theirs, scale)
     lq = torch.rand(1, 3, 48, 32)
@@ -40,7 +41,7 @@ def test_spandrel_opens_the_weights_and_gives_the_same_image(name, scale, option
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_spandrel_does_not_know_the_others(name):
-    scale = (getattr(ARCHS[name], "scales", None) or (2,))[0]
+    scale = (contract_of(ARCHS[name]).scales or (2,))[0]
     net = ARCHS.build(name, {}, scale=max(scale, 1))
     with pytest.raises(spandrel.UnsupportedModelError):
         spandrel.ModelLoader().load_from_state_dict(dict(net.state_dict()))

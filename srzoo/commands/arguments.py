@@ -1,0 +1,72 @@
+"""Arguments that several commands share: one declaration each, and the checks that go with them."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+
+def describe(parser: ArgumentParser, description: str, *examples: str) -> None:
+    """Give a command its description and its examples: the words that follow its name on a command line."""
+    parser.description = description
+    # argparse fills in %(prog)s: `srzoo train`, or `python srzoo/train.py` for the script.
+    lines = [f"  %(prog)s {words}".rstrip() for words in examples]
+    parser.epilog = "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
+
+
+def add_options_file(parser: ArgumentParser, *, required: bool = True, use: str = "") -> None:
+    """Add -opt FILE and --set; `use` says what the command takes from the file."""
+    default = "" if required else " (default: none)"
+    parser.add_argument(
+        "-opt",
+        type=Path,
+        required=required,
+        metavar="FILE",
+        help=f"option file (YAML){use and ', '}{use}; `srzoo options explain KEY` explains a key{default}",
+    )
+    add_overrides(parser)
+
+
+def add_overrides(parser: ArgumentParser) -> None:
+    """Add --set KEY=VALUE ...; it may be repeated."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override options (default: none), e.g. --set train.total_iter=1000 scale=2; null removes a key",
+    )
+
+
+def add_weights(parser: ArgumentParser, *, required: bool = True, form: str = "") -> None:
+    """Add --weights FILE; `form` says which weights the command takes."""
+    parser.add_argument(
+        "--weights", type=Path, required=required, metavar="FILE", help=f"weights file{form and ', '}{form}"
+    )
+
+
+def add_overwrite(parser: ArgumentParser, existing: str) -> None:
+    """Add --overwrite; `existing` names the file or results that it replaces."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help=f"replace {existing} (default: stop with an error if there is one)"
+    )
+
+
+def add_debug(parser: ArgumentParser) -> None:
+    """Add --debug, for commands that read images."""
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="decode every image before starting, and print the traceback of every error (default: off)",
+    )
+
+
+def check_target(target: Path, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:
+    """Check that a file can be written under a name.
+
+    Raises:
+        ValueError: the name ends in none of `suffixes`, or the file exists and `overwrite` is off.
+    """
+    if suffixes and target.suffix not in suffixes:
+        raise ValueError(f"expected an output name ending in {' or '.join(suffixes)}, got {target}")
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} exists: choose another name, or replace it with --overwrite")
