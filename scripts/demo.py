@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from picture import labelled_row
 
 from srzoo.images import read_image, write_image
 
@@ -15,7 +16,7 @@ PHOTOGRAPHS = Path("datasets/demo")
 RUNS = {"bicubic": Path("experiments/demo_bicubic"), "trained": Path("experiments/demo_trained")}
 # What the picture shows: a 160x160 window of each held-out photograph, (top, left).
 WINDOWS = {"chelsea": (60, 110), "coffee": (180, 330)}
-SIDE, ENLARGED, GAP = 160, 2, 8
+SIDE, ENLARGED = 160, 2
 
 
 def photographs() -> None:
@@ -52,16 +53,17 @@ def report() -> None:
 
 
 def side_by_side() -> np.ndarray:
-    """bicubic | sr | gt of each window, one photograph a row, (H, W, 3) uint8."""
+    """Draw bicubic, sr and gt of each window with the image's PSNR, one photograph a row: (H, W, 3) uint8."""
+    scores = {name: json.loads((run / "results/held_out.json").read_text())["images"] for name, run in RUNS.items()}
     rows = []
     for name, (top, left) in WINDOWS.items():
-        columns = [run / f"visualization/held_out/{name}.png" for run in RUNS.values()]
-        columns.append(PHOTOGRAPHS / f"held_out/{name}.png")
-        crops = [read_image(path).rgb[top : top + SIDE, left : left + SIDE] for path in columns]
-        enlarged = [crop.repeat(ENLARGED, 0).repeat(ENLARGED, 1) for crop in crops]
-        gap = np.full((SIDE * ENLARGED, GAP, 3), 255, np.uint8)
-        rows.append(np.hstack([enlarged[0], gap, enlarged[1], gap, enlarged[2]]))
-    return np.vstack([rows[0], np.full((GAP, rows[0].shape[1], 3), 255, np.uint8), rows[1]])
+        paths = [run / f"visualization/held_out/{name}.png" for run in RUNS.values()]
+        paths.append(PHOTOGRAPHS / f"held_out/{name}.png")
+        crops = [read_image(path).rgb[top : top + SIDE, left : left + SIDE] for path in paths]
+        psnr = {run: next(image["psnr"] for image in images if image["key"] == name) for run, images in scores.items()}
+        labels = [f"{run}  {value:.2f} dB" for run, value in psnr.items()]
+        rows.append(labelled_row(crops, [*labels, "ground truth"], ENLARGED))
+    return np.vstack(rows)
 
 
 if __name__ == "__main__":
