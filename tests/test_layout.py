@@ -1,11 +1,13 @@
 """The shape of the house: who may import whom, and what importing costs."""
 
 import ast
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
+from srzoo.contract import NetworkContract
 from tests.support import ROOT
 
 PACKAGE = ROOT / "srzoo"
@@ -64,6 +66,38 @@ def test_plugins_never_see_the_option_object():
 def test_pydantic_stays_at_the_boundary():
     users = {path.relative_to(PACKAGE).parts[0] for path in SOURCES if "import pydantic" in path.read_text()}
     assert users <= {"options", "registry.py"}
+
+
+def nodes(kind):
+    """(file, node) for every syntax node of a kind in the package."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, kind):
+                yield path.relative_to(PACKAGE), node
+
+
+def test_class_names_are_unique():
+    homes = {}
+    for path, node in nodes(ast.ClassDef):
+        homes.setdefault(node.name, []).append(str(path))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_facts_of_networks_are_read_from_their_contract():
+    facts = {fact.name for fact in dataclasses.fields(NetworkContract)}
+    readers = [
+        f"{path}:{node.lineno}"
+        for path, node in nodes(ast.Call)
+        if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) > 1
+        if isinstance(node.args[1], ast.Constant) and node.args[1].value in facts
+    ]
+    assert readers == []
+
+
+def test_any_stays_at_the_boundary_of_options():
+    allowed = {"options", "registry.py"}
+    users = {str(path) for path, node in nodes(ast.Name) if node.id == "Any" and path.parts[0] not in allowed}
+    assert users == set()
 
 
 def test_no_module_is_named_like_the_standard_library():
