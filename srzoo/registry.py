@@ -199,7 +199,7 @@ def load_plugin(path: Path) -> None:
         raise ValueError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
 
 
-_MODEL_PARTS = ("net_g", "net_d", "criterion", "step_g", "step_d", "ema", "epoch_length")
+_MODEL_PARTS = ("g", "d", "criterion", "epoch_length")
 
 ARCHS: Registry[Any] = Registry(
     "network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"}
