@@ -24,9 +24,9 @@ class TrainingState(TypedDict):
     options: str
 
 
-def save_state(path: Path, state: TrainingState) -> None:
+def save_state(path: Path, state: TrainingState | Mapping[str, object]) -> None:
     """Write a training state: nested mappings and lists of tensors, numbers and text."""
-    write_torch(path, cast(Mapping[str, object], state))
+    write_torch(path, state)
 
 
 def load_state(path: Path) -> TrainingState:

@@ -89,7 +89,7 @@ class Save:
             "step": step,
             "options": self.options_text,
         }
-        save_state(self.folder.state_of(step), dict(state))
+        save_state(self.folder.state_of(step), state)
         if self.keep is not None:
             for old in self.folder.saved_steps()[: -self.keep]:
                 self.folder.state_of(old).unlink()
