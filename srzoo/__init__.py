@@ -20,3 +20,8 @@ def __getattr__(name: str) -> object:
 
         return getattr(checkpoint, name)
     raise AttributeError(f"module 'srzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # Without it, dir() and completion leave out names that have not been used yet.
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})
