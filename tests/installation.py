@@ -55,4 +55,5 @@ def _package_folders() -> list[Path]:
     library = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
     library |= {path / "lib-dynload" for path in library}
     folders = [Path(entry).resolve() for entry in sys.path if entry and Path(entry).is_dir()]
-    return [path for path in folders if path not in library and not (path / "srzoo" / "__init__.py").is_file()]
+    checkouts = [path for path in folders if (path / "srzoo").is_dir() and (path / "setup.py").is_file()]
+    return [path for path in folders if path not in library and path not in checkouts]

@@ -22,15 +22,15 @@ def run(*command, cwd, **environment):
     )  # fmt: skip
 
 
-# Hides every srzoo that could be imported, then runs a script and checks that it found its own checkout. An entry of
-# the path is known by what lies in it: its name says nothing, since the packages may lie in srzoo/.venv.
+# Hides all checkouts of srzoo, then runs a script and checks that it imported its own. A checkout is recognised by its
+# files: a path that contains "srzoo" may as well be the packages in srzoo/.venv.
 UNINSTALLED = """
 import runpy, sys
 from pathlib import Path
 
 script = Path(sys.argv[1])
 sys.meta_path = [finder for finder in sys.meta_path if "__editable___srzoo" not in str(finder)]
-sys.path = [entry for entry in sys.path if entry and not Path(entry, "srzoo", "__init__.py").is_file()]
+sys.path = [p for p in sys.path if p and not (Path(p, "srzoo").is_dir() and Path(p, "setup.py").is_file())]
 sys.path.insert(0, str(script.parent))
 sys.argv = sys.argv[1:]
 try:
