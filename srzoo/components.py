@@ -335,7 +335,7 @@ def write_scores(
     for name, metric in metrics.items():
         protocol = getattr(metric, "protocol", None)
         known = isinstance(protocol, Protocol)
-        protocols[name] = protocol.facts(options.scale) if known else {"name": type(metric).__name__}
+        protocols[name] = protocol.describe(options.scale) if known else {"name": type(metric).__name__}
         # How GT was cropped before LQ was made decides the number too.
         protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
     results.write(
