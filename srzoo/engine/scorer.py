@@ -89,7 +89,7 @@ class Scorer:
         for name, metric in self.metrics.items():
             protocol = getattr(metric, "protocol", None)
             known = isinstance(protocol, Protocol)
-            protocols[name] = protocol.facts(self.scale) if known else {"name": type(metric).__name__}
+            protocols[name] = protocol.describe(self.scale) if known else {"name": type(metric).__name__}
             # The crop of GT before LQ was made decides the number too.
             protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
         file = None if weights is None else {"path": str(weights), "sha256": sha256(weights)}
