@@ -10,11 +10,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from srzoo import ranks
+from srzoo.batch import Batch, Sample
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
-from srzoo.data.pipeline import Pipeline, Planned
-from srzoo.data.pool import PairPool
+from srzoo.degradations.degradation import Degradation, ScheduledStage
+from srzoo.degradations.pool import PairPool
 from srzoo.engine.evaluate import Metric
 from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.log import logger
@@ -42,7 +43,7 @@ from srzoo.registry import (
 )
 from srzoo.weights import load_weights, refuse_other_network, save_weights
 
-Datasets = dict[str, Dataset[dict[str, Any]]]
+Datasets = dict[str, Dataset[Sample]]
 
 
 def build_network(options: Options) -> nn.Module:
@@ -75,10 +76,10 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
 
 
 def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool = False) -> dict[str, Datasets]:
-    """The data sets of the splits named ("train", "val", "test"), after the pre-flight over all of them.
+    """Build the datasets of these splits ("train", "val", "test") and run the pre-flight over all of them.
 
     Raises:
-        DataError: everything that is wrong with the files, at once.
+        DataError: all faults of the files at once.
     """
     wanted: list[tuple[str, str, Entry]] = []
     if "train" in splits and options.datasets.train is not None:
@@ -110,8 +111,8 @@ def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool =
     return built
 
 
-def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[dict[str, Any]]:
-    """The micro-batches of this process from step `start` on."""
+def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[Batch]:
+    """Build the loader of this rank's micro-batches from step `start` on."""
     train, entry = options.train, options.datasets.train
     assert train is not None
     assert entry is not None
@@ -129,21 +130,21 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
 
 
-def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipeline | None:
-    """What makes LQ from GT, if the options ask for it; continued from `state` if given."""
+def build_degradation(options: Options, state: Mapping[str, Any] | None) -> Degradation | None:
+    """Build the degradation, if the options have one; restore its pool from the training state `state`, if given."""
     wanted = options.degradation
     if wanted is None:
         return None
-    plan = [
-        Planned(
+    stages = [
+        ScheduledStage(
             DEGRADATIONS.build(entry.type, options.resolved_args(entry), scale=options.scale),
             entry.prob,
             entry.shuffle,
         )
         for entry in wanted.stages
     ]
-    pipeline = Pipeline(
-        plan,
+    degradation = Degradation(
+        stages,
         scale=options.scale,
         seed=options.seed,
         usm=wanted.usm,
@@ -151,8 +152,8 @@ def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipelin
         pool=PairPool(wanted.pool) if wanted.pool is not None else None,
     )
     if state is not None:
-        pipeline.load_state_dict(state["data"])
-    return pipeline
+        degradation.load_state_dict(state["data"])
+    return degradation
 
 
 def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None, datasets: Datasets) -> Model:
@@ -243,7 +244,7 @@ def build_hooks(
     loaded: LoadedOptions,
     folder: RunFolder,
     model: Model,
-    pipeline: Pipeline | None,
+    degradation: Degradation | None,
     val: Datasets,
     board: Board,
     device: torch.device,
@@ -274,7 +275,7 @@ def build_hooks(
             freq=logging.save_freq,
             total=total,
             keep=logging.num_states,
-            data_state=pipeline.state_dict if pipeline is not None else dict,
+            data_state=degradation.state_dict if degradation is not None else dict,
         ),
     ]
     validate = Validate(
