@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up srzoo, train a small network on real photographs, and compare it with bicubic on photographs it has not seen.
 set -eu
-. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 prepare_environment samples
 
 say() { printf '\n$ %s\n' "$*"; "$@"; }

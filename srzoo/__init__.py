@@ -22,3 +22,8 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'srzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # Without it, dir() and completion leave out names that have not been used yet.
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})

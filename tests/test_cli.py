@@ -24,16 +24,28 @@ def run(*command, cwd, **environment):
     )  # fmt: skip
 
 
+# Hides all checkouts of srzoo, then runs a script and checks that it imported its own. A checkout is recognised by its
+# files: a path that contains "srzoo" may as well be the packages in srzoo/.venv.
+UNINSTALLED = """
+import runpy, sys
+from pathlib import Path
+
+script = Path(sys.argv[1])
+sys.meta_path = [finder for finder in sys.meta_path if "__editable___srzoo" not in str(finder)]
+sys.path = [p for p in sys.path if p and not (Path(p, "srzoo").is_dir() and Path(p, "setup.py").is_file())]
+sys.path.insert(0, str(script.parent))
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(str(script), run_name="__main__")
+finally:
+    found = Path(sys.modules["srzoo"].__file__)
+    assert found.samefile(script.parent / "__init__.py"), f"{script} imported {found}"
+"""
+
+
 def uninstalled(script):
-    """Run a script with the installed srzoo hidden: what is imported must be the checkout that the script lies in."""
-    return (
-        "-c",
-        "import sys, runpy; sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()]; "
-        f"sys.path = [p for p in sys.path if 'srzoo' not in p and p != {str(ROOT)!r} and p]; "
-        f"sys.argv = sys.argv[1:]; sys.path.insert(0, {str(script.parent)!r}); "
-        f"runpy.run_path({str(script)!r}, run_name='__main__')",
-        script,
-    )
+    """Run a script with the installed srzoo hidden: it must import the checkout that it belongs to."""
+    return ("-c", UNINSTALLED, script)
 
 
 @pytest.mark.parametrize("how", ["installed", "uninstalled"])

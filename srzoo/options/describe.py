@@ -232,6 +232,7 @@ def markdown() -> str:
         "",
         "`base: FILE` (or a list) inherits from other files, looked for beside the file that names them: mappings",
         "merge, everything else replaces, `null` removes. `--set key.path=value` overrides on the command line.",
+        "A name that begins with `options/`, here or after `-opt`, may also mean a file that comes with srzoo.",
         "",
         "`stages:` chains trainings: a mapping of names to options, each laid over the rest of the file. Its runs lie",
         "below the chain's, and each starts from the weights of the one before unless it has a",

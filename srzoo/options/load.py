@@ -14,6 +14,7 @@ from srzoo.contract import contract_of
 from srzoo.options.describe import field_at, item_at, takes_path, type_name, unknown_option
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Entry, Options, plain, validate
+from srzoo.options.shipped import find_option_file
 from srzoo.options.source import KeyPath, OptionFault, OptionsError, Stage, Tree, read_tree, stage_trees
 from srzoo.registry import ARCHS, load_plugin
 
@@ -40,7 +41,7 @@ def load_options(
     """Read, inherit, override and check an option file. Touches no data and no GPU.
 
     Args:
-        file: the option file.
+        file: the option file; ``options/...`` may be one that comes with srzoo.
         overrides: ``key.path=value`` texts, applied last.
         purpose: "network": the file need not say what to train or test on.
 
@@ -48,6 +49,7 @@ def load_options(
         FileNotFoundError: no such file.
         OptionsError: everything that is wrong with it.
     """
+    file = find_option_file(file)
     tree = read_tree(file, overrides)
     _refuse_foreign(file, tree)
     if "stages" in tree.value:
@@ -63,7 +65,7 @@ def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dic
     unless it names others (or null) itself.
 
     Args:
-        file: the option file.
+        file: the option file; ``options/...`` may be one that comes with srzoo.
         overrides: ``key.path=value`` texts, applied last to every stage; ``stages.<name>.key=value`` to one.
         hand_over: (options of a stage) -> the weights it will end with, relative as its paths are.
 
@@ -71,6 +73,7 @@ def load_chain(file: Path, overrides: Sequence[str], hand_over: HandOver) -> dic
         FileNotFoundError: no such file.
         OptionsError: everything that is wrong with it, all stages together.
     """
+    file = find_option_file(file)
     chain: dict[str, LoadedOptions] = {}
     faults: list[OptionFault] = []
     weights: Path | None = None

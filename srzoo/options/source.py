@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from srzoo.options.shipped import find_option_file
 from srzoo.registry import closest
 
 KeyPath = tuple[str | int, ...]
@@ -178,13 +179,17 @@ def _bases_of(own: Tree, file: Path, descendants: tuple[Path, ...]) -> Tree:
         names = []
     tree = Tree()
     for name in names:
-        base = file.parent / name
+        base = find_option_file(name, file.parent)
         if base.resolve() in descendants:
             own.fault(("base",), f"{name} inherits from itself")
         elif base.is_file():
             _merge(tree, _read_with_bases(base, descendants))
         else:
-            own.fault(("base",), f"{base} does not exist (a base is looked for beside the file that names it)")
+            own.fault(
+                ("base",),
+                f"{base} does not exist; a base is looked for beside the file that names it, options/... also among "
+                "the files that come with srzoo",
+            )
     return tree
 
 
@@ -256,9 +261,11 @@ def _place_bases(stage: dict[str, Any], folder: Path) -> None:
     """A stage is laid over its base later, when it may have been inherited by a file in another folder."""
     bases = stage.get("base")
     if isinstance(bases, str):
-        stage["base"] = str(folder.absolute() / bases)
+        stage["base"] = str(find_option_file(bases, folder.absolute()))
     elif isinstance(bases, list):
-        stage["base"] = [str(folder.absolute() / name) if isinstance(name, str) else name for name in bases]
+        stage["base"] = [
+            str(find_option_file(name, folder.absolute())) if isinstance(name, str) else name for name in bases
+        ]
 
 
 def _override_tree(text: str) -> Tree:
