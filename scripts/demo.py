@@ -1,4 +1,4 @@
-"""The two ends of scripts/demo.sh: put photographs in place, and show what came out."""
+"""First and last step of scripts/demo.sh: write the photographs, and report the scores with a picture."""
 
 import argparse
 import json
@@ -14,13 +14,13 @@ TRAIN = ("astronaut.png", "motorcycle_left.png", "motorcycle_right.png", "rocket
 HELD_OUT = ("chelsea.png", "coffee.png")
 PHOTOGRAPHS = Path("datasets/demo")
 RUNS = {"bicubic": Path("experiments/demo_bicubic"), "trained": Path("experiments/demo_trained")}
-# What the picture shows: a 160x160 window of each held-out photograph, (top, left).
+# Top left corner of the window that the picture shows of each held-out photograph [pixels].
 WINDOWS = {"chelsea": (60, 110), "coffee": (180, 330)}
 SIDE, ENLARGED = 160, 2
 
 
 def photographs() -> None:
-    """Write the photographs that scikit-image brings along as datasets/demo/{train,held_out}/*.png."""
+    """Write the photographs that come with scikit-image to datasets/demo/{train,held_out}/*.png."""
     import skimage.data
 
     source = Path(skimage.data.__file__).parent
@@ -31,7 +31,7 @@ def photographs() -> None:
 
 
 def report() -> None:
-    """Print bicubic against trained, write the side-by-side picture, and say where everything lies."""
+    """Print the scores of both networks and the paths of all output, and write a picture that compares the networks."""
     scores = {name: json.loads((run / "results/held_out.json").read_text()) for name, run in RUNS.items()}
     protocol = scores["trained"]["protocols"]["psnr"]["name"]
     lines = [f"{'':10}{'PSNR':>9} {'SSIM':>9}   ({protocol}, {len(HELD_OUT)} held-out photographs)"]
@@ -41,14 +41,14 @@ def report() -> None:
     lines.append(f"{'gain':10}{gain:>+9.4f} dB")
     picture = Path("experiments/demo/side_by_side.png")
     write_image(picture, side_by_side())
-    places = {
+    paths = {
         "images": RUNS["trained"] / "visualization/held_out",
         "log": Path("experiments/demo/train.log"),
         "checkpoint": Path(scores["trained"]["weights"]["path"]),
         "results": RUNS["trained"] / "results/held_out.json",
         "side by side": picture,
     }
-    lines += ["", *(f"{what + ':':14}{path.resolve()}" for what, path in places.items())]
+    lines += ["", *(f"{label + ':':14}{path.resolve()}" for label, path in paths.items())]
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
 
 
@@ -68,5 +68,5 @@ def side_by_side() -> np.ndarray:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("photographs", "report"))
-    {"photographs": photographs, "report": report}[parser.parse_args().what]()
+    parser.add_argument("step", choices=("photographs", "report"))
+    {"photographs": photographs, "report": report}[parser.parse_args().step]()

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: write beside the target, fsync, rename."""
+"""Atomic file writes: write to a temporary file beside the target, fsync, rename."""
 
 import os
 import tempfile
@@ -8,24 +8,29 @@ from typing import BinaryIO
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Create or replace `path` with what `write` puts into the open file it is given.
+    """Create or replace `path`; on an error, such as a full disk, the old file is kept and no partial one is left.
 
-    An error (a full disk, say) leaves the old file as it was and nothing half-written behind.
+    Args:
+        path: target; missing folders are created.
+        write: writes the content to the open binary file passed to it.
 
     Raises:
-        OSError: naming `path`, when the file cannot be written.
+        OSError: the file cannot be written; the message names `path`.
     """
     temporary: Path | None = None
     try:
+        # In the same folder: a rename is atomic only within a file system.
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             write(file)  # pyright: ignore[reportArgumentType]  # the wrapper has the whole BinaryIO interface
             file.flush()
+            # Otherwise a power failure after the rename could leave an empty file.
             os.fsync(file.fileno())
+        # Temporary files are private; the result gets the usual permissions.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException as error:
+    except BaseException as error:  # interruptions too
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -36,11 +41,12 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Create or replace a UTF-8 text file in one go."""
+    """Create or replace a UTF-8 text file atomically."""
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def _umask() -> int:
+    """Return the umask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

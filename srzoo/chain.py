@@ -9,9 +9,10 @@ import yaml
 
 from srzoo import ranks
 from srzoo.components import build_datasets, build_loader
-from srzoo.engine.report import log_to, logger, table
+from srzoo.engine.log import log_to, logger
 from srzoo.engine.resume import refuse_used
 from srzoo.engine.run_folder import RunFolder
+from srzoo.engine.tables import table
 from srzoo.options import LoadedOptions, Options, load_chain
 
 TrainOne = Callable[[LoadedOptions, str, bool], None]

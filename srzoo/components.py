@@ -3,11 +3,10 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from srzoo import ranks
@@ -16,20 +15,20 @@ from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
 from srzoo.data.pipeline import Pipeline, Planned
 from srzoo.data.pool import PairPool
-from srzoo.engine.evaluate import Metric, Results
+from srzoo.engine.evaluate import Metric
 from srzoo.engine.hooks import Print, Save, Validate
+from srzoo.engine.log import logger
 from srzoo.engine.loop import Hook, Model
-from srzoo.engine.report import Board, logger
 from srzoo.engine.run_folder import RunFolder
+from srzoo.engine.scorer import Scorer
+from srzoo.engine.tensorboard import Board
 from srzoo.layers import reparam
 from srzoo.layers.tiled import TiledNet
 from srzoo.losses.criterion import Criterion
-from srzoo.metrics.protocol import Protocol
-from srzoo.optim.ema import EMA
-from srzoo.optim.schedules import WarmUp
-from srzoo.optim.stepper import Stepper
+from srzoo.optim.learner import Learner
+from srzoo.optim.schedules import Iteration, WarmUp
 from srzoo.options import LoadedOptions, Options
-from srzoo.options.schema import Entry, OptimizerEntry, plain
+from srzoo.options.schema import Entry, plain
 from srzoo.registry import (
     ARCHS,
     DATASETS,
@@ -41,7 +40,6 @@ from srzoo.registry import (
     OPTIMIZERS,
     SCHEDULERS,
 )
-from srzoo.tensor_files import sha256
 from srzoo.weights import load_weights, refuse_other_network, save_weights
 
 Datasets = dict[str, Dataset[dict[str, Any]]]
@@ -158,13 +156,16 @@ def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipelin
 
 
 def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None, datasets: Datasets) -> Model:
-    """The training recipe: networks, losses, optimisers, schedule, moving average; continued from `state` if given.
+    """Build the training recipe with its learners and losses; continue from `state` if given.
 
     Args:
         options: of the run.
         device: where to train.
         state: training state to continue from, or None.
-        datasets: of the training split; their images and the batch size say how many updates an epoch has.
+        datasets: of the training split; their images and the batch size give the updates per epoch.
+
+    Raises:
+        ValueError: the network has nothing to train, or weights or state do not fit it.
     """
     train, entry = options.train, options.datasets.train
     assert train is not None
@@ -182,26 +183,21 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
             )
     if train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
-    ema = EMA(net, train.ema_decay) if train.ema_decay else None
-    recipe = MODELS[options.model.type]
-    wrapped = _wrapped(net, device, idle=getattr(recipe, "has_idle_parameters", False))
-    stepper = _stepper(options, wrapped, train.optim_g, "optim_g")
-    net_d = step_d = None
+    iteration = Iteration(0 if state is None else state["step"])
+    idle = getattr(MODELS[options.model.type], "has_idle_parameters", False)
+    g = _learner(options, net, "g", iteration, ema_decay=train.ema_decay, has_idle_parameters=idle)
+    d = None
     if options.network_d is not None and train.optim_d is not None:
         net_d = DISCRIMINATORS.build(options.network_d.type, options.resolved_args(options.network_d)).to(device)
-        net_d = _wrapped(net_d, device)
-        step_d = _stepper(options, net_d, train.optim_d, "optim_d")
+        d = _learner(options, net_d, "d", iteration)
     losses = {name: LOSSES.build(entry.type, options.resolved_args(entry)) for name, entry in train.losses.items()}
     criterion = Criterion(losses, {name: entry.weight for name, entry in train.losses.items()}).to(device)
     model: Model = MODELS.build(
         options.model.type,
         options.model.args,
-        net_g=wrapped,
-        net_d=net_d,
+        g=g,
+        d=d,
         criterion=criterion,
-        step_g=stepper,
-        step_d=step_d,
-        ema=ema,
         epoch_length=max(len(datasets["train"]) // entry.batch_size, 1),  # pyright: ignore[reportArgumentType]
     )
     if state is not None:
@@ -212,23 +208,35 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
     return model
 
 
-def _wrapped(net: nn.Module, device: torch.device, idle: bool = False) -> nn.Module:
-    """The network as several processes train it together; `idle`: some parameters may get no gradient."""
-    if ranks.world_size() == 1:
-        return net
-    devices = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(net, device_ids=devices, find_unused_parameters=idle)
-
-
-def _stepper(options: Options, net: nn.Module, entry: OptimizerEntry, name: str) -> Stepper:
+def _learner(
+    options: Options,
+    net: nn.Module,
+    name: Literal["g", "d"],
+    iteration: Iteration,
+    *,
+    ema_decay: float = 0.0,
+    has_idle_parameters: bool = False,
+) -> Learner:
     train = options.train
     assert train is not None
+    entry = train.optim_g if name == "g" else train.optim_d
+    assert entry is not None
     schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
     try:
         optimizer = OPTIMIZERS.build(entry.type, entry.args, params=net.parameters())
     except RuntimeError as error:  # arguments that PyTorch cannot combine
-        raise ValueError(f"train.{name}: {entry.type}: {error}") from error
-    return Stepper(net, optimizer, schedule, accumulate=train.accumulate, grad_clip=train.grad_clip)
+        raise ValueError(f"train.optim_{name}: {entry.type}: {error}") from error
+    return Learner(
+        net,
+        optimizer,
+        schedule,
+        iteration=iteration,
+        name=name,
+        accumulate=train.accumulate,
+        grad_clip=train.grad_clip,
+        ema_decay=ema_decay,
+        has_idle_parameters=has_idle_parameters,
+    )
 
 
 def build_hooks(
@@ -240,15 +248,15 @@ def build_hooks(
     board: Board,
     device: torch.device,
 ) -> tuple[list[Hook], Validate]:
-    """(progress lines and checkpoints, validation), as the options ask for them."""
+    """Build (progress lines and checkpoints, validation) as the options ask for them."""
     options, train = loaded.options, loaded.options.train
     assert train is not None
-    metrics, total = build_metrics(options), train.total_iter
+    total, logging, validation = train.total_iter, options.logger, options.val
 
     def write_weights(step: int) -> None:
         save_weights(
             folder.weights_of(step),
-            model.inference_net,
+            model.g.inference_net,
             {
                 "step": str(step),
                 "weights": "ema" if train.ema_decay else "raw",
@@ -256,12 +264,6 @@ def build_hooks(
             },
         )
 
-    def write_results(results: Results) -> None:
-        assert results.step is not None
-        path = folder.weights_of(results.step)
-        write_scores(options, folder, results, metrics, val[results.dataset], path if path.is_file() else None)
-
-    logging, validation = options.logger, options.val
     hooks: list[Hook] = [
         Print(model, board, freq=logging.print_freq, total=total, device=device),
         Save(
@@ -277,19 +279,27 @@ def build_hooks(
     ]
     validate = Validate(
         model,
-        val,
-        metrics,
+        build_scorer(options, folder, val, device),
         board,
-        write_results,
-        folder,
         freq=validation.val_freq,
         total=total,
-        device=device,
-        save_img=validation.save_img,
         num_tb_img=validation.num_tb_img,
-        form=functools.partial(scored_form, options),
     )
     return hooks, validate
+
+
+def build_scorer(options: Options, folder: RunFolder, datasets: Datasets, device: torch.device) -> Scorer:
+    """Build the scorer of validation or benchmark sets as `val` asks for it."""
+    return Scorer(
+        datasets=datasets,
+        metrics=build_metrics(options),
+        form=functools.partial(scored_form, options),
+        network=plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args}),
+        scale=options.scale,
+        folder=folder,
+        device=device,
+        save_img=options.val.save_img,
+    )
 
 
 def build_metrics(options: Options) -> dict[str, Metric]:
@@ -298,27 +308,3 @@ def build_metrics(options: Options) -> dict[str, Metric]:
         name: METRICS.build(entry.type, options.resolved_args(entry), scale=options.scale)
         for name, entry in options.val.metrics.items()
     }
-
-
-def write_scores(
-    options: Options,
-    folder: RunFolder,
-    results: Results,
-    metrics: Mapping[str, Metric],
-    dataset: object,
-    weights: Path | None,
-) -> None:
-    """results/<dataset>.json with the network, the weights' checksum and every protocol in full."""
-    protocols: dict[str, Any] = {}
-    for name, metric in metrics.items():
-        protocol = getattr(metric, "protocol", None)
-        known = isinstance(protocol, Protocol)
-        protocols[name] = protocol.facts(options.scale) if known else {"name": type(metric).__name__}
-        # How GT was cropped before LQ was made decides the number too.
-        protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
-    results.write(
-        folder.results / f"{results.dataset}.json",
-        plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args}),
-        None if weights is None else {"path": str(weights), "sha256": sha256(weights)},
-        protocols,
-    )

@@ -1,4 +1,4 @@
-"""Image files in and out. The only module that knows the codec libraries.
+"""Reading and writing image files. The only module that knows the codec libraries.
 
 Formats: PNG, JPEG, BMP, TIFF, WebP (8 or 16 bits; grey, palette and alpha included) and ``.npy`` (H, W, 3) arrays,
 which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB. JPEG orientation tags are applied.
@@ -15,29 +15,29 @@ from torch import Tensor
 
 from srzoo.atomic import write_atomic
 
-# Pillow reads headers only here, so that large images are no danger.
+# Pillow's limit guards against decompression bombs; here it reads headers, and pixels only of TIFF files with alpha.
 Image.MAX_IMAGE_PIXELS = None
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
-# Enough of a file to see that it was written to its end; other formats carry no such mark.
+# Marks of a complete file; the other formats have none.
 _LAST_BYTES = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded image: `rgb` (H, W, 3) uint8 or uint16; `alpha` (H, W) of the same type, or None."""
+    """Decoded image: `rgb` (H, W, 3) uint8 or uint16; `alpha` (H, W) of the same type, or None."""
 
     rgb: np.ndarray
     alpha: np.ndarray | None = None
 
 
 def read_image(path: Path) -> Picture:
-    """Decode an image file to RGB; grey is repeated, palettes are looked up, alpha is kept apart.
+    """Decode an image file to RGB; grey is repeated, palettes are resolved, alpha is returned separately.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: unknown format, truncated or corrupt; the message names the file.
+        FileNotFoundError: the file does not exist.
+        ValueError: the format is unknown, or the file is truncated or corrupt; the message names the file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"image {path} does not exist")
@@ -64,7 +64,8 @@ def read_image(path: Path) -> Picture:
     if pixels is None:
         raise ValueError(f"{path}: cannot be decoded (truncated, corrupt or not an image)")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{path}: expected 8 or 16 bits a channel, got {pixels.dtype}")
+        raise ValueError(f"{path}: expected 8 or 16 bits per channel, got {pixels.dtype}")
+    # OpenCV's channel order is BGR.
     if pixels.ndim == 2:
         return Picture(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
     if pixels.shape[2] == 4:
@@ -73,7 +74,7 @@ def read_image(path: Path) -> Picture:
 
 
 def _tiff_with_alpha(path: Path) -> Picture | None:
-    """A TIFF file with alpha, which OpenCV mixes into the colours; None for all others."""
+    """Decode a TIFF file with alpha by Pillow, because OpenCV mixes it into the colours; None for other files."""
     try:
         with Image.open(path) as image:
             if image.mode not in ("LA", "RGBA"):
@@ -85,10 +86,10 @@ def _tiff_with_alpha(path: Path) -> Picture | None:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the header alone, as :func:`read_image` will return it.
+    """Return the (height, width) that :func:`read_image` would give, from the header.
 
     Raises:
-        ValueError: the header cannot be read, or the file ends before its format says it does.
+        ValueError: the header cannot be read, or the end of the file is missing.
     """
     if path.suffix.lower() == ".npy":
         height, width = read_image(path).rgb.shape[:2]
@@ -99,10 +100,12 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             mark = _LAST_BYTES.get(image.format or "")
+            # Orientations 5 to 8 exchange rows and columns (EXIF tag 0x0112).
             transposed = image.format == "JPEG" and image.getexif().get(0x0112, 1) >= 5
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path}: not a readable image ({error})") from error
     if mark is not None:
+        # Some programs append data after the mark, so that it is not always at the very end.
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
             if mark not in file.read():
@@ -111,7 +114,12 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def write_image(path: Path, rgb: np.ndarray) -> None:
-    """Encode (H, W, 3) RGB uint8 or uint16 by the suffix of `path`; the file appears whole or not at all."""
+    """Encode (H, W, 3) RGB uint8 or uint16 in the format of the suffix of `path`, written atomically.
+
+    Raises:
+        ValueError: the suffix is not a format that can be written.
+        OSError: the file cannot be written.
+    """
     encoded, buffer = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not encoded:
         raise ValueError(f"{path}: this codec library cannot write {path.suffix}")
@@ -119,19 +127,19 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 or uint16 -> (3, H, W) float32 in [0, 1]."""
-    chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))
+    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [0, 1]."""
+    chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (3, H, W)
     return torch.from_numpy(chw.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """(3, H, W) in [0, 1] -> (H, W, 3) uint8, clipped and rounded half to even, as BasicSR's writers do."""
+    """Convert (3, H, W) in [0, 1] to (H, W, 3) uint8, clipped and rounded half to even, as BasicSR does."""
     levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    return levels.permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
 
 
 def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """What is left of an 8-bit image (H, W, 3) after libjpeg compressed it at `quality`, 1 to 100."""
+    """Compress an 8-bit RGB image (H, W, 3) by libjpeg at `quality`, 1 to 100, and decode it again."""
     done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -110,8 +109,3 @@ def broadcast_buffers(net: nn.Module) -> None:
     if world_size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, src=0)
-
-
-def unwrapped(net: nn.Module) -> nn.Module:
-    """The network inside its wrapper for several processes."""
-    return net.module if isinstance(net, DistributedDataParallel) else net

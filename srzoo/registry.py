@@ -228,7 +228,7 @@ def load_plugin(path: Path) -> None:
         raise ValueError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
 
 
-_MODEL_PARTS = ("net_g", "net_d", "criterion", "step_g", "step_d", "ema", "epoch_length")
+_MODEL_PARTS = ("g", "d", "criterion", "epoch_length")
 
 ARCHS = NetworkRegistry("network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"})
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))

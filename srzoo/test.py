@@ -1,4 +1,4 @@
-"""Benchmark a network on test datasets: python srzoo/test.py -opt FILE [--set key.path=value ...]."""
+"""Benchmark a network on datasets: python srzoo/test.py -opt FILE [--set key.path=value ...]."""
 
 import sys
 from pathlib import Path
@@ -10,29 +10,22 @@ from srzoo.command import Arguments, run_script
 
 
 def test(arguments: Arguments) -> None:
-    """Options -> components -> engine."""
+    """Score the network of an option file on its test sets and print a table."""
     from srzoo.options import load_options
 
     loaded = load_options(arguments.opt, arguments.set)
     options = loaded.options
 
     from srzoo import ranks
-    from srzoo.components import (
-        build_datasets,
-        build_metrics,
-        build_network,
-        load_pretrained,
-        scored_form,
-        write_scores,
-    )
-    from srzoo.engine.evaluate import evaluate
-    from srzoo.engine.report import log_to, logger, score_table
+    from srzoo.components import build_datasets, build_network, build_scorer, load_pretrained
+    from srzoo.engine.log import log_to, logger
     from srzoo.engine.run_folder import RunFolder
+    from srzoo.engine.tables import score_table
 
     device = ranks.initialise()
     log_to()
     folder = RunFolder(options.run_folder)
-    earlier = [name for name in options.datasets.test if (folder.results / f"{name}.json").exists()]
+    earlier = [name for name in options.datasets.test if folder.results_of(name).exists()]
     if earlier and not arguments.overwrite:
         raise ValueError(
             f"{folder.results} holds results of {', '.join(earlier)} from an earlier run; replace them with "
@@ -45,22 +38,12 @@ def test(arguments: Arguments) -> None:
     if weights is None and any(True for _ in net.parameters()):
         raise ValueError("path.pretrain_network_g is missing: without weights the network's output is noise")
     load_pretrained(options, net)
-    net = scored_form(options, net).to(device)
-    metrics = build_metrics(options)
-    ranks.barrier()  # everyone has looked at the folder before it is written to
+    scorer = build_scorer(options, folder, data, device)
+    results = scorer.score(net, options.resolve(weights) if weights is not None else None)
+    ranks.barrier()  # all ranks have looked at the folder before rank 0 writes to it
     ranks.on_main(lambda: folder.record(loaded.text, "_test"))
-    scores = {}
-    for name, dataset in data.items():
-        save_to = folder.visualization / name if options.val.save_img else None
-        results = evaluate(net, dataset, metrics, name=name, device=device, save_to=save_to)
-        scores[name] = results.mean()
-        path = options.resolve(weights) if weights else None
-        ranks.on_main(
-            lambda results=results, dataset=dataset, path=path: write_scores(
-                options, folder, results, metrics, dataset, path
-            )
-        )
-    logger.info(score_table(f"{options.network_g.type} x{options.scale}", scores, metrics))
+    scores = {each.dataset: each.mean() for each in results}
+    logger.info(score_table(f"{options.network_g.type} x{options.scale}", scores, scorer.metrics))
     logger.info(f"per-image results: {folder.results}")
 
 

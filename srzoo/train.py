@@ -14,23 +14,24 @@ if TYPE_CHECKING:
 
 
 def train(arguments: Arguments) -> None:
-    """Options -> components -> engine, for each training of the file."""
+    """Run each training of an option file, in order."""
     from srzoo.chain import run_chain
 
     run_chain(arguments.opt, arguments.set, arguments.resume, arguments.debug, train_one)
 
 
 def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
-    """One training, from its start or from where it stopped."""
+    """Run one training, from its start or from where it stopped."""
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
     from srzoo import ranks
     from srzoo.components import build_datasets, build_hooks, build_loader, build_model, build_pipeline, parameter_count
     from srzoo.engine import loop
-    from srzoo.engine.report import Board, log_to, logger
+    from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import starting_state
     from srzoo.engine.run_folder import RunFolder
+    from srzoo.engine.tensorboard import Board
 
     device = ranks.initialise()
     log_to()
@@ -46,21 +47,20 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-        what = f"{options.network_g.type} x{options.scale} ({parameter_count(model.inference_net):,} parameters)"
-        logger.info(f"training {what} on {device} from step {start}: {folder.path}")
+        network = f"{options.network_g.type} x{options.scale} ({parameter_count(model.g.inference_net):,} parameters)"
+        logger.info(f"training {network} on {device} from step {start}: {folder.path}")
         hooks, validate = build_hooks(loaded, folder, model, pipeline, data["val"], board, device)
         if state:
             validate.catch_up(start)
         loop.train(
             model,
             loader,
-            start=start,
             total=total,
             accumulate=settings.accumulate,
             seed=options.seed,
             device=device,
             hooks=[*hooks, validate],
-            prepare=pipeline,
+            degradation=pipeline,
         )
         board.close()
         logger.info(f"{total} of {total} updates done: {folder.weights_of(total)}")

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Atomic writes: the whole file or none."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Parts of the degradations against plain forms or PyTorch's own; medians of interleaved runs.
+"""Operations of the degradations against plain forms or PyTorch's functions; medians of interleaved runs.
 
 python scripts/benchmarks/degradation_ops.py
 """
@@ -18,16 +18,16 @@ from srzoo.degradations.resize import Resize
 from srzoo.degradations.samples import Samples
 from srzoo.ops.blur_kernels import gaussian_kernels
 from srzoo.ops.filter import gaussian_blur
-from srzoo.ops.filter2d import Form, Way, filter2d, filter_ways
+from srzoo.ops.filter2d import Algorithm, FilterMethod, choose_methods, filter2d
 from srzoo.ops.poisson import poisson
 from srzoo.ops.sharpen import usm_sharpen
 
 RUNS = 25
-FORMS: tuple[Form, ...] = ("lines", "direct", "spectrum")
+ALGORITHMS: tuple[Algorithm, ...] = ("separable", "direct", "fft")
 
 
 def medians(forms: dict[str, Callable[[], Tensor]], tolerance: float) -> dict[str, float]:
-    """Milliseconds of each form, runs interleaved; all give what the first gives."""
+    """Return the milliseconds of each form, runs interleaved, after comparing all results with the first form's."""
     times: dict[str, list[float]] = {name: [] for name in forms}
     expected = next(iter(forms.values()))()
     for _ in range(RUNS):
@@ -35,18 +35,20 @@ def medians(forms: dict[str, Callable[[], Tensor]], tolerance: float) -> dict[st
             started = time.perf_counter()
             result = form()
             times[name].append(1000 * (time.perf_counter() - started))
+            # Outside the timed part.
             assert (result - expected).abs().max() <= tolerance, f"{name} differs from the plain form"
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def correlated(image: Tensor, kernels: Tensor) -> Tensor:
+    """Correlate by one grouped convolution."""
     radius, channels = kernels.shape[-1] // 2, image.shape[1]
     padded = F.pad(image, (radius,) * 4, mode="reflect")
     return F.conv2d(padded, kernels.to(image).expand(channels, 1, -1, -1), groups=channels)
 
 
 def sharpened(image: Tensor) -> Tensor:
-    """usm_sharpen's defaults by separable convolutions."""
+    """Sharpen with the defaults of usm_sharpen by separable convolutions."""
     side, sigma = 51, 0.3 * (25 - 1) + 0.8
     residual = image - gaussian_blur(image, side, sigma)
     soft = gaussian_blur((residual.abs() * 255 > 10).to(image.dtype), side, sigma)
@@ -54,30 +56,33 @@ def sharpened(image: Tensor) -> Tensor:
 
 
 def filters(image: Tensor) -> None:
+    """Print the ratios of all filter methods; * marks the chosen one."""
     for side in (7, 11, 13, 21):
-        for name, sigmas in (("round", (side / 4, side / 4)), ("oblong", (side / 4, side / 8))):
+        for name, sigmas in (("isotropic", (side / 4, side / 4)), ("anisotropic", (side / 4, side / 8))):
             kernels = gaussian_kernels(side, torch.tensor([sigmas]).double(), torch.ones(1), torch.ones(1))
-            (chosen,) = filter_ways(kernels, image.device)
+            (chosen,) = choose_methods(kernels, image.device)
             forms: dict[str, Callable[[], Tensor]] = {"plain": lambda kernels=kernels: correlated(image, kernels)}
-            for form in FORMS if name == "round" else FORMS[1:]:
-                way = Way(form, side // 2)
-                forms[form] = lambda kernels=kernels, way=way: filter2d(image, kernels, way)
+            # Only kernels of rank 1 are separable.
+            for algorithm in ALGORITHMS if name == "isotropic" else ALGORITHMS[1:]:
+                method = FilterMethod(algorithm, side // 2)
+                forms[algorithm] = lambda kernels=kernels, method=method: filter2d(image, kernels, method)
             found = medians(forms, 1e-5)
             plain = found.pop("plain")
-            ratios = [f"{form}{'*' * (form == chosen.form)} {plain / taken:.2f}" for form, taken in found.items()]
+            ratios = [f"{form}{'*' * (form == chosen.algorithm)} {plain / taken:.2f}" for form, taken in found.items()]
             height = image.shape[-1]
             sys.stdout.write(
-                f"{height}x{height}, {name:6} {side:2}x{side:<2}: plain {plain:5.2f} ms  {'  '.join(ratios)}\n"
+                f"{height}x{height}, {name:11} {side:2}x{side:<2}: plain {plain:5.2f} ms  {'  '.join(ratios)}\n"
             )
 
 
 def others(image: Tensor) -> None:
+    """Print the ratios of Poisson sampling, enlarging by area and unsharp masking."""
     height = image.shape[-1]
     side, levels, factor = int(1.4 * height), (image * 255).round().int(), 64 / 255
     larger = (side, side)
     samples = Samples([np.random.default_rng(0)], np.random.default_rng(0), larger)
     area = Resize(scale=1, modes=("area",))
-    # Random numbers have their distribution in common (tests/degradations), not their values.
+    # Poisson samples agree in their distribution (tests/degradations), not in their values.
     for name, plain, ours, tolerance in (
         ("Poisson numbers", lambda: torch.poisson(levels * factor), lambda: poisson(levels, factor, 0), math.inf),
         (
@@ -97,7 +102,7 @@ def others(image: Tensor) -> None:
 def main() -> None:
     sys.stdout.write(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; 3 channels; time of the plain form / of ours; "
-        "* the way of filtering that is chosen\n"
+        "* the chosen filter method\n"
     )
     with torch.inference_mode():
         for height in (400, 100):

@@ -50,7 +50,7 @@ def run(arguments: Arguments) -> None:
         ValueError: the network must be known for this request and is not, or OUT exists.
     """
     from srzoo.contract import published_state
-    from srzoo.engine.report import log_to, logger
+    from srzoo.engine.log import log_to, logger
     from srzoo.options import load_options
     from srzoo.tensor_files import sha256, write_tensors
     from srzoo.weights import save_weights

@@ -31,7 +31,7 @@ def run(arguments: Arguments) -> None:
     """
     from srzoo.components import build_network, parameter_count
     from srzoo.contract import identity_of
-    from srzoo.engine.report import log_to, logger
+    from srzoo.engine.log import log_to, logger
     from srzoo.layers import reparam
     from srzoo.options import load_options
     from srzoo.tensor_files import sha256

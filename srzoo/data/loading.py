@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from srzoo.data.streams import Purpose, stream
+from srzoo.streams import Purpose, stream
 
 
 class SampleKey(NamedTuple):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from srzoo.data.pool import PairPool
-from srzoo.data.streams import Purpose, stream
 from srzoo.degradations.samples import Samples, Stage
 from srzoo.ops.sharpen import usm_sharpen
+from srzoo.streams import Purpose, stream
 
 
 class Planned(NamedTuple):

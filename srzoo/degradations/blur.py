@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srzoo.degradations.samples import Samples, check_range, check_weights, in_groups
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
-from srzoo.ops.filter2d import filter2d, filter_ways
+from srzoo.ops.filter2d import choose_methods, filter2d
 from srzoo.registry import DEGRADATIONS, Chance, NonNegativeFloat
 
 Kind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
@@ -77,9 +77,9 @@ class Blur:
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         kernels = self.kernels(samples)
-        ways = filter_ways(kernels, images[0].device)
+        methods = choose_methods(kernels, images[0].device)
         return in_groups(
-            images, lambda stack, indices: filter2d(stack, kernels[indices], ways[indices[0]]).clamp_(0, 1), ways
+            images, lambda stack, indices: filter2d(stack, kernels[indices], methods[indices[0]]).clamp_(0, 1), methods
         )
 
     def kernels(self, samples: Samples) -> Tensor:

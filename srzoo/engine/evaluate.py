@@ -1,11 +1,10 @@
-"""Score a network on a data set: the same code validates during training and benchmarks afterwards."""
+"""Scores of a network on one dataset: the same code validates during training and benchmarks afterwards."""
 
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from srzoo import ranks
 from srzoo.atomic import write_text
+from srzoo.batch import Sample
 from srzoo.images import to_uint8, write_image
 
 Metric = Callable[[Tensor, Tensor], Tensor]
@@ -21,25 +21,31 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Results:
-    """Scores of every image of a data set, in the data set's order.
+    """Scores of every image of a dataset, in the dataset's order.
 
     Args:
-        dataset: name of the data set.
-        images: {"key": ..., metric: value, ...} per image.
+        dataset: name of the dataset.
+        images: {"key": name of the image, metric: score, ...} per image.
         step: updates that the network had seen, if it was in training.
     """
 
     dataset: str
-    images: list[dict[str, Any]]
+    images: list[dict[str, str | float]]
     step: int | None = None
 
     def mean(self) -> dict[str, float]:
-        """The mean over images of each metric."""
+        """Return the mean over images of each metric."""
         names = [name for name in self.images[0] if name != "key"]
-        return {name: math.fsum(image[name] for image in self.images) / len(self.images) for name in names}
+        return {name: math.fsum(float(image[name]) for image in self.images) / len(self.images) for name in names}
 
-    def write(self, path: Path, network: Mapping[str, Any], weights: Mapping[str, Any] | None, protocols: Any) -> None:
-        """Write results/<dataset>.json: network, weights, protocols in full, mean and every image."""
+    def write(
+        self,
+        path: Path,
+        network: Mapping[str, object],
+        weights: Mapping[str, str] | None,
+        protocols: Mapping[str, object],
+    ) -> None:
+        """Write a JSON file of network, weights, protocols in full, mean scores and the scores of every image."""
         content = {
             "dataset": self.dataset,
             "step": self.step,
@@ -52,8 +58,8 @@ class Results:
         write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity, which is the PSNR of equal images: it is written as the text "inf"."""
+def _finite(value: object) -> object:
+    """Replace infinity, the PSNR of equal images, with the text "inf": JSON has no number for it."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
@@ -64,7 +70,7 @@ def _finite(value: Any) -> Any:
 @torch.inference_mode()
 def evaluate(
     net: nn.Module,
-    dataset: Dataset[dict[str, Any]],
+    dataset: Dataset[Sample],
     metrics: Mapping[str, Metric],
     *,
     name: str,
@@ -74,22 +80,23 @@ def evaluate(
     show: Callable[[int, Tensor], None] | None = None,
     step: int | None = None,
 ) -> Results:
-    """Run `net` over every image, each exactly once across all processes, and score it.
+    """Run `net` over every image, each exactly once over all ranks, and score its output.
 
     Args:
-        net: the network; put into evaluation mode for the time being. Its images come whole, one at a time.
-        dataset: items {"lq": (3, h, w), "gt": (3, H, W), "key": str}, float in [0, 1]; without "gt", only enlarged.
+        net: the network; in evaluation mode meanwhile. It gets whole images, one at a time.
+        dataset: items {"lq": (3, h, w), "gt": (3, H, W), "key": str}, float in [0, 1]; an item without "gt" gets no
+            scores.
         metrics: name -> metric over (1, 3, H, W) images.
-        name: of the data set, for the bar and the results.
+        name: of the dataset, for the progress bar and the results.
         device: where `net` is.
-        save_to: folder to write the output images to as PNG; None: do not.
-        progress: show a bar on the first process.
-        show: called on the first process with (index, output (1, 3, H, W)).
+        save_to: folder for the output images, written as PNG; None: do not write them.
+        progress: show a bar on rank 0.
+        show: called on rank 0 with (index, output (1, 3, H, W)).
         step: updates that the network has seen, for the results.
 
     Raises:
-        ValueError: the network's output has not the size of the ground truth, or a metric cannot take an image; on
-            every process, naming the image.
+        ValueError: the network's output is not of the size of the ground truth, or a metric cannot take an image; on
+            every rank, naming the image.
     """
     was_training = net.training
     net.eval()
@@ -98,20 +105,19 @@ def evaluate(
     workers = 2 if device.type == "cuda" else 0
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
     hidden = True if not progress or ranks.rank() != 0 else None  # None: on a terminal only
-    scored: list[tuple[int, dict[str, Any]]] = []
+    scored: list[tuple[int, dict[str, str | float]]] = []
     error: Exception | None = None
     try:
         for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
-            sr = net(item["lq"].to(device))
-            gt = item.get("gt")
-            scores = {} if gt is None else _scores(name, item["key"][0], sr, gt.to(device), metrics)
-            scored.append((index, {"key": item["key"][0], **scores}))
+            sr, key, gt = net(item["lq"].to(device)), item["key"][0], item.get("gt")
+            scores = {} if gt is None else _scores(name, key, sr, gt.to(device), metrics)
+            scored.append((index, {"key": key, **scores}))
             if save_to is not None:
-                write_image(save_to / f"{item['key'][0]}.png", to_uint8(sr[0]))
+                write_image(save_to / f"{key}.png", to_uint8(sr[0]))
             if show is not None and ranks.rank() == 0:
                 show(index, sr)
     except Exception as caught:
-        error = caught
+        error = caught  # raised below: the other ranks wait in `gather` and must learn of it
     net.train(was_training)
     everyone = ranks.gather((scored, error))
     for _, failure in everyone:
@@ -121,13 +127,13 @@ def evaluate(
     return Results(name, [scores for _, scores in pairs], step)
 
 
-def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str, Metric]) -> dict[str, float]:
     if sr.shape != gt.shape:
         raise ValueError(
             f"{dataset}: {key}: the network's output is {tuple(sr.shape)} but the ground truth {tuple(gt.shape)}; does "
             "`scale` fit the network and the data?"
         )
-    scores: dict[str, Any] = {}
+    scores: dict[str, float] = {}
     for name, metric in metrics.items():
         try:
             scores[name] = float(metric(sr, gt))

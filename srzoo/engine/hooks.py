@@ -1,23 +1,33 @@
-"""What happens between updates: progress lines, checkpoints, validation."""
+"""Work between updates: progress lines, checkpoints, validation."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
 from srzoo import ranks
-from srzoo.engine.evaluate import Metric, Results, evaluate
+from srzoo.batch import StateDict
+from srzoo.engine.log import logger, progress_line, score_line
 from srzoo.engine.loop import Model, Progress
-from srzoo.engine.report import Board, logger, progress_line
 from srzoo.engine.run_folder import RunFolder
-from srzoo.state import save_state
+from srzoo.engine.scorer import Scorer
+from srzoo.engine.tensorboard import Board
+from srzoo.state import TrainingState, save_state
 
 
 class Print:
-    """Every `freq` updates and at the end: losses, learning rate, speed, remaining time; console, log, TensorBoard."""
+    """Losses, learning rate, speed and remaining time, every `freq` updates and at the end.
+
+    They go to the console, the log file and TensorBoard. The learning rate is that of the generator's coming update.
+
+    Args:
+        model: the training recipe.
+        board: TensorBoard.
+        freq: interval [updates].
+        total: the last step.
+        device: where the model is.
+    """
 
     def __init__(self, model: Model, board: Board, *, freq: int, total: int, device: torch.device) -> None:
         self.model, self.board = model, board
@@ -27,23 +37,24 @@ class Print:
         if step % self.freq and step != self.total:
             return
         terms, speed, waiting = progress.take(self.device)
-        logger.info(progress_line(step, self.total, terms, self.model.lr, speed, waiting))
+        lr = self.model.g.lr
+        logger.info(progress_line(step, self.total, terms, lr, speed, waiting))
         self.board.scalars({f"loss/{name}": value for name, value in terms.items()}, step)
-        self.board.scalars({"lr": self.model.lr, "speed/steps_per_s": speed, "speed/data_share": waiting}, step)
+        self.board.scalars({"lr": lr, "speed/steps_per_s": speed, "speed/data_share": waiting}, step)
 
 
 class Save:
-    """Every `freq` updates and at the end: weights to publish and the state to resume from; old states are removed.
+    """Weights to publish and the state to resume from, every `freq` updates and at the end; old states are removed.
 
     Args:
-        model: what to save.
+        model: the training recipe.
         folder: of the run.
         write_weights: (step) -> None, writes the weights file of that step.
-        options_text: the resolved options, kept in the state to tell a resumed run what changed.
+        options_text: the resolved options, kept in the state so that a resumed run can name differences.
         freq: interval [updates].
         total: the last step.
         keep: number of states to keep; None: all.
-        data_state: what the data remember, asked on all processes.
+        data_state: returns the state of the data; called on all ranks.
     """
 
     def __init__(
@@ -56,7 +67,7 @@ class Save:
         freq: int,
         total: int,
         keep: int | None,
-        data_state: Callable[[], dict[str, Any]],
+        data_state: Callable[[], StateDict],
     ) -> None:
         self.model, self.folder = model, folder
         self.write_weights, self.options_text = write_weights, options_text
@@ -69,9 +80,15 @@ class Save:
             data = self.data_state()
             ranks.on_main(lambda: self._write(step, data))
 
-    def _write(self, step: int, data: dict[str, Any]) -> None:
+    def _write(self, step: int, data: StateDict) -> None:
+        # Weights first: a state without its weights would look like a finished step.
         self.write_weights(step)
-        state = {"model": self.model.state_dict(), "data": data, "step": step, "options": self.options_text}
+        state: TrainingState = {
+            "model": self.model.state_dict(),
+            "data": data,
+            "step": step,
+            "options": self.options_text,
+        }
         save_state(self.folder.state_of(step), state)
         if self.keep is not None:
             for old in self.folder.saved_steps()[: -self.keep]:
@@ -79,84 +96,51 @@ class Save:
 
 
 class Validate:
-    """Every `freq` updates and at the end: score the inference network on all validation sets.
+    """Scores of the inference network on all validation sets, every `freq` updates and at the end.
 
     Args:
-        model: whose network to score.
-        datasets: name -> data set.
-        metrics: name -> metric.
+        model: the training recipe.
+        scorer: validation sets and metrics.
         board: gets scores and the first images.
-        write_results: (results) -> None, writes results/<dataset>.json.
-        folder: of the run, for output images.
         freq: interval; None: only at the end [updates].
         total: the last step.
-        device: where the network is.
-        save_img: write output images to visualization/<dataset>/<step>/.
-        num_tb_img: images per data set for TensorBoard.
-        form: what is scored of the network: itself, merged, in tiles.
+        num_tb_img: images per dataset for TensorBoard.
     """
 
     def __init__(
-        self,
-        model: Model,
-        datasets: Mapping[str, Dataset[dict[str, Any]]],
-        metrics: Mapping[str, Metric],
-        board: Board,
-        write_results: Callable[[Results], None],
-        folder: RunFolder,
-        *,
-        freq: int | None,
-        total: int,
-        device: torch.device,
-        save_img: bool,
-        num_tb_img: int,
-        form: Callable[[nn.Module], nn.Module],
+        self, model: Model, scorer: Scorer, board: Board, *, freq: int | None, total: int, num_tb_img: int
     ) -> None:
-        self.model, self.datasets, self.metrics = model, datasets, metrics
-        self.board, self.write_results, self.folder = board, write_results, folder
-        self.freq, self.total, self.device = freq, total, device
-        self.save_img, self.num_tb_img, self.form = save_img, num_tb_img, form
+        self.model, self.scorer, self.board = model, scorer, board
+        self.freq, self.total, self.num_tb_img = freq, total, num_tb_img
 
     def due(self, step: int) -> bool:
-        """Whether the network is scored after update number `step`."""
+        """Return True if the network is scored after update number `step`."""
         return step == self.total or (self.freq is not None and step % self.freq == 0)
 
     def catch_up(self, step: int) -> None:
         """Score a resumed run now if it was stopped between saving step `step` and scoring it."""
-        if self.due(step) and ranks.on_main(lambda: self._unscored(step)):
+        if self.due(step) and ranks.on_main(lambda: self._is_unscored(step)):
             self(step, Progress())
 
-    def _unscored(self, step: int) -> bool:
-        files = [self.folder.results / f"{name}.json" for name in self.datasets]
+    def _is_unscored(self, step: int) -> bool:
+        files = [self.scorer.folder.results_of(name) for name in self.scorer.datasets]
         return any(not file.is_file() or json.loads(file.read_text()).get("step") != step for file in files)
 
     def __call__(self, step: int, progress: Progress) -> None:
         if not self.due(step):
             return
         with progress.pause():
-            net = self.model.inference_net
+            net = self.model.g.inference_net
             ranks.broadcast_buffers(net)
-            net = self.form(net)
-            for name, dataset in self.datasets.items():
-                results = self._score(net, name, dataset, step)
+            file = self.scorer.folder.weights_of(step)
+            # Steps that are scored need not be saved.
+            weights = file if ranks.on_main(file.is_file) else None
+
+            def show(dataset: str, index: int, sr: Tensor) -> None:
+                if index < self.num_tb_img:
+                    self.board.image(f"{dataset}/{index}", sr[0], step)
+
+            for results in self.scorer.score(net, weights, step=step, show=show):
                 mean = results.mean()
-                logger.info(f"[{step}] {name}: " + "  ".join(f"{metric} {value:.4f}" for metric, value in mean.items()))
-                self.board.scalars({f"val/{name}/{metric}": value for metric, value in mean.items()}, step)
-                ranks.on_main(lambda results=results: self.write_results(results))
-
-    def _score(self, net: nn.Module, name: str, dataset: Dataset[dict[str, Any]], step: int) -> Results:
-        def show(index: int, sr: Tensor) -> None:
-            if index < self.num_tb_img:
-                self.board.image(f"{name}/{index}", sr[0], step)
-
-        save_to = self.folder.visualization / name / str(step) if self.save_img else None
-        return evaluate(
-            net,
-            dataset,
-            self.metrics,
-            name=name,
-            device=self.device,
-            save_to=save_to,
-            show=show,
-            step=step,
-        )
+                logger.info(score_line(step, results.dataset, mean))
+                self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)

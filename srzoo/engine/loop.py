@@ -1,138 +1,145 @@
 """The training loop, the same for every model."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from srzoo import ranks
-from srzoo.data.streams import network_seed
+from srzoo.batch import Batch, StateDict, Terms
+from srzoo.optim.learner import Learner
+from srzoo.streams import network_seed
+
+# (batch on the device, iteration, number of the micro-batch among those of all ranks) -> batch
+Degradation = Callable[[Batch, int, int], Batch]
 
 
 class Model(Protocol):
-    """What the loop and its hooks know of a training recipe."""
+    """A training recipe, as far as the loop and its hooks know it; `g` learns the network to publish."""
 
-    def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]: ...
+    g: Learner
 
-    @property
-    def inference_net(self) -> nn.Module: ...
+    def training_step(self, batch: Batch) -> Terms: ...
 
-    @property
-    def lr(self) -> float: ...
+    def state_dict(self) -> StateDict: ...
 
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: StateDict) -> None: ...
 
 
 class Hook(Protocol):
-    """Something done between updates."""
+    """Work between updates: progress lines, checkpoints, validation."""
 
     def __call__(self, step: int, progress: "Progress") -> None:
-        """Called on every process after update number `step` (from 1)."""
+        """Run on every rank after update number `step` (from 1)."""
         ...
 
 
+class Rates(NamedTuple):
+    """Averages over the updates since the last report.
+
+    Args:
+        terms: mean of each term over micro-batches and ranks.
+        speed: updates per second, pauses left out.
+        waiting: share of that time spent waiting for data.
+    """
+
+    terms: dict[str, float]
+    speed: float
+    waiting: float
+
+
 class Progress:
-    """Losses and times since they were last asked for."""
+    """Losses and times since the last report."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self._terms: dict[str, Tensor] = {}
-        self._parts = 0
-        self._steps = 0
+        self._num_parts = 0
+        self._num_updates = 0
         self._waited = 0.0
         self._since = time.perf_counter()
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Note the terms of one micro-batch; stays on the device, so that nothing waits for it."""
+        """Add the terms of one micro-batch; sums stay on the device, so that nothing waits for it."""
         for name, term in terms.items():
             self._terms[name] = self._terms.get(name, 0) + term.double()
-        self._parts += 1
+        self._num_parts += 1
 
-    def waited(self, seconds: float) -> None:
+    def add_waiting(self, seconds: float) -> None:
+        """Add time spent waiting for data."""
         self._waited += seconds
 
-    def updated(self) -> None:
-        self._steps += 1
+    def add_update(self) -> None:
+        """Count one update."""
+        self._num_updates += 1
 
-    def take(self, device: torch.device) -> tuple[dict[str, float], float, float]:
-        """(mean terms over all processes, updates per second, share of time waiting for data); starts anew."""
-        means = {name: float(total) / self._parts for name, total in self._terms.items()}
+    def take(self, device: torch.device) -> Rates:
+        """Return the averages over all ranks, and start again."""
+        means = {name: float(total) / self._num_parts for name, total in self._terms.items()}
         elapsed = time.perf_counter() - self._since
-        taken = (ranks.mean_over_ranks(means, device), self._steps / elapsed, self._waited / elapsed)
-        self.__init__()
-        return taken
+        rates = Rates(ranks.mean_over_ranks(means, device), self._num_updates / elapsed, self._waited / elapsed)
+        self._reset()
+        return rates
 
-    def pause(self) -> "Pause":
-        """Around work that does not count as training time."""
-        return Pause(self)
-
-    def skip(self, seconds: float) -> None:
-        self._since += seconds
-
-
-class Pause:
-    """Context in which the clock of a :class:`Progress` stands still."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.skip(time.perf_counter() - self._start)
-
-
-Prepare = Callable[[dict[str, Any], int, int], dict[str, Any]]
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Leave the work inside out of the training time."""
+        started = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - started
 
 
 def train(
     model: Model,
-    batches: Iterable[dict[str, Any]],
+    batches: Iterable[Batch],
     *,
-    start: int,
     total: int,
     accumulate: int,
     seed: int,
     device: torch.device,
     hooks: Sequence[Hook],
-    prepare: Prepare | None = None,
+    degradation: Degradation | None = None,
 ) -> None:
-    """Update `model` from step `start` to `total` and call the hooks after every update.
+    """Update `model` from its learners' iteration up to `total` and call the hooks after every update.
 
     Args:
         model: the training recipe.
-        batches: micro-batches, `accumulate` per update, beginning with those of step `start`.
-        start: updates done before.
-        total: updates in all.
+        batches: micro-batches, `accumulate` per update, beginning with those of the learners' iteration.
+        total: updates in all, those before a restart included.
         accumulate: micro-batches per update.
-        seed: of the run; together with step, rank and micro-batch it seeds what is random inside the network.
+        seed: of the run; with iteration, rank and micro-batch it seeds the random numbers inside the network.
         device: where the model is.
-        hooks: called in order.
-        prepare: (batch on the device, step, which part of the step's batch) -> batch, such as a degradation.
+        hooks: called in this order.
+        degradation: makes LQ from GT on the device; None: batches hold LQ already.
     """
-    progress, source = Progress(), iter(batches)
-    for step in range(start, total):
+    progress, source, iteration = Progress(), iter(batches), model.g.iteration
+    for step in range(iteration.number, total):
         for micro in range(accumulate):
-            batch = _next(source, progress, device)
             part = ranks.rank() * accumulate + micro
-            if prepare is not None:
-                batch = prepare(batch, step, part)
-            # After the batch: a data set in this process may have drawn from the same generator.
+            batch = _next_batch(source, progress, device)
+            if degradation is not None:
+                batch = degradation(batch, step, part)
+            # After the batch: a dataset in this process may have drawn from the same generator.
             torch.manual_seed(network_seed(seed, step, part))
             progress.add(model.training_step(batch))
-        progress.updated()
+        iteration.number = step + 1
+        progress.add_update()
         for hook in hooks:
             hook(step + 1, progress)
 
 
-def _next(source: Any, progress: Progress, device: torch.device) -> dict[str, Any]:
+def _next_batch(source: Iterator[Batch], progress: Progress, device: torch.device) -> Batch:
     started = time.perf_counter()
     batch = next(source)
-    progress.waited(time.perf_counter() - started)
-    return {
-        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
+    progress.add_waiting(time.perf_counter() - started)
+    # A user's dataset may have further entries: tensors of any name move to the device.
+    moved = {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
     }
+    return cast(Batch, moved)

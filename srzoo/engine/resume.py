@@ -1,44 +1,43 @@
-"""Where a run starts: fresh, or exactly where an earlier one stopped."""
+"""The start of a run: afresh, or exactly where an earlier one stopped."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from srzoo import ranks
-from srzoo.engine.report import logger
+from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
-from srzoo.state import load_state
+from srzoo.state import TrainingState, load_state
 
-# Differences that do not change what is trained.
+# Options that may differ in a resumed run, because the training does not depend on them.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")
 _FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g", "path.load")
 
 
-def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> dict[str, Any] | None:
-    """The training state to continue from, or None for a fresh start.
+def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> TrainingState | None:
+    """Return the training state to continue from, or None for a fresh start.
 
     Args:
         folder: of the run.
         resume: "none", "auto" (the newest state of the folder, if any) or a path.
-        resolved_options: of this start, compared with those that the state was saved under.
+        resolved_options: of this start, compared with those in the state.
         total: updates in all.
 
     Raises:
-        ValueError: the run would overwrite an earlier one, or has gone further than `total`; or the options that
-            decide the training differ.
+        ValueError: the run would overwrite an earlier one, or the state has more than `total` updates, or options that
+            the training depends on differ.
         FileNotFoundError: no such state.
     """
-    # Process 0 chooses for all: on several machines the others may not see the same folder.
+    # Rank 0 chooses for all: on several machines the others may not see the same folder.
     path = ranks.on_main(lambda: _choose(folder, resume))
     if path is None:
         return None
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}, which process 0 resumes from, does not exist here: share the experiments folder"
+            f"{path}, which rank 0 resumes from, does not exist on this machine: share the experiments folder"
         )
     state = load_state(path)
-    _refuse_changes(path, str(state["options"]), resolved_options)
+    _refuse_changes(path, state["options"], resolved_options)
     if state["step"] > total:
         raise ValueError(f"{path} has {state['step']} updates already, more than train.total_iter {total}")
     logger.info(f"resuming from {path} at step {state['step']}")
@@ -46,10 +45,10 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str, total:
 
 
 def refuse_used(folder: RunFolder) -> None:
-    """Leave an earlier run alone.
+    """Refuse to write over an earlier run.
 
     Raises:
-        ValueError: there is one.
+        ValueError: the folder holds one.
     """
     if folder.used():
         raise ValueError(
@@ -73,7 +72,7 @@ def _choose(folder: RunFolder, resume: str) -> Path | None:
     if folder.used() and path.resolve() not in [state.resolve() for state in newest]:
         raise ValueError(
             f"--resume: continuing from {path} would overwrite what {folder.path} already holds; give the continued "
-            "run a name of its own (--set name=...)"
+            "run another name (--set name=...)"
         )
     return path
 
@@ -90,7 +89,8 @@ def _refuse_changes(path: Path, before: str, now: str) -> None:
         )
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(tree: object, prefix: str = "") -> dict[str, object]:
+    """Return nested options by dotted path."""
     if not isinstance(tree, dict):
         return {prefix.rstrip("."): tree}
     return {key: value for name, item in tree.items() for key, value in _flat(item, f"{prefix}{name}.").items()}

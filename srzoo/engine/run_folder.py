@@ -1,4 +1,4 @@
-"""The folder of one run: what is written where, and the promise not to overwrite an earlier run."""
+"""The folder of one run: the place of each file, and the lock that keeps other trainings out."""
 
 import contextlib
 import fcntl
@@ -16,58 +16,67 @@ import srzoo
 from srzoo import ranks
 from srzoo.atomic import write_text
 
-# What decides a number, besides the code and the options.
+# Packages whose version can change a number, recorded beside the code's commit and the options.
 _PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """experiments/<name>/ with fixed places for everything a run leaves behind."""
+    """experiments/<name>/ with fixed places for all files of a run."""
 
     path: Path
 
     @property
     def models(self) -> Path:
+        """Weights to publish."""
         return self.path / "models"
 
     @property
     def states(self) -> Path:
+        """Training states to resume from."""
         return self.path / "states"
 
     @property
     def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
         return self.path / "tensorboard"
 
     @property
     def visualization(self) -> Path:
+        """Output images."""
         return self.path / "visualization"
 
     @property
     def results(self) -> Path:
+        """Scores of each dataset."""
         return self.path / "results"
 
     def state_of(self, step: int) -> Path:
-        """The training state after `step` updates."""
+        """Return the file of the training state after `step` updates."""
         return self.states / f"{step}.state"
 
     def weights_of(self, step: int) -> Path:
-        """The weights after `step` updates."""
+        """Return the file of the weights after `step` updates."""
         return self.models / f"net_g_{step}.safetensors"
 
+    def results_of(self, dataset: str) -> Path:
+        """Return the file of the scores on one dataset."""
+        return self.results / f"{dataset}.json"
+
     def saved_steps(self) -> list[int]:
-        """Steps of the training states there are, in order."""
+        """Return the steps of the training states in the folder, in order."""
         return sorted(int(path.stem) for path in self.states.glob("*.state") if path.stem.isdigit())
 
     def used(self) -> bool:
-        """Whether a run has written here."""
+        """Return True if a run has written here."""
         return self.path.is_dir() and any(self.path.iterdir())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainings out of this folder for the time being (first process only).
+        """Keep other trainings out of this folder meanwhile; rank 0 holds the lock.
 
         Raises:
-            ValueError: another process trains here.
+            ValueError: another training runs here.
         """
         if ranks.rank() == 0:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -78,16 +87,16 @@ class RunFolder:
     def _lock(self, stack: contextlib.ExitStack) -> None:
         file = stack.enter_context((self.path / "running.lock").open("w"))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up by the system when the process ends
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it when the process ends
         except OSError as error:
             raise ValueError(f"another process is training in {self.path}; give this run another name") from error
 
     def record(self, resolved_options: str, suffix: str = "") -> None:
-        """Keep the resolved options, the command line, the versions and the git commit.
+        """Write the resolved options, the command line, the versions and the git commit.
 
         Args:
             resolved_options: the option file with inheritance, overrides and defaults written out.
-            suffix: of the files' names, so that the record of a test or a resumed run stands beside the first one.
+            suffix: of the files' names, so that a test or a resumed run leaves the first record as it is.
         """
         write_text(self.path / f"options{suffix}.yml", resolved_options)
         provenance = {
@@ -101,7 +110,7 @@ class RunFolder:
 
 
 def package_version(name: str) -> str:
-    """Installed version of a package, "not installed" without one."""
+    """Return the installed version of a package, or "not installed"."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -109,7 +118,7 @@ def package_version(name: str) -> str:
 
 
 def git_commit() -> str:
-    """Commit of the checkout that srzoo runs from, with "-dirty" if files differ; "unknown" outside a checkout."""
+    """Return the commit of srzoo's checkout, with "-dirty" if files differ, or "unknown" outside a checkout."""
     root = Path(srzoo.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return "unknown"

@@ -1,1 +1,1 @@
-"""Training losses: a pure function and a thin module each; :class:`~srzoo.losses.criterion.Criterion` weighs them."""
+"""Training losses, each a pure function and a thin module; :class:`~srzoo.losses.criterion.Criterion` weights them."""

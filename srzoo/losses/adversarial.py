@@ -1,4 +1,4 @@
-"""Adversarial losses over a discriminator's logits, for either player, and penalties on its gradients."""
+"""Adversarial losses over a discriminator's logits, for generator and discriminator, and gradient penalties."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -12,20 +12,21 @@ from srzoo.registry import LOSSES, NonNegativeFloat
 
 @LOSSES.register
 class GANLoss(nn.Module):
-    """What the generator or the discriminator minimises, from logits of any shape -> scalar.
+    """Adversarial loss of the generator or the discriminator over logits of any shape -> scalar.
 
     vanilla: Goodfellow et al., NIPS 2014 (cross entropy, non-saturating); lsgan: Mao et al., ICCV 2017; wgan: Arjovsky
     et al., ICML 2017; wgan_softplus: the logistic form of StyleGAN2 (Karras et al., CVPR 2020); hinge: Lim, Ye, 2017,
-    arXiv:1705.02894. The entry's `weight` is the generator's.
+    arXiv:1705.02894. The `weight` of the option entry applies to the generator's loss only.
 
     Args:
-        gan_type: the kind of game.
-        real_label: what the discriminator should say of true images (vanilla, lsgan).
-        fake_label: what it should say of made ones (vanilla, lsgan).
+        gan_type: formula of the loss.
+        real_label: discriminator's target for real images (vanilla, lsgan).
+        fake_label: discriminator's target for generated images (vanilla, lsgan).
         discriminator_weight: factor of the discriminator's loss.
-        r1_weight: half this times the squared gradient at true images (Mescheder et al., ICML 2018); 0: none.
-        gradient_penalty_weight: this times (gradient norm - 1)^2 between true and made images (Gulrajani et al., NIPS
-            2017); 0: none.
+        r1_weight: gamma of the R1 penalty, gamma / 2 times the squared gradient at real images (Mescheder et al., ICML
+            2018); 0: no penalty.
+        gradient_penalty_weight: factor of (gradient norm - 1)^2 between real and generated images (Gulrajani et al.,
+            NIPS 2017); 0: no penalty.
     """
 
     takes = "logits"
@@ -47,15 +48,16 @@ class GANLoss(nn.Module):
         self.r1_weight, self.gradient_penalty_weight = r1_weight, gradient_penalty_weight
 
     def generator(self, fake: Tensor) -> Tensor:
-        """The generator's loss from the logits of its images."""
+        """Compute the generator's loss from the logits of generated images."""
         if self.gan_type in ("wgan", "hinge"):
             return -fake.mean()
         if self.gan_type == "wgan_softplus":
             return F.softplus(-fake).mean()
-        return self._against(fake, self.real_label)
+        # Non-saturating: the generator wants its images classified as real.
+        return self._label_loss(fake, self.real_label)
 
     def discriminator(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """The discriminator's weighted losses (on true images, on made ones)."""
+        """Compute the discriminator's weighted losses (on real images, on generated images)."""
         if self.gan_type == "wgan":
             losses = -real.mean(), fake.mean()
         elif self.gan_type == "wgan_softplus":
@@ -63,10 +65,11 @@ class GANLoss(nn.Module):
         elif self.gan_type == "hinge":
             losses = F.relu(1 - real).mean(), F.relu(1 + fake).mean()
         else:
-            losses = self._against(real, self.real_label), self._against(fake, self.fake_label)
+            losses = self._label_loss(real, self.real_label), self._label_loss(fake, self.fake_label)
         return self.discriminator_weight * losses[0], self.discriminator_weight * losses[1]
 
-    def _against(self, logits: Tensor, label: float) -> Tensor:
+    def _label_loss(self, logits: Tensor, label: float) -> Tensor:
+        """Compare logits with a constant label: squared error (lsgan) or cross entropy (vanilla)."""
         target = torch.full_like(logits, label)
         if self.gan_type == "lsgan":
             return F.mse_loss(logits, target)
@@ -74,18 +77,33 @@ class GANLoss(nn.Module):
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Half the squared 2-norm of the logits' gradient with respect to true images, averaged over the batch."""
+    """Compute half the squared 2-norm of the logits' gradient at real images, averaged over the batch -> scalar.
+
+    Mescheder et al., "Which Training Methods for GANs do actually Converge?", ICML 2018, arXiv:1801.04406, R1.
+
+    Args:
+        discriminator: images (B, C, H, W) -> logits of any shape.
+        real: (B, C, H, W).
+    """
     real = real.detach().requires_grad_()
+    # Images do not influence each other's logits: the gradient of the sum is each image's gradient.
     (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean() / 2
+    return gradient.square().flatten(1).sum(1).mean() / 2  # (B, C * H * W) -> (B,) -> scalar
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """(2-norm of the logits' gradient - 1)^2 at random points between true and made images, averaged over the batch.
+    """Compute (2-norm of the logits' gradient - 1)^2 between real and generated images, averaged over the batch.
 
-    One uniform number per image, from PyTorch's global generator.
+    Gulrajani et al., "Improved Training of Wasserstein GANs", NIPS 2017, arXiv:1704.00028, equation 3. Each image is
+    interpolated with one uniform number from PyTorch's global generator.
+
+    Args:
+        discriminator: images (B, C, H, W) -> logits of any shape.
+        real: (B, C, H, W).
+        fake: (B, C, H, W).
     """
-    share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
-    between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
+    fraction = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
+    between = (fraction * real.detach() + (1 - fraction) * fake.detach()).requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    # (B, C * H * W) -> (B,) -> scalar
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

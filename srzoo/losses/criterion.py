@@ -1,4 +1,4 @@
-"""Several weighted losses as one object that says what each term contributed."""
+"""Weighted sum of losses, with the contribution of each term by name."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def takes(loss: nn.Module) -> str:
-    """What a loss is computed from: "sr" (the default), a tree's "leaves", or a discriminator's "logits"."""
+    """Return the input of a loss: "sr" (the default), "leaves" of a tree, or "logits" of a discriminator."""
     return getattr(loss, "takes", "sr")
 
 
@@ -14,13 +14,13 @@ class Criterion(nn.Module):
     """Named losses with weights: ``criterion(sr, gt)`` -> {name: weight * loss(sr, gt)}, scalars.
 
     Args:
-        losses: the loss modules by the name they have in the option file.
-        weights: the factor of each.
+        losses: loss modules by their name in the option file.
+        weights: factor of each loss, by the same names.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
         super().__init__()
-        # A list, because a ModuleDict refuses names such as "type" and "train".
+        # A list, because a ModuleDict refuses names such as "type" and "train", which users may choose.
         self.losses = nn.ModuleList(losses.values())
         self.names = list(losses)
         self.weights = [weights[name] for name in losses]
@@ -33,19 +33,23 @@ class Criterion(nn.Module):
         return len(self.names)
 
     def where(self, wanted: Callable[[nn.Module], bool]) -> "Criterion":
-        """Those of the losses for which `wanted` is true."""
+        """Return a criterion with the losses for which `wanted` is true, weights kept."""
         losses = {name: loss for name, loss in zip(self.names, self.losses, strict=True) if wanted(loss)}
         return Criterion(losses, dict(zip(self.names, self.weights, strict=True)))
 
     def of(self, kind: str) -> "Criterion":
-        """Those of the losses that take `kind`."""
+        """Return a criterion with the losses computed from `kind`, weights kept."""
         return self.where(lambda loss: takes(loss) == kind)
 
     def only(self, *kinds: str, model: str) -> "Criterion":
-        """The same, after checking that a recipe has a use for every loss.
+        """Return this criterion after checking that a recipe can compute every loss.
+
+        Args:
+            kinds: inputs that the recipe has.
+            model: name of the recipe, for the message.
 
         Raises:
-            ValueError: a loss takes something else than `kinds`.
+            ValueError: a loss is computed from something else.
         """
         for name, loss in zip(self.names, self.losses, strict=True):
             if takes(loss) not in kinds:

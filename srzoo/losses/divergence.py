@@ -1,4 +1,4 @@
-"""D2C-SR's divergence loss: leaves of a tree shall differ from each other more than from the ground truth.
+"""D2C-SR's divergence loss: the leaves of a tree must differ from each other more than from the ground truth.
 
 Li et al., "D2C-SR: A Divergence to Convergence Approach for Real-World Image Super-Resolution", ECCV 2022,
 arXiv:2103.14373, section 3.2. Written from the paper.
@@ -12,7 +12,7 @@ from srzoo.registry import LOSSES, NonNegativeFloat, PositiveInt
 
 
 def standardised(image: Tensor) -> Tensor:
-    """Channel mean, made mean 0 and population standard deviation 1 over the tensor: (B, C, H, W) -> (B, 1, H, W)."""
+    """Standardise the channel mean over the whole batch (population std): (B, C, H, W) -> (B, 1, H, W)."""
     grey = image.mean(1, keepdim=True)
     return (grey - grey.mean()) / grey.std(correction=0)
 
@@ -20,16 +20,19 @@ def standardised(image: Tensor) -> Tensor:
 def divergence(
     leaves: Tensor, gt: Tensor, margins: tuple[float, float], siblings: int, sibling_factor: float
 ) -> Tensor:
-    """Mean over ordered pairs (i, j) of max(0, mean(d_i^2) - mean((d_i - d_j)^2) + margin), d = |leaf - gt|.
+    """Compute the mean over ordered pairs (i, j) of max(0, mean(d_i^2) - mean((d_i - d_j)^2) + margin) -> scalar.
 
-    Leaves and `gt` are :func:`standardised` first.
+    d = |leaf - gt|, after both are :func:`standardised`. The triplet loss of section 3.2.
 
     Args:
-        leaves: (B, K, C, H, W), siblings side by side.
+        leaves: (B, K, C, H, W), siblings next to each other.
         gt: (B, C, H, W).
-        margins: between siblings, and between other leaves.
-        siblings: leaves that share a parent.
-        sibling_factor: weight of the pairs of siblings.
+        margins: margin between siblings, margin between other leaves.
+        siblings: number of leaves that share a parent.
+        sibling_factor: weight of pairs of siblings; other pairs have weight 1.
+
+    Raises:
+        ValueError: the shapes do not match, or K is not a multiple of `siblings` or is below 2.
     """
     if leaves.ndim != 5 or leaves[:, 0].shape != gt.shape:
         raise ValueError(
@@ -37,29 +40,32 @@ def divergence(
         )
     count = leaves.shape[1]
     if count % siblings or count < 2:
-        raise ValueError(f"{count} leaves do not fall into families of {siblings} siblings")
+        raise ValueError(f"expected at least 2 leaves in groups of {siblings} siblings, got {count} leaves")
     target = standardised(gt)
-    distances = [(standardised(leaf) - target).abs() for leaf in leaves.unbind(1)]
+    distances = [(standardised(leaf) - target).abs() for leaf in leaves.unbind(1)]  # K times (B, 1, H, W)
     total = leaves.new_zeros(())
+    # The term is not symmetric in i and j, so that each pair counts in both orders.
     for i, own in enumerate(distances):
         for j, other in enumerate(distances):
             if i != j:
-                related = i // siblings == j // siblings
-                margin, factor = (margins[0], sibling_factor) if related else (margins[1], 1.0)
+                same_parent = i // siblings == j // siblings
+                margin, factor = (margins[0], sibling_factor) if same_parent else (margins[1], 1.0)
+                # Zero once leaf i is nearer to the ground truth than to leaf j by the margin.
                 total = total + factor * (own.square().mean() - (own - other).square().mean() + margin).clamp_min(0)
     return total / (count * (count - 1))
 
 
 @LOSSES.register
 class DivergenceLoss(nn.Module):
-    """Triplets over a tree's leaves (B, K, C, H, W) and `gt` (B, C, H, W) -> scalar; see :func:`divergence`.
+    """Triplet loss over a tree's leaves (B, K, C, H, W) and `gt` (B, C, H, W) -> scalar; see :func:`divergence`.
 
     Args:
-        mode: paper: with gradients; released: a constant for the optimiser, as the authors' training code detaches it.
+        mode: paper: with gradients; released: detached, as in the authors' training code, so that nothing is learned
+            from it.
         sibling_margin: margin between leaves of one parent.
-        margin: margin between all others.
+        margin: margin between all other leaves.
         sibling_factor: weight of pairs of siblings.
-        siblings: leaves that share a parent: the last of the network's `levels`.
+        siblings: number of leaves that share a parent, the last of the network's `levels`.
     """
 
     takes = "leaves"

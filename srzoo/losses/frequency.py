@@ -1,4 +1,4 @@
-"""Losses that compare images by their frequencies."""
+"""Losses in the frequency domain."""
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +9,19 @@ from srzoo.registry import LOSSES, PositiveFloat, PositiveInt
 
 
 def fft_l1(sr: Tensor, gt: Tensor) -> Tensor:
-    """Mean absolute difference of the real and imaginary parts of the 2-D real Fourier transforms.
+    """Compute the mean absolute difference of the real and imaginary parts of the 2-D Fourier transforms -> scalar.
 
     Cho et al., "Rethinking Coarse-to-Fine Approach in Single Image Deblurring", ICCV 2021, arXiv:2108.05054, eq. 5.
     """
     same_shape(sr, gt)
-    difference = torch.view_as_real(torch.fft.rfft2(sr) - torch.fft.rfft2(gt))
+    # The half spectrum suffices for real images.
+    difference = torch.view_as_real(torch.fft.rfft2(sr) - torch.fft.rfft2(gt))  # (B, C, H, W // 2 + 1, 2)
     return difference.abs().mean()
 
 
 @LOSSES.register
 class FFTLoss(nn.Module):
-    """L1 between the real Fourier transforms of two images (B, C, H, W) -> scalar; see :func:`fft_l1`."""
+    """L1 distance of the Fourier transforms of two images (B, C, H, W) -> scalar; see :func:`fft_l1`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,19 +31,19 @@ class FFTLoss(nn.Module):
 
 
 def high_frequencies(image: Tensor, kernel_size: int, sigma: float) -> Tensor:
-    """The image minus its Gaussian blur, borders mirrored: (B, C, H, W) -> the same."""
+    """Subtract the Gaussian blur of an image, borders mirrored: (B, C, H, W) -> the same."""
     return image - gaussian_blur(image, kernel_size, sigma)
 
 
 @LOSSES.register
 class HighFrequencyLoss(nn.Module):
-    """L1 between the high-frequency parts of two images (B, C, H, W) -> scalar.
+    """L1 distance of the high-frequency parts of two images (B, C, H, W) -> scalar.
 
     RT4KSR's auxiliary loss: Zamfir, Conde, Timofte, "Towards Real-Time 4K Image Super-Resolution", CVPRW 2023.
 
     Args:
         kernel_size: side of the Gaussian, odd [pixels].
-        sigma: its standard deviation [pixels].
+        sigma: standard deviation of the Gaussian [pixels].
     """
 
     def __init__(self, *, kernel_size: PositiveInt = 5, sigma: PositiveFloat = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Losses that compare pixels one by one: mean over every element of (B, C, H, W)."""
+"""Pixel losses: means over all elements of (B, C, H, W)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,25 +7,25 @@ from srzoo.registry import LOSSES, PositiveFloat
 
 
 def same_shape(sr: Tensor, gt: Tensor) -> None:
-    """Refuse to broadcast: a loss over mismatched shapes is always a mistake."""
+    """Raise ValueError if the shapes differ, because broadcasting in a loss is always a mistake."""
     if sr.shape != gt.shape:
         raise ValueError(f"sr and gt must have one shape, got {tuple(sr.shape)} and {tuple(gt.shape)}")
 
 
 def l1(sr: Tensor, gt: Tensor) -> Tensor:
-    """mean |sr - gt|."""
+    """Compute mean |sr - gt| -> scalar."""
     same_shape(sr, gt)
     return (sr - gt).abs().mean()
 
 
 def mse(sr: Tensor, gt: Tensor) -> Tensor:
-    """mean (sr - gt)^2."""
+    """Compute mean (sr - gt)^2 -> scalar."""
     same_shape(sr, gt)
     return (sr - gt).square().mean()
 
 
 def charbonnier(sr: Tensor, gt: Tensor, eps: float = 1e-6) -> Tensor:
-    """mean sqrt((sr - gt)^2 + eps^2): L1 with a smooth minimum.
+    """Compute mean sqrt((sr - gt)^2 + eps^2) -> scalar: L1 with a smooth minimum.
 
     Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed imaging", ICIP 1994; as
     a super-resolution loss in Lai et al., "Deep Laplacian Pyramid Networks", CVPR 2017, equation 3.
@@ -35,7 +35,7 @@ def charbonnier(sr: Tensor, gt: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def huber(sr: Tensor, gt: Tensor, delta: float = 1.0) -> Tensor:
-    """Mean of d^2 / 2 where |d| = |sr - gt| < delta, else delta * (|d| - delta / 2).
+    """Compute the mean of d^2 / 2 where |d| = |sr - gt| < delta, else of delta * (|d| - delta / 2) -> scalar.
 
     Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
     """
@@ -71,7 +71,7 @@ class CharbonnierLoss(nn.Module):
     """Mean smooth absolute difference of two images (B, C, H, W) -> scalar; see :func:`charbonnier`.
 
     Args:
-        eps: width of the smooth part; the least value that the loss can have [image range].
+        eps: width of the smooth part and minimum of the loss [image range].
     """
 
     def __init__(self, *, eps: PositiveFloat = 1e-6) -> None:
@@ -84,10 +84,12 @@ class CharbonnierLoss(nn.Module):
 
 @LOSSES.register
 class HuberLoss(nn.Module):
-    """Quadratic for small, linear for large differences of two images (B, C, H, W) -> scalar; see :func:`huber`.
+    """Huber loss, quadratic for small and linear for large differences: two images (B, C, H, W) -> scalar.
+
+    See :func:`huber`.
 
     Args:
-        delta: where the one becomes the other [image range].
+        delta: difference at which the loss turns linear [image range].
     """
 
     def __init__(self, *, delta: PositiveFloat = 1.0) -> None:

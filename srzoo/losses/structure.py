@@ -1,4 +1,4 @@
-"""Losses over neighbourhoods: structural similarity, total variation."""
+"""Losses over neighbouring pixels: structural similarity and total variation."""
 
 from torch import Tensor, nn
 
@@ -19,20 +19,22 @@ class SSIMLoss(nn.Module):
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         same_shape(sr, gt)
+        # The constants of SSIM are those of 8-bit levels.
         return 1 - ssim(255 * sr, 255 * gt).mean()
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Mean absolute difference of vertical neighbours plus that of horizontal ones: (B, C, H, W) -> scalar.
+    """Compute the mean absolute difference of vertical plus that of horizontal neighbours: (B, C, H, W) -> scalar.
 
     Rudin, Osher, Fatemi, "Nonlinear total variation based noise removal algorithms", Physica D 60, 1992 (anisotropic).
     """
+    # Two means over (B, C, H - 1, W) and (B, C, H, W - 1), not one over their union.
     return image.diff(dim=2).abs().mean() + image.diff(dim=3).abs().mean()
 
 
 @LOSSES.register
 class TVLoss(nn.Module):
-    """Total variation of the output alone, (B, C, H, W) -> scalar: smooth images are better; `gt` is not looked at."""
+    """Total variation of the output (B, C, H, W) -> scalar; `gt` is ignored."""
 
     compares_with_gt = False
 

@@ -1,1 +1,1 @@
-"""Full-reference image metrics; every number names the protocol it was computed under."""
+"""Full-reference image metrics; every result names its protocol."""

@@ -1,7 +1,7 @@
-"""How two images are prepared before they are compared. A PSNR without its protocol is not a number.
+"""Protocols: named conventions for preparing two images before they are compared.
 
-The conventions of the five systems and of MATLAB scripts differ in colour, rounding and border; each has a name here.
-docs/protocols.md tells where each comes from.
+The conventions of the five systems and of MATLAB scripts differ in colour, rounding and border, so that a PSNR means
+nothing without its protocol. Sources: docs/protocols.md.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,24 +24,24 @@ ProtocolName = Literal[
     "reflash-rgb",
 ]
 
-# The luma weights of D2C-SR's authors, and those of RT4KSR's, who apply the BGR order to RGB images.
+# Luma weights of D2C-SR's authors (over 256 instead of 255), and of RT4KSR's, who apply the BGR order to RGB images.
 _D2C_WEIGHTS = (65.738 * 255 / 256, 129.057 * 255 / 256, 25.064 * 255 / 256)
 _SWAPPED = (BT601[2], BT601[1], BT601[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """One way to compare `sr` with `gt`.
+    """Convention for comparing `sr` with `gt`.
 
     Args:
-        name: what results are labelled with.
+        name: label in results.
         color: compare the three RGB channels or the luma.
-        round_rgb: both images are rounded to 8 bits first (half to even), as if they had been saved.
-        round_y: the luma is rounded to whole levels.
-        crop_border: pixels left out on each side; None: as many as the scale.
+        round_rgb: round both images to 8 bits first (half to even), as if they had been saved.
+        round_y: round the luma to whole levels (half up).
+        crop_border: pixels cropped on each side; None: equal to the scale [SR pixels].
         luma_weights: weights of R, G and B for values in [0, 255].
-        luma_offset: added to the luma; only SSIM sees it.
-        ssim_padding: SSIM uses windows inside the image only ("valid") or pads with zeros ("zero").
+        luma_offset: added to the luma; cancels in PSNR, but not in SSIM.
+        ssim_padding: SSIM windows inside the image only ("valid"), or over an image padded with zeros ("zero").
     """
 
     name: str
@@ -54,7 +54,7 @@ class Protocol:
     ssim_padding: Literal["valid", "zero"] = "valid"
 
     def prepare(self, sr: Tensor, gt: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> (B, C, h, w) float64 in [0, 255], C = 3 or 1, borders cropped.
+        """Convert (B, 3, H, W) in [0, 1] to (B, C, h, w) float64 in [0, 255], C = 3 or 1, borders cropped.
 
         Raises:
             ValueError: the shapes differ, or nothing is left inside the border.
@@ -67,24 +67,26 @@ class Protocol:
         sr, gt = self._levels(sr), self._levels(gt)
         if self.color == "y":
             sr, gt = self._luma(sr), self._luma(gt)
-        if border:
+        if border:  # a slice up to -0 would be empty
             sr, gt = (image[..., border:-border, border:-border] for image in (sr, gt))
         return sr, gt
 
     def border(self, scale: int) -> int:
-        """Pixels left out on each side."""
+        """Return the number of pixels cropped on each side."""
         return scale if self.crop_border is None else self.crop_border
 
-    def facts(self, scale: int) -> dict[str, object]:
-        """The protocol in full, for result files."""
+    def describe(self, scale: int) -> dict[str, object]:
+        """Return all settings of the protocol for result files."""
         return asdict(self) | {"crop_border": self.border(scale), "data_range": 255, "average": "mean over images"}
 
     def _levels(self, image: Tensor) -> Tensor:
-        # Clip and scale in the image's own precision, as writers of 8-bit files do, before going to float64.
+        """Clip and scale [0, 1] to [0, 255] float64, rounded if the protocol says so."""
+        # Scale in the image's precision, as writers of 8-bit files do: float64 would round some values differently.
         levels = image.clamp(0, 1) * 255
         return (levels.round() if self.round_rgb else levels).to(torch.float64)
 
     def _luma(self, image: Tensor) -> Tensor:
+        """Convert (B, 3, H, W) in [0, 255] to luma, (B, 1, H, W)."""
         y = luma(image, self.luma_weights, self.luma_offset)
         return (y + 0.5).floor() if self.round_y else y
 
@@ -107,4 +109,5 @@ assert set(PROTOCOLS) == set(get_args(ProtocolName))
 
 
 def _shape(image: Tensor) -> str:
+    """Write a shape as in 1x3x8x8."""
     return "x".join(map(str, image.shape))

@@ -8,7 +8,7 @@ from srzoo.registry import METRICS
 
 
 def psnr(sr: Tensor, gt: Tensor) -> Tensor:
-    """10 log10(255^2 / MSE) in dB for each image: (B, C, H, W) in [0, 255], float64 -> (B,). Equal images give inf."""
+    """Compute 10 log10(255^2 / MSE) of each image: (B, C, H, W) float64 in [0, 255] -> (B,) [dB]; inf if equal."""
     mse = (sr - gt).square().mean((1, 2, 3))
     return 10 * torch.log10(255**2 / mse)
 
@@ -18,7 +18,7 @@ class PSNR:
     """Peak signal-to-noise ratio in dB under a named protocol: two images (B, 3, H, W) in [0, 1] -> (B,).
 
     Args:
-        scale: magnification; the border that most protocols leave out.
+        scale: magnification, also the border cropped by most protocols.
         protocol: colour, rounding and border convention (docs/protocols.md).
     """
 
@@ -27,6 +27,7 @@ class PSNR:
     def __init__(self, *, scale: int, protocol: ProtocolName = "basicsr-y") -> None:
         self.scale = scale
         self.protocol = PROTOCOLS[protocol]
+        # Smallest image with a pixel inside the border.
         self.least_side = 2 * self.protocol.border(scale) + 1
 
     def __call__(self, sr: Tensor, gt: Tensor) -> Tensor:

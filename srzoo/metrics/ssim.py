@@ -1,4 +1,4 @@
-"""The structural similarity index as a metric under a protocol."""
+"""Structural similarity index (SSIM) under a named protocol."""
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ class SSIM:
     """Structural similarity under a named protocol: two images (B, 3, H, W) in [0, 1] -> (B,); 1 for equal images.
 
     Args:
-        scale: magnification; the border that most protocols leave out.
+        scale: magnification, also the border cropped by most protocols.
         protocol: colour, rounding and border convention (docs/protocols.md).
     """
 
@@ -21,6 +21,7 @@ class SSIM:
     def __init__(self, *, scale: int, protocol: ProtocolName = "basicsr-y") -> None:
         self.scale = scale
         self.protocol = PROTOCOLS[protocol]
+        # Smallest image with a whole window inside the border.
         self.least_side = 2 * self.protocol.border(scale) + WINDOW
 
     def __call__(self, sr: Tensor, gt: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Pure tensor functions: no parameters, no options."""
+"""Pure tensor functions without parameters or options."""

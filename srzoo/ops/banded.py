@@ -1,40 +1,44 @@
-"""Linear maps along one axis of images whose outputs each see a few inputs: resampling, wide separable filters.
+"""Banded matrices applied along one axis of an image, for resampling and wide separable filters.
 
-The matrix (target, source) is cut into blocks of rows, each with the few columns that it sees; a pass is one matrix
-product per block, which is faster than a convolution with many taps.
+Each output depends on a few neighbouring inputs. The matrix (target, source) is cut into blocks of rows that keep only
+the columns they use; one dense product per block is faster than a convolution with many taps.
 """
 
 import torch
 from torch import Tensor
 
 
-class Banded:
-    """A matrix of which only a band around the diagonal is not zero.
+class BandedMatrix:
+    """Matrix (target, source) that is zero outside a band around its diagonal.
 
     Args:
-        index: source of each weight (target, taps); a source may come more than once.
+        index: source index of each weight, (target, taps); repeated indices add up.
         weight: (target, taps) float64.
-        length: outputs per block.
+        block_rows: outputs per block.
     """
 
-    def __init__(self, index: Tensor, weight: Tensor, length: int) -> None:
+    def __init__(self, index: Tensor, weight: Tensor, block_rows: int) -> None:
         self._blocks: list[tuple[int, int, Tensor]] = []
-        for rows, values in zip(index.split(length), weight.split(length), strict=True):
+        for rows, values in zip(index.split(block_rows), weight.split(block_rows), strict=True):
             first, last = int(rows.min()), int(rows.max()) + 1
-            matrix = torch.zeros(len(rows), last - first, dtype=torch.float64).scatter_add_(1, rows - first, values)
-            self._blocks.append((first, last, matrix))
-        self._moved: dict[tuple[torch.dtype, torch.device], list[tuple[int, int, Tensor]]] = {}
+            # Borders fold several taps onto one source pixel: their weights are summed.
+            block = torch.zeros(len(rows), last - first, dtype=torch.float64).scatter_add_(1, rows - first, values)
+            self._blocks.append((first, last, block))
+        self._converted: dict[tuple[torch.dtype, torch.device], list[tuple[int, int, Tensor]]] = {}
 
-    def along(self, image: Tensor, axis: int) -> Tensor:
-        """The map over (..., H, W): axis 0 changes H, axis 1 changes W."""
+    def apply(self, image: Tensor, axis: int) -> Tensor:
+        """Multiply along H (axis 0) or W (axis 1): (..., H, W) -> (..., target, W) or (..., H, target)."""
+        blocks = self._blocks_like(image)
         if axis == 0:
-            return torch.cat([matrix @ image[..., first:last, :] for first, last, matrix in self._like(image)], -2)
-        return torch.cat([image[..., first:last] @ matrix.T for first, last, matrix in self._like(image)], -1)
+            # (rows, seen) @ (..., seen, W) -> (..., rows, W)
+            return torch.cat([block @ image[..., first:last, :] for first, last, block in blocks], -2)
+        # (..., H, seen) @ (seen, rows) -> (..., H, rows)
+        return torch.cat([image[..., first:last] @ block.T for first, last, block in blocks], -1)
 
-    @torch.inference_mode(False)  # what is kept must serve training too
-    def _like(self, image: Tensor) -> list[tuple[int, int, Tensor]]:
-        """(first input, last input, matrix) of each block in the type and on the device of `image`."""
+    @torch.inference_mode(False)  # cached tensors must also work in training
+    def _blocks_like(self, image: Tensor) -> list[tuple[int, int, Tensor]]:
+        """Return (first input, end of inputs, block) in the dtype and on the device of `image`."""
         key = (image.dtype, image.device)
-        if key not in self._moved:
-            self._moved[key] = [(first, last, matrix.to(image)) for first, last, matrix in self._blocks]
-        return self._moved[key]
+        if key not in self._converted:
+            self._converted[key] = [(first, last, block.to(image)) for first, last, block in self._blocks]
+        return self._converted[key]

@@ -1,4 +1,4 @@
-"""Gaussian blur, the same for all images."""
+"""Gaussian blur with one kernel for the whole batch."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
-    """Samples of a Gaussian at the integers around 0, summing to 1: (size,) float64."""
+    """Sample a Gaussian at unit steps around 0, summing to 1: (size,) float64."""
     x = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     kernel = torch.exp(-x.square() / (2 * sigma**2))
     return kernel / kernel.sum()
 
 
 def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
-    """Blur (B, C, H, W) with a size x size Gaussian; the border is mirrored, on images too small for that repeated.
+    """Blur (B, C, H, W) with a size x size Gaussian, borders mirrored (edge pixels repeated on small images).
 
     Args:
         image: any range.
@@ -22,7 +22,9 @@ def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     """
     radius, channels = size // 2, image.shape[1]
     kernel = gaussian_kernel(size, sigma).to(image)
+    # Reflection needs more pixels than the radius.
     mode = "reflect" if min(image.shape[-2:]) > radius else "replicate"
     padded = F.pad(image, (radius,) * 4, mode=mode)
-    rows = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
-    return F.conv2d(rows, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)
+    # A Gaussian is separable: filter the columns, then the rows.
+    columns = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
+    return F.conv2d(columns, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)

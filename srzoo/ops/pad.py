@@ -1,4 +1,4 @@
-"""Padding: to a size that a network can take, or around what a filter sees."""
+"""Padding to a multiple of a size, or by the radius of a filter."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Enlarge (B, C, H, W) at the bottom and right so that `multiple` divides H and W.
+    """Pad (B, C, H, W) at the bottom and right until H and W are divisible by `multiple`.
 
-    Mirrors without repeating the edge where the image is large enough, else repeats the edge pixel.
+    Mirrors without repeating the edge pixel where the image is large enough, else repeats the edge pixel.
     """
     height, width = image.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
@@ -19,9 +19,14 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def mirrored(size: int, radius: int, beyond: int = 0) -> Tensor:
-    """Where each pixel comes from when `radius` more are put at both ends: (size + 2 * radius + beyond,) indices.
+    """Return the source index of each pixel of a mirrored axis: (size + 2 * radius + beyond,).
 
-    Mirrored without repeating the edge, as often as a small image needs.
+    Mirrors without repeating the edge pixel, several times if `size` is smaller than the padding.
+
+    Args:
+        size: pixels of the axis.
+        radius: pixels added at both ends.
+        beyond: further pixels at the end.
     """
     index = torch.arange(-radius, size + radius + beyond)
     if size == 1:
@@ -31,11 +36,11 @@ def mirrored(size: int, radius: int, beyond: int = 0) -> Tensor:
 
 
 def mirror_pad(image: Tensor, radius: int, beyond: tuple[int, int] = (0, 0)) -> Tensor:
-    """(B, C, H, W) with `radius` more pixels on each side, mirrored without repeating the edge; any size.
+    """Pad (B, C, H, W) of any size by mirroring without repeating the edge pixel.
 
     Args:
         image: any range.
-        radius: pixels on each side.
+        radius: pixels added on each side.
         beyond: further rows at the bottom and columns at the right.
     """
     bottom, right = (radius + more for more in beyond)

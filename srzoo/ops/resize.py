@@ -1,7 +1,7 @@
 """Bicubic resampling that agrees with MATLAB's ``imresize``.
 
 Kernel: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, a = -1/2,
-stretched by 1/scale when shrinking (antialiasing). Written from the definition. Each dimension is one pass.
+stretched by 1/scale when shrinking (antialiasing). Written from the definition. One pass per dimension.
 """
 
 import functools
@@ -11,12 +11,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from srzoo.ops.banded import Banded
+from srzoo.ops.banded import BandedMatrix
 
 Border = Literal["symmetric", "replicate"]
 
-# Output samples per block and unit of scale: small enough that the matrices are not mostly zeros, large enough for
-# efficient products (measured by scripts/benchmarks/resize.py).
+# Outputs per block and unit of scale: small enough that the blocks are not mostly zeros, large enough for efficient
+# products (measured by scripts/benchmarks/resize.py).
 _BLOCK = 16
 
 
@@ -28,10 +28,11 @@ def imresize(
     antialias: bool = True,
     border: Border = "symmetric",
 ) -> Tensor:
-    """Bicubic resize of (..., H, W) to (..., ceil(scale*H), ceil(scale*W)) or to `size` = (height, width).
+    """Resize (..., H, W) bicubically to (..., ceil(scale*H), ceil(scale*W)) or to `size` = (height, width).
 
-    Floating-point images (any range) are resampled as they are, differentiably. uint8 images follow MATLAB: float64
-    arithmetic, rounding half up to uint8 after each of the two passes, the smaller factor first and rows on a tie.
+    Floating-point images (any range) are resampled differentiably, without rounding or clipping. uint8 images follow
+    MATLAB: float64 arithmetic, rounding half up to uint8 after each of the two passes, the smaller factor first, rows
+    first on a tie.
 
     Args:
         image: tensor (..., H, W), floating point or uint8, on any device.
@@ -42,7 +43,8 @@ def imresize(
             (older MATLAB).
 
     Raises:
-        ValueError: neither or both of `scale` and `size`, one that is not positive, or another integer type.
+        ValueError: neither or both of `scale` and `size` are given, one is not positive, or the image has another
+            integer type.
     """
     if image.dtype != torch.uint8 and not image.is_floating_point():
         raise ValueError(f"imresize: expected uint8 or a floating-point type, got {image.dtype}")
@@ -59,19 +61,21 @@ def imresize(
             raise ValueError(f"imresize: size must be positive, got {size}")
         targets = [(height, size[0], size[0] / height), (width, size[1], size[1] / width)]
 
+    # MATLAB keeps uint8 between the passes: rounding twice reproduces the classic LR files bit for bit.
     rounded = image.dtype == torch.uint8
     result = image.double() if rounded else image
+    # The smaller factor first, as in MATLAB; `sorted` is stable, so that rows come first on a tie.
     for axis in sorted((0, 1), key=lambda axis: targets[axis][2]):
         source, target, factor = targets[axis]
         if (source, factor) != (target, 1.0):
-            result = _matrix(source, target, factor, antialias, border).along(result, axis)
+            result = _matrix(source, target, factor, antialias, border).apply(result, axis)
             if rounded:
                 result = (result + 0.5).floor().clamp(0, 255)
     return result.to(image.dtype)
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Keys' cubic kernel with a = -1/2; support [-2, 2]."""
+    """Evaluate Keys' cubic kernel with a = -1/2; support [-2, 2]."""
     x = x.abs()
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -79,21 +83,24 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
-@torch.inference_mode(False)
-def _matrix(source: int, target: int, factor: float, antialias: bool, border: Border) -> Banded:
+@torch.inference_mode(False)  # cached tensors must also work in training
+def _matrix(source: int, target: int, factor: float, antialias: bool, border: Border) -> BandedMatrix:
+    """Return the resampling matrix (target, source) of one axis."""
     stretch = factor if antialias and factor < 1 else 1.0
     support = 4.0 / stretch
     # Pixel centres: output k (from 0) lies at (k + 0.5) / factor - 0.5 of the input.
     centre = (torch.arange(target, dtype=torch.float64) + 0.5) / factor - 0.5
     first = torch.floor(centre - support / 2)
+    # Two more taps than the support, so that none is missed; those with weight 0 everywhere are dropped. (target, taps)
     index = first[:, None] + torch.arange(math.ceil(support) + 2, dtype=torch.float64)
     weight = stretch * _cubic(stretch * (centre[:, None] - index))
     weight = weight / weight.sum(1, keepdim=True)
     used = (weight != 0).any(0)
     index, weight = index[:, used].long(), weight[:, used]
     if border == "symmetric":
+        # The mirrored image has period 2 * source.
         index = index % (2 * source)
         index = torch.where(index < source, index, 2 * source - 1 - index)
     else:
         index = index.clamp(0, source - 1)
-    return Banded(index, weight, max(_BLOCK, round(_BLOCK * factor)))
+    return BandedMatrix(index, weight, max(_BLOCK, round(_BLOCK * factor)))

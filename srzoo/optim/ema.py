@@ -9,11 +9,11 @@ from torch import Tensor, nn
 class EMA:
     """A second network that follows the first: ema <- decay * ema + (1 - decay) * net, after every update.
 
-    Floating-point buffers are averaged like parameters, integer ones copied. One fused operation over all tensors.
+    Floating-point buffers are averaged like parameters, integer buffers are copied.
 
     Args:
         net: the network to follow; `module` starts as its copy.
-        decay: 0.999 averages over about the last 1000 updates.
+        decay: share of the old average; 0.999 averages over about the last 1000 updates.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
@@ -22,14 +22,16 @@ class EMA:
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Move towards `net`, which has the structure of the network given at the start."""
-        mine, theirs = _tensors(self.module), _tensors(net)
-        averaged = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.is_floating_point()]
-        ours, news = [a for a, _ in averaged], [b for _, b in averaged]
-        torch._foreach_lerp_(ours, news, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
-        for a, b in zip(mine, theirs, strict=True):
-            if not a.is_floating_point():
-                a.copy_(b)
+        """Move towards `net`, which must have the structure of the network given at construction."""
+        averages, news = _tensors(self.module), _tensors(net)
+        floats = [(average, new) for average, new in zip(averages, news, strict=True) if average.is_floating_point()]
+        # One fused operation over all tensors: a loop over hundreds of small ones costs more than the arithmetic.
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            [average for average, _ in floats], [new for _, new in floats], 1 - self.decay
+        )
+        for average, new in zip(averages, news, strict=True):
+            if not average.is_floating_point():
+                average.copy_(new)
 
 
 def _tensors(net: nn.Module) -> list[Tensor]:

@@ -1,6 +1,6 @@
-"""Learning rate as a pure function of the step, so that resuming needs no state.
+"""Learning rate as a pure function of the iteration, so that resuming needs no state.
 
-Step 0 is the first update. Behaviour at the boundaries is that of BasicSR's schedulers, as the tests check.
+Iteration 0 makes the first update. Behaviour at the boundaries is that of BasicSR's schedulers, as the tests check.
 """
 
 import itertools
@@ -10,29 +10,45 @@ from dataclasses import dataclass
 
 from srzoo.registry import SCHEDULERS, NonNegativeInt, PositiveInt
 
+# (base learning rate, iteration from 0) -> learning rate
 Schedule = Callable[[float, int], float]
+
+
+class Iteration:
+    """Count of iterations, shared by all learners of a run and advanced by the training loop.
+
+    In each iteration a recipe sees one batch and updates all, some or none of its networks.
+
+    Args:
+        number: of the current iteration, from 0; between two iterations, of the coming one.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
 
 
 @SCHEDULERS.register
 class Constant:
-    """The optimiser's own learning rate throughout."""
+    """The optimiser's own learning rate throughout the run."""
 
     def __init__(self) -> None:
         pass
 
-    def __call__(self, base_lr: float, step: int) -> float:
-        del step
+    def __call__(self, base_lr: float, iteration: int) -> float:
+        del iteration
         return base_lr
 
 
 @SCHEDULERS.register
 class MultiStepRestart:
-    """Multiply by `gamma` at each milestone; at a restart begin again from base_lr * its weight.
+    """A rate multiplied by `gamma` at each milestone; a restart resets it to base_lr times the restart's weight.
+
+    A milestone that coincides with a restart does not count, as in BasicSR.
 
     Args:
-        milestones: steps at which the rate drops [updates].
+        milestones: iterations at which the rate drops [updates].
         gamma: factor of a drop.
-        restarts: steps at which the schedule begins anew [updates].
+        restarts: iterations at which the schedule begins anew [updates].
         restart_weights: factor of base_lr at each restart; one per restart.
     """
 
@@ -52,18 +68,19 @@ class MultiStepRestart:
         self.gamma = gamma
         self.starts = sorted([(0, 1.0), *zip(restarts, restart_weights, strict=True)])
 
-    def __call__(self, base_lr: float, step: int) -> float:
-        start, weight = [(start, weight) for start, weight in self.starts if start <= step][-1]
-        drops = sum(start < milestone <= step for milestone in self.milestones)
+    def __call__(self, base_lr: float, iteration: int) -> float:
+        start, weight = [(start, weight) for start, weight in self.starts if start <= iteration][-1]
+        # Milestones up to the last restart are forgotten; one at the restart itself too.
+        drops = sum(start < milestone <= iteration for milestone in self.milestones)
         return base_lr * weight * self.gamma**drops
 
 
 @SCHEDULERS.register
 class CosineRestart:
-    """Half cosines from base_lr * weight to `eta_min`, one per period; after the last period the rate stays.
+    """Half cosines from base_lr * weight to `eta_min`, one per period; after the last period the rate is constant.
 
     Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, equation 5. As in BasicSR,
-    the step at which a period ends still has that period's last value.
+    the iteration at which a period ends still has that period's last value.
 
     Args:
         periods: length of each period [updates].
@@ -87,27 +104,27 @@ class CosineRestart:
         self.weights = weights
         self.eta_min = eta_min
 
-    def __call__(self, base_lr: float, step: int) -> float:
+    def __call__(self, base_lr: float, iteration: int) -> float:
         ends = list(itertools.accumulate(self.periods))
-        step = min(step, ends[-1])
-        current = next(index for index, end in enumerate(ends) if step <= end)
+        iteration = min(iteration, ends[-1])
+        current = next(index for index, end in enumerate(ends) if iteration <= end)
         period, weight = self.periods[current], self.weights[current]
-        phase = math.pi * (step - (ends[current] - period)) / period
+        phase = math.pi * (iteration - (ends[current] - period)) / period
         return self.eta_min + weight * 0.5 * (base_lr - self.eta_min) * (1 + math.cos(phase))
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Ramp up linearly over the first `num_iter` updates, then follow `schedule`.
+    """A linear ramp over the first `num_iter` iterations, multiplied with `schedule`.
 
     Args:
-        schedule: what comes after (and, multiplied by the ramp, during) the warm-up.
-        num_iter: length of the ramp; update k (from 0) has the factor (k + 1) / num_iter [updates].
+        schedule: followed alone after the ramp.
+        num_iter: length of the ramp; iteration k (from 0) has the factor (k + 1) / num_iter [updates].
     """
 
     schedule: Schedule
     num_iter: int
 
-    def __call__(self, base_lr: float, step: int) -> float:
-        ramp = min(1.0, (step + 1) / self.num_iter) if self.num_iter else 1.0
-        return ramp * self.schedule(base_lr, step)
+    def __call__(self, base_lr: float, iteration: int) -> float:
+        ramp = min(1.0, (iteration + 1) / self.num_iter) if self.num_iter else 1.0
+        return ramp * self.schedule(base_lr, iteration)

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from srzoo.data.gt_images import GTImages, Source
 from srzoo.data.loading import DrawnSamples, StepSampler, training_loader
 from srzoo.data.paired import PairedImages
-from srzoo.data.streams import Purpose, network_seed, stream
 from srzoo.images import to_uint8, write_image
+from srzoo.streams import Purpose, network_seed, stream
 from tests.support import photograph, write_photographs
 
 SEED = 3

@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import Dataset
 
 from srzoo.engine.evaluate import Results, evaluate
-from srzoo.engine.report import progress_line, score_table
+from srzoo.engine.log import progress_line
+from srzoo.engine.tables import score_table
 from srzoo.metrics.psnr import PSNR
 from srzoo.registry import ARCHS
 

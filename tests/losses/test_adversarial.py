@@ -1,4 +1,4 @@
-"""Adversarial losses: the formulas, which way they pull, and penalties in closed form."""
+"""Adversarial losses: their formulas, the sign of their gradients, and penalties in closed form."""
 
 import math
 
@@ -11,7 +11,7 @@ from srzoo.registry import LOSSES
 
 KINDS = ["vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"]
 X = 0.7
-# (generator, discriminator on true images, discriminator on made ones) at logits of X.
+# (generator, discriminator on real images, discriminator on generated images) at logits of X.
 VALUES = {
     "vanilla": (math.log1p(math.exp(-X)), math.log1p(math.exp(-X)), math.log1p(math.exp(X))),
     "lsgan": ((X - 1) ** 2, (X - 1) ** 2, X**2),
@@ -30,7 +30,7 @@ def test_values_are_the_formulas(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_players_pull_in_opposite_directions_and_gradients_are_exact(kind):
+def test_generator_and_discriminator_pull_in_opposite_directions(kind):
     loss = LOSSES.build("GANLoss", {"gan_type": kind})
     logits = torch.linspace(-0.9, 0.9, 6, dtype=torch.float64).requires_grad_()
     (ours,) = torch.autograd.grad(loss.generator(logits), logits)

@@ -1,4 +1,4 @@
-"""D2C-SR's divergence loss against published values and its own definition."""
+"""D2C-SR's divergence loss against published values and its definition."""
 
 import json
 
@@ -21,8 +21,7 @@ def published_leaves():
 
 
 @needs_shared
-def test_values_are_the_published_ones():
-
+def test_values_match_the_published_ones():
     index = json.loads((SHARED / "reference" / "index.json").read_text())["d2c_triplet"]
     leaves, gt = published_leaves()
     assert LOSSES.build("DivergenceLoss", {})(leaves, gt).item() == pytest.approx(index["value"], abs=1e-6)
@@ -59,9 +58,9 @@ def test_any_tree_is_the_mean_over_ordered_pairs(count, siblings):
             if i == j:
                 continue
             own, other = ((standardised(leaves[:, leaf]) - target).abs() for leaf in (i, j))
-            family = i // siblings == j // siblings
-            hinge = own.pow(2).mean() - (own - other).pow(2).mean() + (0.1 if family else 0.4)
-            total += (0.8 if family else 1.0) * max(0.0, float(hinge))
+            same_parent = i // siblings == j // siblings
+            hinge = own.pow(2).mean() - (own - other).pow(2).mean() + (0.1 if same_parent else 0.4)
+            total += (0.8 if same_parent else 1.0) * max(0.0, float(hinge))
     found = divergence(leaves, gt, (0.1, 0.4), siblings, 0.8)
     assert found.item() == pytest.approx(total / (count * (count - 1)), rel=1e-5)
 
@@ -70,5 +69,5 @@ def test_wrong_shapes_are_refused():
     loss, gt = LOSSES.build("DivergenceLoss", {}), torch.rand(1, 3, 8, 8)
     with pytest.raises(ValueError, match="leaves must be"):
         loss(gt, gt)
-    with pytest.raises(ValueError, match="3 leaves do not fall into families of 2"):
+    with pytest.raises(ValueError, match="expected at least 2 leaves in groups of 2 siblings, got 3"):
         loss(torch.rand(1, 3, 3, 8, 8), gt)

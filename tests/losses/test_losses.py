@@ -1,4 +1,4 @@
-"""Losses: shared facts of all, published and hand-computed values of each."""
+"""Image losses: properties shared by all, published and hand-computed values of each."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def images(count=2, height=13, width=12, seed=0):
 
 
 @pytest.mark.parametrize("name", IMAGE_LOSSES)
-def test_shared_facts_of_every_image_loss(name):
+def test_properties_of_every_image_loss(name):
     loss = LOSSES.build(name, {})
     sr, gt = images()
     value = loss(sr, gt)
@@ -43,7 +43,7 @@ def test_values_by_hand():
     assert total_variation(torch.tensor([[[[0.0, 3.0], [1.0, 1.0]]]])).item() == pytest.approx(
         (1 + 2) / 2 + (3 + 0) / 2
     )
-    # One wave of amplitude a along a side of n: the real transform has one entry of a * n * n / 2.
+    # One wave of amplitude a along a side of n: the half spectrum has one nonzero entry, a * n * n / 2.
     n = 8
     wave = 0.3 * torch.cos(2 * torch.pi * torch.arange(n) / n).view(1, 1, 1, n).expand(1, 1, n, n)
     expected = 0.3 * n * n / 2 / (n * (n // 2 + 1) * 2)
@@ -76,7 +76,7 @@ def test_high_frequencies_are_the_image_minus_torchvisions_blur():
         LOSSES.build("HighFrequencyLoss", {"kernel_size": 4})
 
 
-def test_criterion_weighs_and_names_its_terms():
+def test_criterion_weights_and_names_its_terms():
     criterion = Criterion({"a": LOSSES.build("L1Loss", {}), "b": LOSSES.build("MSELoss", {})}, {"a": 0.5, "b": 2.0})
     terms = criterion(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 3.0))
     assert {name: term.item() for name, term in terms.items()} == {"a": 1.5, "b": 18.0}

@@ -1,4 +1,4 @@
-"""Perceptual loss over real VGG layers; their trained weights are not here, so the layers carry random ones."""
+"""Perceptual loss over VGG layers with random weights, because the trained ones are not part of the repository."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from srzoo.losses.perceptual import PerceptualLoss, gram, layer_names, vgg_featu
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file with torchvision's keys, classifier included."""
+    """Save a file with torchvision's keys, classifier included."""
     import torchvision.models
 
     torch.manual_seed(0)
@@ -81,7 +81,7 @@ def test_gram_matrices_are_products_of_channels():
     torch.testing.assert_close(gram(x)[1, 0, 2], (x[1, 0] * x[1, 2]).sum() / (3 * 4 * 5))
 
 
-def test_wrong_use_is_told(weights, tmp_path, monkeypatch):
+def test_wrong_options_and_files_are_refused(weights, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="vgg16 has no layer conv3_4; it has conv1_1, conv1_2"):
         PerceptualLoss(net="vgg16", layers={"conv3_4": 1.0}, weights=weights)
     with pytest.raises(ValueError, match="both 0"):
@@ -95,9 +95,9 @@ def test_wrong_use_is_told(weights, tmp_path, monkeypatch):
 
     import torchvision.models
 
-    def unreachable(**_):
+    def unreachable(**_: object) -> None:
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(torchvision.models, "vgg19", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"trained weights of vgg19 cannot be fetched .*weights: PATH"):
+    with pytest.raises(FileNotFoundError, match=r"trained weights of vgg19 cannot be downloaded .*weights: PATH"):
         PerceptualLoss()

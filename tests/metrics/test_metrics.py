@@ -28,13 +28,13 @@ def noisy(rgb: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 @needs_shared
-def test_numbers_are_basicsrs():
+def test_values_agree_with_basicsr():
     numbers = json.loads((SHARED / "reference" / "numbers.json").read_text())
     bgr = read_image(SHARED / "data" / "Set5" / "GT" / "butterfly.png").rgb[..., ::-1]
-    disturbed = np.clip(bgr.astype(int) + np.random.default_rng(7).integers(-20, 21, bgr.shape), 0, 255)
+    noise_on_bgr = np.clip(bgr.astype(int) + np.random.default_rng(7).integers(-20, 21, bgr.shape), 0, 255)
     pairs = {
         "random": [np.random.default_rng(seed).integers(0, 256, (64, 80, 3), dtype=np.uint8) for seed in (1, 2)],
-        "butterfly_noise": [bgr, disturbed.astype(np.uint8)],
+        "butterfly_noise": [bgr, noise_on_bgr.astype(np.uint8)],
         "same": [bgr, bgr],
     }
     checked = 0
@@ -52,8 +52,8 @@ def test_numbers_are_basicsrs():
 
 @needs_shared
 @pytest.mark.parametrize("name", [f"{d}_x{s}" for d in ("Set5", "Set14", "BSD100") for s in (2, 3, 4)])
-def test_numbers_are_matlabs(name):
-    """Resize, luma, PSNR and SSIM at once: bicubic down and up with an older MATLAB's border."""
+def test_values_agree_with_matlab(name):
+    """Test resize, luma, PSNR and SSIM together: bicubic down and up with an older MATLAB's border."""
     expected = json.loads((SHARED / "reference" / "matlab_bicubic.json").read_text())[name]
     dataset, scale = name.split("_x")
     scale = int(scale)
@@ -64,14 +64,14 @@ def test_numbers_are_matlabs(name):
         gt = (gt[:, :height, :width] * 255).round().to(torch.uint8)
         lq = imresize(gt, 1 / scale, border="replicate")
         sr = imresize(lq, size=(height, width), border="replicate")
-        # img_003 was a grey file for MATLAB: its values were compared as they are, which equal channels do under RGB.
+        # img_003 was a grey file for MATLAB, compared without luma conversion: like equal channels under RGB.
         protocol = "basicsr-rgb" if (dataset, key) == ("Set14", "img_003") else "matlab-y"
         images = sr[None] / 255, gt[None] / 255
         assert PSNR(scale=scale, protocol=protocol)(*images).item() == pytest.approx(expected_psnr, abs=1e-4), key
         assert SSIM(scale=scale, protocol=protocol)(*images).item() == pytest.approx(expected_ssim, abs=5e-6), key
 
 
-def test_ssim_is_scikit_images():
+def test_ssim_agrees_with_scikit_image():
     gt = photograph(60, 70)
     ours = SSIM(scale=1, protocol="rt4ksr-rgb")(batch(noisy(gt)), batch(gt)).item()
     theirs = skimage.metrics.structural_similarity(
@@ -82,7 +82,7 @@ def test_ssim_is_scikit_images():
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_shared_facts_of_every_metric_and_protocol(name, protocol):
+def test_properties_of_every_metric_and_protocol(name, protocol):
     metric = METRICS.build(name, {"protocol": protocol}, scale=2)
     gt = batch(photograph(48, 56))
     best, worse = metric(gt, gt), metric(batch(noisy(photograph(48, 56))), gt)
@@ -94,10 +94,10 @@ def test_shared_facts_of_every_metric_and_protocol(name, protocol):
     torch.testing.assert_close(two[1:], worse)
     with pytest.raises(ValueError, match="of one shape"):
         metric(gt, gt[..., :-1])
-    facts = metric.protocol.facts(2)
-    assert facts["name"] == protocol
-    assert isinstance(facts["crop_border"], int)
-    json.dumps(facts)
+    described = metric.protocol.describe(2)
+    assert described["name"] == protocol
+    assert isinstance(described["crop_border"], int)
+    json.dumps(described)
 
 
 def test_images_smaller_than_the_border_are_refused():
@@ -107,8 +107,8 @@ def test_images_smaller_than_the_border_are_refused():
         SSIM(scale=4)(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))
 
 
-def test_protocols_differ_as_they_are_said_to():
-    """One image pair, hand-computed: constant error of one level in red only."""
+def test_each_protocol_has_its_hand_computed_value():
+    """Compare one image pair with a constant error of one level in red only."""
     gt = torch.full((1, 3, 32, 32), 100 / 255)
     sr = gt.clone()
     sr[:, 0] += 1 / 255
@@ -129,14 +129,14 @@ def test_protocols_differ_as_they_are_said_to():
     assert value("matlab-y") == math.inf
 
 
-def test_half_a_level_vanishes_only_where_images_are_rounded():
+def test_less_than_half_a_level_vanishes_only_under_rounding():
     gt = torch.full((1, 3, 32, 32), 100 / 255)
     sr = gt + 0.4 / 255
     assert PSNR(scale=2, protocol="basicsr-rgb")(sr, gt).item() == math.inf
     assert math.isfinite(PSNR(scale=2, protocol="d2c-y")(sr, gt).item())
 
 
-def test_borders_are_cropped_by_the_scale_or_as_the_protocol_says():
+def test_borders_are_cropped_by_the_scale_or_by_the_protocol():
     gt = torch.rand(1, 3, 32, 32)
     sr = gt.clone()
     sr[..., :3, :] = 0

@@ -1,4 +1,4 @@
-"""Blur kernels, filters, sharpening and JPEG against published values, closed formulas and a real codec."""
+"""Blur kernels, filters, sharpening and JPEG against published values, closed forms and a real codec."""
 
 import io
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
 from srzoo.ops.filter import gaussian_blur, gaussian_kernel
-from srzoo.ops.filter2d import Way, filter2d, filter_ways
+from srzoo.ops.filter2d import FilterMethod, choose_methods, filter2d
 from srzoo.ops.jpeg import jpeg
 from srzoo.ops.pad import mirror_pad
 from srzoo.ops.sharpen import usm_sharpen
@@ -49,7 +49,7 @@ KERNELS: dict[str, tuple[tuple[tuple[float, float], float], float, Shape]] = {
 
 @needs_shared
 @pytest.mark.parametrize("name", KERNELS)
-def test_kernels_are_the_published_ones_and_a_batch_makes_each_by_itself(name):
+def test_kernels_match_published_values_and_do_not_depend_on_the_batch(name):
     ((sigma, theta), beta, shape) = KERNELS[name]
     sigmas, thetas, betas = tensor((1.0, 3.0), sigma), tensor(0.2, theta), tensor(0.7, beta)
     kernels = gaussian_kernels(21, sigmas, thetas, betas, shape)
@@ -58,7 +58,7 @@ def test_kernels_are_the_published_ones_and_a_batch_makes_each_by_itself(name):
 
 
 @needs_shared
-def test_sinc_kernels_are_the_published_ones():
+def test_sinc_kernels_match_published_values():
     expected = reference("kernels")
     np.testing.assert_allclose(sinc_kernels(21, tensor(2.0))[0].numpy(), expected["sinc_c2.0"], atol=1e-7, rtol=0)
     padded = sinc_kernels(21, tensor(1.2), support=torch.tensor([7]))[0].numpy()
@@ -66,7 +66,7 @@ def test_sinc_kernels_are_the_published_ones():
 
 
 @given(st.floats(0.2, 5), st.floats(0.2, 5), st.floats(-3, 3), st.floats(0.5, 4))
-def test_kernels_sum_to_one_and_turn_with_their_angle(first, second, theta, beta):
+def test_kernels_sum_to_one_and_rotate_by_their_angle(first, second, theta, beta):
     for shape in ("gaussian", "generalized", "plateau"):
         kernel = gaussian_kernels(9, tensor((first, second)), tensor(theta), tensor(beta), shape)[0]
         torch.testing.assert_close(kernel.sum(), tensor(1.0)[0])
@@ -76,14 +76,14 @@ def test_kernels_sum_to_one_and_turn_with_their_angle(first, second, theta, beta
 
 
 def test_even_kernels_are_refused():
-    with pytest.raises(ValueError, match="kernel sides are odd, got 4"):
+    with pytest.raises(ValueError, match="the side of a kernel must be odd, got 4"):
         sinc_kernels(4, tensor(1.0))
     with pytest.raises(ValueError, match="filter2d needs kernels with an odd side, got 10"):
         filter2d(torch.rand(1, 3, 5, 9), torch.ones(1, 10, 10))
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
-def test_mirroring_is_numpys_reflection_for_any_size(height, width, radius, bottom, right):
+def test_mirror_padding_equals_numpys_reflection_for_any_size(height, width, radius, bottom, right):
     image = rand(height, (1, 2, height, width))
     around = ((0, 0), (0, 0), (radius, radius + bottom), (radius, radius + right))
     expected = np.pad(image.numpy(), around, mode="reflect")
@@ -102,7 +102,7 @@ def test_each_kernel_has_its_own_support():
 
 
 @needs_shared
-def test_filtering_and_sharpening_give_the_published_images():
+def test_filtering_and_sharpening_match_published_images():
     expected, kernels = reference("degrade"), reference("kernels")
     image = rand(12, (2, 3, 64, 72))
     own = torch.from_numpy(np.stack([kernels["aniso"], kernels["sinc_c2.0"]]))
@@ -111,74 +111,79 @@ def test_filtering_and_sharpening_give_the_published_images():
 
 
 def correlated(image, kernels):
-    """The plain form, in float64."""
+    """Correlate each image with its kernel by a convolution in float64."""
     padded, side = mirror_pad(image.double(), kernels.shape[-1] // 2), kernels.shape[-1]
-    weights = kernels.double().view(-1, 1, 1, side, side)
+    weights = kernels.double().view(-1, 1, 1, side, side)  # (B, 1, 1, k, k)
     pairs = zip(padded, weights, strict=True)
     return torch.stack([F.conv2d(one[:, None], weight).squeeze(1) for one, weight in pairs]).to(image)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 6), st.integers(1, 4))
-def test_each_way_of_filtering_is_correlation(height, width, radius, channels):
+def test_each_filter_method_equals_correlation(height, width, radius, channels):
     image, lines = rand(height, (2, channels, height, width)), rand(width, (2, 2, 2 * radius + 1)) - 0.4
-    products = lines[0, :, :, None] * lines[1, :, None]
+    products = lines[0, :, :, None] * lines[1, :, None]  # (2, k, 1) * (2, 1, k) -> (2, k, k)
     kernels = rand(radius, products.shape) - 0.4
-    for way, kernel in (
-        (Way("lines", radius), products),
-        (Way("direct", radius), kernels),
-        (Way("spectrum", radius), kernels),
+    for method, kernel in (
+        (FilterMethod("separable", radius), products),
+        (FilterMethod("direct", radius), kernels),
+        (FilterMethod("fft", radius), kernels),
     ):
-        filtered = filter2d(image, kernel, way)
+        filtered = filter2d(image, kernel, method)
         torch.testing.assert_close(filtered, correlated(image, kernel), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(237, 473), (500, 236)])
-def test_each_way_of_filtering_large_images_is_correlation_too(height, width):
+def test_each_filter_method_equals_correlation_on_large_images(height, width):
     image, sigma = rand(5, (1, 3, height, width)), tensor((2.5, 2.5), (2.5, 0.9))
-    round_one, oblong = gaussian_kernels(21, sigma, tensor(0.0, 0.7), tensor(1.0, 1.0)).split(1)
-    for way, kernel in ((Way("lines", 10), round_one), (Way("direct", 10), oblong), (Way("spectrum", 10), oblong)):
-        filtered = filter2d(image, kernel, way)
+    isotropic, anisotropic = gaussian_kernels(21, sigma, tensor(0.0, 0.7), tensor(1.0, 1.0)).split(1)
+    for method, kernel in (
+        (FilterMethod("separable", 10), isotropic),
+        (FilterMethod("direct", 10), anisotropic),
+        (FilterMethod("fft", 10), anisotropic),
+    ):
+        filtered = filter2d(image, kernel, method)
         torch.testing.assert_close(filtered, correlated(image, kernel), atol=1e-6, rtol=0)
 
 
-def test_the_way_of_filtering_follows_from_the_kernel():
+def test_the_filter_method_follows_from_the_kernel():
     sigma = tensor((2.5, 2.5), (0.5, 0.5), (2.5, 0.9), (0.6, 0.3))
     kernels = gaussian_kernels(21, sigma, tensor(0.0, 0.0, 0.7, 0.7), torch.ones(4))
     line = gaussian_kernel(21, 1.0) - 0.1
     kernels = torch.cat([kernels, torch.outer(line, line.flip(0) ** 3)[None], torch.zeros(1, 21, 21)])
-    ways = filter_ways(kernels, torch.device("cpu"))
-    assert set(filter_ways(kernels, torch.device("cuda"))) == {Way("spectrum", 10)}
-    assert [way.form for way in ways] == ["lines", "lines", "spectrum", "direct", "lines", "direct"]
-    assert [way.radius for way in ways[:3]] == [10, 3, 10]
-    assert 2 <= ways[3].radius <= 5
-    # What a way leaves out does not show, and kernels of different kinds go through one call.
+    methods = choose_methods(kernels, torch.device("cpu"))
+    assert set(choose_methods(kernels, torch.device("cuda"))) == {FilterMethod("fft", 10)}
+    algorithms = ["separable", "separable", "fft", "direct", "separable", "direct"]
+    assert [method.algorithm for method in methods] == algorithms
+    assert [method.radius for method in methods[:3]] == [10, 3, 10]
+    assert 2 <= methods[3].radius <= 5
+    # The ignored part of a kernel does not show, and one call takes kernels of different kinds.
     image = rand(2, (6, 3, 30, 30))
-    for number, way in enumerate(ways):
+    for number, method in enumerate(methods):
         one = slice(number, number + 1)
         expected = correlated(image[one], kernels[one])
-        torch.testing.assert_close(filter2d(image[one], kernels[one], way), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(filter2d(image[one], kernels[one], method), expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(filter2d(image, kernels), correlated(image, kernels), atol=1e-6, rtol=0)
     shared = filter2d(image, kernels[:1])
     torch.testing.assert_close(shared, correlated(image, kernels[:1].expand(6, -1, -1)), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("form", ["lines", "direct", "spectrum"])
-def test_filtering_has_the_gradient_of_correlation(form):
+@pytest.mark.parametrize("algorithm", ["separable", "direct", "fft"])
+def test_filtering_has_the_gradient_of_correlation(algorithm):
     image, kernel = rand(0, (1, 2, 5, 6)).double().requires_grad_(), torch.outer(*rand(1, (2, 3)).double())[None]
     weight = rand(2, (1, 2, 5, 6)).double()
     gradients = [
         torch.autograd.grad((filtered * weight).sum(), image)[0]
-        for filtered in (filter2d(image, kernel, Way(form, 1)), correlated(image, kernel))
+        for filtered in (filter2d(image, kernel, FilterMethod(algorithm, 1)), correlated(image, kernel))
     ]
     torch.testing.assert_close(*gradients)
 
 
-def test_a_separable_blur_is_the_filter_with_its_product_kernel():
+def test_a_gaussian_blur_equals_the_filter_with_its_outer_product():
     image, line = rand(0, (2, 3, 20, 31)), gaussian_kernel(7, 1.3)
     torch.testing.assert_close(gaussian_blur(image, 7, 1.3), filter2d(image, torch.outer(line, line)[None]))
 
 
-def test_sharpening_leaves_flat_images_and_takes_any_size():
+def test_sharpening_keeps_flat_images_and_takes_any_size():
     flat = torch.full((1, 3, 30, 40), 0.4)
     torch.testing.assert_close(usm_sharpen(flat), flat)
     for height, width in ((1, 1), (3, 50), (20, 20)):
@@ -187,7 +192,7 @@ def test_sharpening_leaves_flat_images_and_takes_any_size():
 
 @needs_shared
 @pytest.mark.parametrize("quality", [30, 60, 95])
-def test_jpeg_with_basicsrs_tables_gives_the_published_image(quality):
+def test_jpeg_with_basicsrs_tables_matches_the_published_image(quality):
     butterfly = image_of(np.asarray(Image.open(SHARED / "data" / "Set5" / "GT" / "butterfly.png"))[:200, :184])
     ours = jpeg(butterfly, torch.tensor([float(quality)]), table="basicsr")
     np.testing.assert_allclose(ours.numpy(), reference("degrade")[f"jpeg_q{quality}"], atol=1e-5, rtol=0)
@@ -204,7 +209,7 @@ def test_jpeg_is_close_to_a_real_codec(quality):
         return float(-10 * (image - real).square().mean().log10())
 
     standard = jpeg(original, torch.tensor([float(quality)]))
-    # What is left is the codec's smooth chroma enlargement and its 8-bit steps.
+    # The difference is the codec's smooth chroma upsampling and its 8-bit rounding.
     assert psnr(standard) > 35
     assert psnr(standard) > psnr(original) + 4
     assert psnr(standard) > psnr(jpeg(original, torch.tensor([float(quality)]), table="basicsr")) + 1

@@ -1,0 +1,151 @@
+"""A network in training: what a recipe holds of each of its networks."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from srzoo import ranks
+from srzoo.batch import StateDict, Terms
+from srzoo.optim.ema import EMA
+from srzoo.optim.schedules import Iteration, Schedule
+from srzoo.optim.stepper import Stepper
+
+
+class Learner:
+    """One network with its optimiser and its moving average.
+
+    Recipes call `net` inside :meth:`micro_batch` and pass the loss to :meth:`minimise`. Wrappers for several ranks are
+    known here only, and so is everything that surrounds a forward pass.
+
+    Attributes:
+        net: the network to call in training; wrapped when several ranks train together.
+        module: the same network without a wrapper.
+        ema: its moving average, or None.
+        iteration: count of iterations that the learning rate follows, shared by all learners of a run.
+
+    Args:
+        module: the network, on the device it trains on.
+        optimizer: built over its parameters.
+        schedule: (base learning rate, iteration) -> learning rate.
+        iteration: of the run.
+        name: "g" or "d", the ending of its keys in training states.
+        accumulate: micro-batches per update.
+        grad_clip: largest 2-norm of all gradients together; None: no clipping.
+        ema_decay: of the moving average; 0: no average.
+        has_idle_parameters: True if some parameters may get no gradient in an iteration.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        *,
+        iteration: Iteration,
+        name: Literal["g", "d"] = "g",
+        accumulate: int = 1,
+        grad_clip: float | None = None,
+        ema_decay: float = 0.0,
+        has_idle_parameters: bool = False,
+    ) -> None:
+        self.module, self.iteration, self.name = module, iteration, name
+        # Copied before it is wrapped, so that the average carries none of the wrapper's hooks.
+        self.ema = EMA(module, ema_decay) if ema_decay else None
+        self.net = _distributed(module, has_idle_parameters)
+        self.stepper = Stepper(
+            module, optimizer, schedule, iteration=iteration, accumulate=accumulate, grad_clip=grad_clip
+        )
+
+    @contextlib.contextmanager
+    def micro_batch(self) -> Iterator[None]:
+        """Surround the forward and backward pass of one micro-batch, with the network in training mode."""
+        self.net.train()
+        with contextlib.ExitStack() as stack:
+            # Ranks exchange gradients once per update, with its last micro-batch.
+            if isinstance(self.net, DistributedDataParallel) and not self.stepper.at_last_micro_batch:
+                stack.enter_context(self.net.no_sync())
+            yield
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let gradients pass through the network without computing any for its weights."""
+        trainable = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in trainable:
+                parameter.requires_grad_()
+
+    def minimise(self, terms: Terms, keys: Sequence[str]) -> bool:
+        """Add the gradients of one micro-batch; with the last one of an update, change the weights and their average.
+
+        Args:
+            terms: weighted scalars of the loss by name; their sum is minimised.
+            keys: names of the samples, for the error message.
+
+        Returns:
+            True if the weights changed.
+
+        Raises:
+            NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank.
+        """
+        updated = self.stepper.minimise(terms, keys)
+        if updated and self.ema is not None:
+            self.ema.update(self.module)
+        return updated
+
+    @property
+    def inference_net(self) -> nn.Module:
+        """The network to validate and to publish: the moving average if there is one."""
+        return self.module if self.ema is None else self.ema.module
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the coming update."""
+        return self.stepper.lr
+
+    def state_dict(self) -> StateDict:
+        """Return weights, their average and the optimiser's state as net_g, net_g_ema and step_g (net_d, step_d)."""
+        state: StateDict = {f"net_{self.name}": self.module.state_dict()}
+        if self.ema is not None:
+            state[f"net_{self.name}_ema"] = self.ema.module.state_dict()
+        return state | {f"step_{self.name}": self.stepper.state_dict()}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore the learner's entries of a recipe's state.
+
+        Raises:
+            ValueError: only one of learner and state has a moving average.
+            RuntimeError: the weights belong to another network.
+        """
+        average = state.get(f"net_{self.name}_ema")
+        if (self.ema is None) != (average is None):
+            raise ValueError(
+                "train.ema_decay: the state was saved with a moving average and this run has none, or vice versa"
+            )
+        _load(self.module, state[f"net_{self.name}"])
+        if self.ema is not None:
+            _load(self.ema.module, average)
+        step = state[f"step_{self.name}"]
+        assert isinstance(step, dict)
+        self.stepper.load_state_dict(step)
+
+
+def _distributed(module: nn.Module, has_idle_parameters: bool) -> nn.Module:
+    """Return the network as several ranks train it together; with one rank, the network itself."""
+    if ranks.world_size() == 1:
+        return module
+    device = next(module.parameters()).device
+    devices = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=has_idle_parameters)
+
+
+def _load(module: nn.Module, weights: object) -> None:
+    assert isinstance(weights, dict)
+    module.load_state_dict(weights)
