@@ -16,7 +16,7 @@ from srzoo.engine.run_folder import RunFolder
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.options import load_options
-from srzoo.options.source import OptionsError
+from srzoo.options.tree import OptionsError
 from srzoo.state import load_state
 from srzoo.weights import read_weights
 from tests.support import ROOT, photograph, run_train, training_options, write_options

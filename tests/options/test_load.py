@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from srzoo.options import OptionsError, load_options
-from srzoo.options.schema import plain
+from srzoo.options.plain import plain
 from tests.support import ROOT, training_options, write_options
 
 
@@ -39,7 +39,7 @@ def test_paths_inside_a_plugins_own_mappings_are_resolved(tmp_path):
     changes = {"path": {"root": str(tmp_path)}, "datasets": {"train": {"gt": None, "sources": sources}}}
     options = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))).options
     assert options.datasets.train is not None
-    source = options.resolved_args(options.datasets.train)["sources"]["mine"]
+    source = options.datasets.train.args["sources"]["mine"]
     assert (source.gt, source.limit) == (tmp_path / "photographs", 3)
 
 
@@ -98,7 +98,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"network_g": {"type": "IMDN_AS", "num_modules": 6}}, "scale: the network IMDN_AS works at scale 1, got 2"),
         ({"network_g": {"num_feat": 12.5}}, "network_g.num_feat: expected integer > 0, got 12.5"),
         ({"datasets": {"train": {"gt_size": 33}}}, "gt_size: expected a multiple of the scale 2, got 33"),
-        ({"train": {"accumulate": 3}}, "train.accumulate: the batch of 4 cannot be cut into 3 equal parts"),
+        ({"train": {"accumulate": 3}}, "train.accumulate: batch_size 4 is not divisible by 3 micro-batches"),
         ({"train": {"ema_decay": 1}}, "train.ema_decay: expected number >= 0 < 1, got 1"),
         ({"train": None}, "datasets.train: there is data to train on but no `train` section"),
         ({"datasets": {"train": None}}, "train: there is nothing to train on: add datasets.train"),
