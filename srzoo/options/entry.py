@@ -74,6 +74,11 @@ class Entry:
     type: str
     args: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def plugin(self) -> Any:
+        """The registered class (or function) itself, for its class attributes."""
+        return self.registry[self.type]
+
     def build(self, **supplied: object) -> Any:
         """Construct the plugin with its options.
 

@@ -243,8 +243,8 @@ def test_what_does_not_fit_together_is_refused_with_its_place(tmp_path):
         load_options(wrong, ["datasets.train.type=PairedImages"])
     text = str(caught.value)
     assert "degradation.gt_size: expected a multiple of the scale 4, datasets.train.gt_size 64 at most, got 30" in text
-    assert "degradation.pool: expected a multiple of the batch of 4" in text
-    assert "datasets.train.type: PairedImages brings LQ of its own" in text
+    assert "degradation.pool: expected a multiple of batch_size 4" in text
+    assert "datasets.train.type: PairedImages has LQ images already" in text
     stages = "degradation.stages=[{type: Blur, sigma_range: [3, 1]}, {type: Bluur}, {type: JPEG, qualty: 3}, {prob: 2}]"
     with pytest.raises(OptionsError) as caught:
         load_options(shipped(path, tmp_path), [stages])
