@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
-from srzoo.engine.report import progress_line, score_table
 from torch.utils.data import Dataset
 
 from srzoo.engine.evaluate import Results, evaluate
+from srzoo.engine.log import progress_line
+from srzoo.engine.tables import score_table
 from srzoo.metrics.psnr import PSNR
 from srzoo.registry import ARCHS
 
