@@ -43,7 +43,7 @@ from srzoo.registry import (
     SCHEDULERS,
 )
 
-Datasets = dict[str, Dataset[dict[str, Any]]]
+Datasets = dict[str, Dataset[Any]]
 
 
 def build_network(options: Options) -> nn.Module:

@@ -2,11 +2,14 @@
 
 import itertools
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from srzoo.batch import Batch
 from srzoo.engine import loop
 from srzoo.engine.hooks import Print
 from srzoo.engine.log import logger, progress_line
@@ -27,7 +30,7 @@ def model(net, *, start=0, **options):
     return SRModel(g=learner(net, iteration=Iteration(start), **options), criterion=losses)
 
 
-def batches(count):
+def batches(count) -> Iterator[Batch]:
     """Random micro-batches of two images; the last one is good for further ones."""
     generator = torch.Generator().manual_seed(5)
     for _ in range(count):
@@ -79,7 +82,7 @@ def test_a_degradation_gets_the_iteration_and_the_number_of_the_part():
         seen.append((step, part))
         return batch | {"lq": batch["gt"][..., ::2, ::2]}
 
-    raw = [{key: value for key, value in batch.items() if key != "lq"} for batch in batches(4)]
+    raw: list[Any] = [{key: value for key, value in batch.items() if key != "lq"} for batch in batches(4)]
     loop.train(recipe, raw, total=2, accumulate=2, seed=0, device=CPU, hooks=[], degradation=degradation)
     assert seen == [(0, 0), (0, 1), (1, 0), (1, 1)]
 

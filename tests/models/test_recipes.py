@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from srzoo.batch import Batch
 from srzoo.checkpoint import read_weights
 from srzoo.images import to_tensor
 from srzoo.losses.adversarial import GANLoss
@@ -21,10 +22,10 @@ from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.optim.schedules import Iteration
 from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS
-from tests.support import ROOT, criterion, learner, photograph, run_train, training_options, write_options
+from tests.support import ROOT, criterion, learner, merged, photograph, run_train, training_options, write_options
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
-BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+BATCH: Batch = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
 ALWAYS = {"divergence_start": 0, "divergence_every": 1, "divergence_length": 1}
 TREE = {"num_feat": 16, "num_group": 1, "num_block": 1}
 
@@ -123,7 +124,8 @@ def test_accumulated_parts_equal_the_whole_batch():
     whole, parts = gan(), gan(accumulate=2)
     whole.training_step(BATCH)
     for part in range(2):
-        parts.training_step({key: value[part : part + 1] for key, value in BATCH.items()})
+        place = slice(part, part + 1)
+        parts.training_step({"lq": BATCH["lq"][place], "gt": GT[place], "key": BATCH["key"][place]})
     # Spectral norms take a power iteration per forward pass: only the generator's first update is comparable.
     for ours, theirs in zip(whole.g.module.parameters(), parts.g.module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
@@ -246,7 +248,16 @@ D2C_RUN = {
 }
 
 
-@pytest.mark.parametrize("changes", [GAN_RUN, D2C_RUN], ids=["gan", "d2c"])
+SCHEDULED_RUN = merged(
+    GAN_RUN,
+    {
+        "model": {"net_d_init_iters": 1},
+        "train": {"scheduler": {"type": "MultiStepRestart", "milestones": [1, 3]}, "warmup_iter": 4},
+    },
+)
+
+
+@pytest.mark.parametrize("changes", [GAN_RUN, SCHEDULED_RUN, D2C_RUN], ids=["gan", "scheduled", "d2c"])
 def test_whole_runs_resume_bit_for_bit(tmp_path, changes):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     assert run_train(file, "name=straight") == 0

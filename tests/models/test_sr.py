@@ -2,6 +2,7 @@
 
 import torch
 
+from srzoo.batch import Batch
 from srzoo.images import to_tensor
 from srzoo.losses.pixel import L1Loss, MSELoss
 from srzoo.models.sr import SRModel
@@ -10,7 +11,7 @@ from srzoo.registry import ARCHS
 from tests.support import criterion, learner, photograph
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
-BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+BATCH: Batch = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
 
 
 def model(ema=0.0, losses=None, lr=5e-3):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from srzoo.batch import Batch
 from srzoo.engine import loop
 from srzoo.images import to_tensor
 from srzoo.losses.adversarial import GANLoss
@@ -22,9 +23,11 @@ from srzoo.registry import ARCHS, MODELS
 from tests.support import criterion, learner, photograph
 
 GT = torch.stack([to_tensor(photograph(16, 16, top, 200)) for top in (100, 150)]).double()
-BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+BATCH: Batch = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
 # One image each, as two micro-batches of one update.
-PARTS = [{key: value[part : part + 1] for key, value in BATCH.items()} for part in range(2)]
+PARTS: list[Batch] = [
+    {"lq": BATCH["lq"][at], "gt": GT[at], "key": BATCH["key"][at]} for at in (slice(0, 1), slice(1, 2))
+]
 SHARP = usm_sharpen(GT)
 RATE = 0.1
 
@@ -74,11 +77,6 @@ def recipe(name, losses=None, *, accumulate=1, ema=0.0, schedule=None, gan=None,
     return MODELS.build(name, options, g=g, criterion=criterion(**losses), **parts)
 
 
-def copies(model):
-    """The recipe's networks as they are now."""
-    return copy.deepcopy(model.g.module), copy.deepcopy(model.d.module) if hasattr(model, "d") else None
-
-
 def assert_descended(net, before, loss):
     """`net` is `before` after one step of gradient descent on `loss`."""
     trained = [parameter for parameter in before.parameters() if parameter.requires_grad]
@@ -115,7 +113,7 @@ def test_states_keep_their_keys(name):
 
 def test_the_plain_recipe_minimises_its_weighted_losses():
     model = recipe("SRModel", {"a": (L1Loss(), 0.7), "b": (MSELoss(), 0.2)})
-    before, _ = copies(model)
+    before = copy.deepcopy(model.g.module)
     terms = model.training_step(BATCH)
     error = before(BATCH["lq"]) - GT
     expected = {"a": 0.7 * error.abs().mean(), "b": 0.2 * error.square().mean()}
@@ -142,7 +140,7 @@ def test_the_adversarial_recipe_minimises_its_weighted_losses(sharpen, weights):
     gan = GANLoss(**dict(zip(names, weights, strict=True)))
     losses = {"pixel": (L1Loss(), 0.7), "features": (Features(), 0.4), "tv": (TVLoss(), 0.1)}
     model = recipe("GANModel", losses, gan=gan, **sharpen)
-    g, d = copies(model)
+    g, d = (copy.deepcopy(own.module) for own in (model.g, model.d))
     torch.manual_seed(1)
     terms = model.training_step(BATCH)
 
@@ -174,7 +172,7 @@ def test_the_recipe_for_trees_minimises_its_weighted_losses(stage):
     on_leaves = DivergenceLoss(sibling_margin=0.5, margin=1.0)
     model = recipe("D2CModel", {"pixel": (MSELoss(), 0.7), "apart": (on_leaves, 0.2)}, stage=stage, divergence_halve=2)
     model.g.iteration.number = 5  # halved twice
-    before, _ = copies(model)
+    before = copy.deepcopy(model.g.module)
     terms = model.training_step(BATCH)
     output = before(BATCH["lq"], output="all", detach_leaves=stage == "joint")
     of_leaves = {

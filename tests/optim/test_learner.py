@@ -15,11 +15,12 @@ def loss(net):
 
 
 def test_a_micro_batch_is_computed_in_training_mode():
-    own = learner(nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)))
+    dropout = nn.Dropout(0.5)
+    own = learner(nn.Sequential(nn.Linear(3, 2), dropout))
     own.module.eval()
     with own.micro_batch():
         assert own.module.training
-        assert own.module[1].training
+        assert dropout.training
 
 
 def test_freezing_ends_and_remembers_what_was_frozen_before():
@@ -60,7 +61,6 @@ def test_a_state_belongs_to_its_learner():
     own.minimise(loss(own.net), ["a"])
     state = copy.deepcopy(own.state_dict())
     assert set(state) == {"net_d", "net_d_ema", "step_d"}
-    assert state["step_d"]["step"] == 1
     other.load_state_dict(state)
     for mine, theirs in ((own.module, other.module), (own.inference_net, other.inference_net)):
         assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in mine.state_dict().items())
