@@ -6,7 +6,7 @@ import yaml
 
 from srzoo.chain import weights_after
 from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
-from srzoo.optim.stepper import Stepper
+from srzoo.optim.learner import Learner
 from srzoo.options import load_chain
 from srzoo.registry import ARCHS
 from srzoo.weights import read_weights
@@ -115,20 +115,19 @@ def gradients_of_terms(tree, tmp_path, monkeypatch):
     pipeline = build_pipeline(options, None)
     batch = pipeline(batch, 0, 0) if pipeline is not None else batch
     model = build_model(options, device, None, data["train"])
-    step_g = model.step_g  # pyright: ignore[reportAttributeAccessIssue]  # every recipe has one
     # Losses on a schedule of epochs (D2C-SR's divergence) are on in the first of every thousand.
-    step_g.step = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
+    model.g.iteration.number = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
 
     def minimise(self, terms, keys):
         del keys
-        if self is step_g:
-            weights = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if self is model.g:
+            weights = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
             for name, term in terms.items():
                 gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
                 found[name] = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
         return False
 
-    monkeypatch.setattr(Stepper, "minimise", minimise)
+    monkeypatch.setattr(Learner, "minimise", minimise)
     model.training_step(batch)
     return found
 
