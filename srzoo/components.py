@@ -23,8 +23,8 @@ from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.loop import Hook, Model
 from srzoo.engine.report import Board, logger
 from srzoo.engine.run_folder import RunFolder
+from srzoo.infer.tile import TiledNet
 from srzoo.layers import reparam
-from srzoo.layers.tiled import TiledNet
 from srzoo.losses.criterion import Criterion
 from srzoo.metrics.protocol import Protocol
 from srzoo.optim.ema import EMA

@@ -198,7 +198,7 @@ def _try_network(net: Any, options: Options, tree: Tree) -> None:
     if options.val.fused and not any(not block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
     if options.val.tile is not None:
-        from srzoo.layers.tiled import TiledNet
+        from srzoo.infer.tile import TiledNet
 
         try:
             TiledNet(net, tile=options.val.tile, overlap=options.val.tile_overlap, scale=options.scale)
