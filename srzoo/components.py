@@ -14,8 +14,8 @@ from srzoo.batch import Batch, Sample
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
-from srzoo.data.pipeline import Pipeline, Planned
-from srzoo.data.pool import PairPool
+from srzoo.degradations.degradation import Degradation, ScheduledStage
+from srzoo.degradations.pool import PairPool
 from srzoo.engine.evaluate import Metric
 from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.log import logger
@@ -146,13 +146,13 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
 
 
-def build_pipeline(options: Options, state: TrainingState | None) -> Pipeline | None:
+def build_degradation(options: Options, state: TrainingState | None) -> Degradation | None:
     """Build the degradation, if the options have one; restore its pool from `state`, if given."""
     wanted = options.degradation
     if wanted is None:
         return None
-    pipeline = Pipeline(
-        [Planned(stage.build(scale=options.scale), stage.prob, stage.shuffle) for stage in wanted.stages],
+    degradation = Degradation(
+        [ScheduledStage(stage.build(scale=options.scale), stage.prob, stage.shuffle) for stage in wanted.stages],
         scale=options.scale,
         seed=options.seed,
         usm=wanted.usm,
@@ -160,8 +160,8 @@ def build_pipeline(options: Options, state: TrainingState | None) -> Pipeline | 
         pool=PairPool(wanted.pool) if wanted.pool is not None else None,
     )
     if state is not None:
-        pipeline.load_state_dict(state["data"])
-    return pipeline
+        degradation.load_state_dict(state["data"])
+    return degradation
 
 
 def build_model(options: Options, device: torch.device, state: TrainingState | None, datasets: Datasets) -> Model:
@@ -250,7 +250,7 @@ def build_hooks(
     loaded: LoadedOptions,
     folder: RunFolder,
     model: Model,
-    pipeline: Pipeline | None,
+    degradation: Degradation | None,
     val: Datasets,
     board: Board,
     device: torch.device,
@@ -281,7 +281,7 @@ def build_hooks(
             freq=logging.save_freq,
             total=total,
             keep=logging.num_states,
-            data_state=pipeline.state_dict if pipeline is not None else dict,
+            data_state=degradation.state_dict if degradation is not None else dict,
         ),
     ]
     validate = Validate(

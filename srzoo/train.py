@@ -26,7 +26,14 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     assert settings is not None
 
     from srzoo import ranks
-    from srzoo.components import build_datasets, build_hooks, build_loader, build_model, build_pipeline, parameter_count
+    from srzoo.components import (
+        build_datasets,
+        build_degradation,
+        build_hooks,
+        build_loader,
+        build_model,
+        parameter_count,
+    )
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import starting_state
@@ -42,14 +49,14 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     data = build_datasets(options, ("train", "val"), full_check=debug)
     loader = build_loader(options, data["train"], start, device)
     model = build_model(options, device, state, data["train"])
-    pipeline = build_pipeline(options, state)
+    degradation = build_degradation(options, state)
     with folder.locked():
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
         network = f"{options.network_g.type} x{options.scale} ({parameter_count(model.g.inference_net):,} parameters)"
         logger.info(f"training {network} on {device} from step {start}: {folder.path}")
-        hooks, validate = build_hooks(loaded, folder, model, pipeline, data["val"], board, device)
+        hooks, validate = build_hooks(loaded, folder, model, degradation, data["val"], board, device)
         if state:
             validate.catch_up(start)
         loop.train(
@@ -60,7 +67,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
             seed=options.seed,
             device=device,
             hooks=[*hooks, validate],
-            degradation=pipeline,
+            degradation=degradation,
         )
         board.close()
         logger.info(f"{total} of {total} updates done: {folder.weights_of(total)}")

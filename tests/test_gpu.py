@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from srzoo.components import build_pipeline
+from srzoo.components import build_degradation
 from srzoo.contract import contract_of
 from srzoo.ops.resize import imresize
 from srzoo.options import load_options
@@ -42,9 +42,9 @@ def test_degradations_run_on_the_gpu_and_repeat_themselves(name, tmp_path):
     gt = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     made = []
     for device in ("cpu", "cuda", "cuda"):
-        pipeline = build_pipeline(loaded, None)
-        assert pipeline is not None
-        made.append(pipeline({"gt": gt.to(device), "key": [""] * 4}, 3, 0)["lq"])
+        degradation = build_degradation(loaded, None)
+        assert degradation is not None
+        made.append(degradation({"gt": gt.to(device), "key": [""] * 4}, 3, 0)["lq"])
         assert made[-1].device.type == device
     assert torch.equal(made[1], made[2])
     if name == "bicubic":  # without noise, whose fields are drawn on the device

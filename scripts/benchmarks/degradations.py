@@ -23,7 +23,7 @@ from torch import Tensor
 
 from srzoo.archs.drct import DRCT
 from srzoo.archs.srresnet import SRResNet
-from srzoo.components import build_pipeline
+from srzoo.components import build_degradation
 from srzoo.options import load_options
 
 # An option file whose training data is degraded this way, at x4.
@@ -177,17 +177,17 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = crops()
     batch = {"gt": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device), "key": [""] * BATCH}
-    pipeline = build_pipeline(load_options(OPTIONS).options, None)
-    assert pipeline is not None
+    degradation = build_degradation(load_options(OPTIONS).options, None)
+    assert degradation is not None
     forms: dict[str, Callable[[int], object]] = {
         "NumPy and OpenCV": lambda run: [
             plain(image, np.random.default_rng((run, n))) for n, image in enumerate(images)
         ],
-        "srzoo": lambda run: pipeline(batch, run, 0),
+        "srzoo": lambda run: degradation(batch, run, 0),
     }
     # Both must degrade equally strongly: compare the mean distance from plain downsampling over 20 batches.
     reference = torch.nn.functional.interpolate(batch["gt"], size=SIDE // SCALE, mode="area").cpu()
-    ours = [pipeline(batch, run, 0)["lq"].cpu() for run in range(20)]
+    ours = [degradation(batch, run, 0)["lq"].cpu() for run in range(20)]
     theirs = [torch.from_numpy(np.stack(by_hand(images, run))).permute(0, 3, 1, 2) for run in range(20)]
     errors = [statistics.mean((lq - reference).abs().mean().item() for lq in lqs) for lqs in (ours, theirs)]
     sys.stdout.write(
@@ -202,7 +202,7 @@ def main() -> None:
         gt = batch["gt"][..., :256, :256]
         for name, net in (("SRResNet", SRResNet(scale=SCALE)), ("DRCT", DRCT(scale=SCALE))):
             net = net.to(device).train()
-            lq = pipeline({**batch, "gt": gt}, 0, 0)["lq"]
+            lq = degradation({**batch, "gt": gt}, 0, 0)["lq"]
             step = medians({"step": functools.partial(training_step, net, lq, gt)})["step"]
             sys.stdout.write(f"training step of {name}, 16 LQ crops of 64x64: {step:.1f} ms\n")
 

@@ -1,4 +1,4 @@
-"""Which files belong together, and what is said when they do not."""
+"""Pairing of files, and the faults reported where it fails."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def faults(dataset, full=False):
 def test_folders_pair_by_template(folders):
     dataset = paired(folders)
     first = dataset.pairs[0]
-    assert (first.key, first.gt.name, first.lq and first.lq.name) == ("00", "00.png", "00x2.png")
+    assert (first.key, first.gt and first.gt.name, first.lq and first.lq.name) == ("00", "00.png", "00x2.png")
     assert len(dataset) == 4
     assert faults(dataset) == []
     item = dataset[0]
@@ -156,7 +156,7 @@ def test_training_images_in_a_validation_set_are_found_by_content(folders):
     }
     ((split, fault),) = check_datasets(sets, full=False, allow_overlap=False)
     assert (split, fault.file.name) == ("train", "02.png")
-    assert "stands also in val/held" in fault.reason
+    assert "is also in val/held" in fault.reason
     assert check_datasets(sets, full=False, allow_overlap=True) == []
     assert "1 fault(s) in the data:\n  train:" in str(DataError([(split, fault)]))
 
@@ -176,6 +176,6 @@ def test_lq_made_on_the_fly_is_the_file(folders):
     from srzoo.ops.resize import imresize
 
     dataset = GTImages(scale=2, phase="eval", gt=folders / "gt")
-    gt = read_image(dataset.pairs[0].gt).rgb
+    gt = read_image(dataset.pairs[0].main_file).rgb
     lq = imresize(torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1))), 0.5).numpy().transpose(1, 2, 0)
     assert torch.equal(dataset[0]["lq"], to_tensor(lq))

@@ -41,7 +41,7 @@ def test_without_images_or_with_training_it_is_refused(tmp_path):
     write_photographs(tmp_path / "lq", 1, 21, 33)
     with pytest.raises(OptionsError, match=r"datasets.test.mine: there is no GT .* add val.save_img: true"):
         load_options(write_options(tmp_path / "a.yml", options(tmp_path)))
-    with pytest.raises(ValueError, match="no ground truth to train on"):
+    with pytest.raises(ValueError, match="no GT to train on"):
         LQImages(scale=2, phase="train", lq=tmp_path / "lq")
     wrong = options(tmp_path, save_img=True, tile=20) | {"network_g": {"type": "DRCT"}}
     with pytest.raises(OptionsError, match=r"val.tile: .*multiples of 16"):

@@ -85,7 +85,7 @@ def test_epochs_are_in_different_orders():
 
 
 def test_uneven_batches_are_refused():
-    with pytest.raises(ValueError, match="6 cannot be cut into equal parts for 4 process"):
+    with pytest.raises(ValueError, match="batch_size 6 is not divisible by 4 ranks x 1 micro-batch; choose"):
         StepSampler(10, 6, seed=0, start=0, total=1, world_size=4)
 
 
@@ -247,4 +247,4 @@ def test_a_fraction_of_a_weight_is_drawn_anew_in_each_epoch(tmp_path):
     assert keys == [samples[key]["key"] for (key,) in sampler]
     too_little = {"a": Source(gt=tmp_path / "a", weight=0.1), "b": sources["b"]}
     (fault,) = next(iter(GTImages(scale=2, phase="train", sources=too_little, gt_size=32).check(full=False)))
-    assert fault.reason == "weight 0.1 of 4 images makes none in an epoch: raise it"
+    assert fault.reason == "weight 0.1 of 4 images gives no sample per epoch: raise it"

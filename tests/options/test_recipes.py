@@ -5,7 +5,7 @@ import torch
 import yaml
 
 from srzoo.chain import weights_after
-from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
+from srzoo.components import build_datasets, build_degradation, build_loader, build_model
 from srzoo.optim.learner import Learner
 from srzoo.options import load_chain
 from srzoo.registry import ARCHS
@@ -112,8 +112,8 @@ def gradients_of_terms(tree, tmp_path, monkeypatch):
     options, device, found = loaded.options, torch.device("cpu"), {}
     data = build_datasets(options, ("train",))
     batch = next(iter(build_loader(options, data["train"], 0, device)))
-    pipeline = build_pipeline(options, None)
-    batch = pipeline(batch, 0, 0) if pipeline is not None else batch
+    degradation = build_degradation(options, None)
+    batch = degradation(batch, 0, 0) if degradation is not None else batch
     model = build_model(options, device, None, data["train"])
     # Losses on a schedule of epochs (D2C-SR's divergence) are on in the first of every thousand.
     model.g.iteration.number = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]

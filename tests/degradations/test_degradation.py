@@ -1,4 +1,4 @@
-"""Pipelines over batches: order, own random numbers, the pool, and the shipped files."""
+"""Degradations of batches: order of stages, random numbers, windows, the pool, and the shipped files."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.components import build_pipeline
-from srzoo.data.pipeline import Pipeline, Planned
-from srzoo.data.pool import PairPool
+from srzoo.components import build_degradation
+from srzoo.degradations.degradation import Degradation, ScheduledStage
+from srzoo.degradations.pool import PairPool
 from srzoo.degradations.resize import Resize
 from srzoo.engine.run_folder import RunFolder
 from srzoo.ops.resize import imresize
@@ -42,16 +42,16 @@ def shipped(path, tmp_path, **changes):
     return write_options(tmp_path / "options.yml", options)
 
 
-def pipeline_of(path, tmp_path):
-    pipeline = build_pipeline(load_options(shipped(path, tmp_path)).options, None)
-    assert pipeline is not None
-    return pipeline
+def degradation_of(path, tmp_path):
+    degradation = build_degradation(load_options(shipped(path, tmp_path)).options, None)
+    assert degradation is not None
+    return degradation
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_pipeline_ends_at_lqs_size_and_8_bits(path, tmp_path):
-    pipeline = pipeline_of(path, tmp_path)
-    made = pipeline(batch(), step=3, part=0)
+def test_a_shipped_degradation_ends_at_lqs_size_and_8_bits(path, tmp_path):
+    degradation = degradation_of(path, tmp_path)
+    made = degradation(batch(), step=3, part=0)
     assert made["lq"].shape == (4, 3, 16, 16)
     assert torch.equal(made["gt"], batch()["gt"])
     torch.testing.assert_close(made["lq"] * 255, (made["lq"] * 255).round(), atol=1e-4, rtol=0)
@@ -62,19 +62,19 @@ def test_a_shipped_pipeline_ends_at_lqs_size_and_8_bits(path, tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_parts_of_a_batch_are_degraded_as_the_whole(path, tmp_path):
-    pipeline = pipeline_of(path, tmp_path)
-    whole = pipeline(batch(), step=5, part=0)["lq"]
-    halves = [pipeline(part_of(batch(), 2 * part, 2 * part + 2), step=5, part=part)["lq"] for part in (0, 1)]
+    degradation = degradation_of(path, tmp_path)
+    whole = degradation(batch(), step=5, part=0)["lq"]
+    halves = [degradation(part_of(batch(), 2 * part, 2 * part + 2), step=5, part=part)["lq"] for part in (0, 1)]
     # Round may fall to the other side of a half.
     torch.testing.assert_close(torch.cat(halves), whole, atol=1.01 / 255, rtol=0)
     assert (torch.cat(halves) != whole).float().mean() < 1e-3
-    assert torch.equal(pipeline(batch(), step=6, part=0)["lq"], whole) == (path.stem == "bicubic")
+    assert torch.equal(degradation(batch(), step=6, part=0)["lq"], whole) == (path.stem == "bicubic")
 
 
-def test_the_bicubic_pipeline_is_what_gt_images_make(tmp_path):
+def test_the_bicubic_degradation_is_what_gt_images_make(tmp_path):
     path = ROOT / "options" / "degradations" / "bicubic.yml"
-    pipeline = pipeline_of(path, tmp_path)
-    lq = pipeline(batch(), 0, 0)["lq"]
+    degradation = degradation_of(path, tmp_path)
+    lq = degradation(batch(), 0, 0)["lq"]
     levels = imresize((batch()["gt"] * 255).round().byte(), 0.25).float() / 255
     # MATLAB rounds between its two passes as well.
     assert (lq - levels).abs().max() < 1.51 / 255
@@ -99,10 +99,10 @@ class Other(Note):
 
 def diaries(plan, count=200):
     diary: dict[int, list[str]] = {}
-    planned = [Planned(stage(diary), *rest) for stage, *rest in plan]
-    pipeline = Pipeline(planned, scale=1, seed=0)
+    planned = [ScheduledStage(stage(diary), *rest) for stage, *rest in plan]
+    degradation = Degradation(planned, scale=1, seed=0)
     image = {"gt": torch.zeros(1, 3, 64, 64).expand(count, 3, 64, 64), "key": [""] * count}
-    pipeline(image, 0, 0)
+    degradation(image, 0, 0)
     return ["".join(letters) for letters in diary.values()]
 
 
@@ -136,25 +136,25 @@ def test_a_stage_comes_with_its_probability():
 
 @pytest.mark.parametrize("usm", ["none", "lq", "gt"])
 def test_what_is_asked_for_is_sharpened(usm):
-    plan = [Planned(Resize(scale=2, modes=("matlab",)))]
-    made = Pipeline(plan, scale=2, seed=0, usm=usm)(batch(), 0, 0)
+    plan = [ScheduledStage(Resize(scale=2, modes=("matlab",)))]
+    made = Degradation(plan, scale=2, seed=0, usm=usm)(batch(), 0, 0)
     gt, sharp = batch()["gt"], usm_sharpen(batch()["gt"])
     torch.testing.assert_close(made["gt"], sharp if usm == "gt" else gt)
     torch.testing.assert_close(made["lq"], imresize(gt if usm == "none" else sharp, 0.5).clamp(0, 1))
 
 
 def test_both_are_cut_to_the_same_window_afterwards():
-    plan = [Planned(Resize(scale=2, modes=("area",)))]
-    made = Pipeline(plan, scale=2, seed=0, gt_size=24)(batch(), 1, 0)
+    plan = [ScheduledStage(Resize(scale=2, modes=("area",)))]
+    made = Degradation(plan, scale=2, seed=0, gt_size=24)(batch(), 1, 0)
     assert made["gt"].shape[-2:] == (24, 24)
     torch.testing.assert_close(made["lq"], torch.nn.functional.avg_pool2d(made["gt"], 2))
-    again = Pipeline(plan, scale=2, seed=0, gt_size=24)(batch(), 2, 0)
+    again = Degradation(plan, scale=2, seed=0, gt_size=24)(batch(), 2, 0)
     assert not torch.equal(made["gt"], again["gt"])
 
 
 def test_stages_that_stray_from_lqs_size_are_refused():
-    with pytest.raises(ValueError, match=r"end at 64x64 where GT of 64x64 at scale 2 asks for 32x32: add"):
-        Pipeline([], scale=2, seed=0)(batch(), 0, 0)
+    with pytest.raises(ValueError, match=r"end at 64x64; GT of 64x64 at scale 2 needs 32x32: add"):
+        Degradation([], scale=2, seed=0)(batch(), 0, 0)
 
 
 def numbered(step, count=2):
@@ -167,7 +167,7 @@ def test_the_pool_passes_batches_until_it_is_full_and_then_mixes_them():
     pool, seen = PairPool(6), []
     for step in range(40):
         given = numbered(step)
-        made = pool.exchanged(given, np.random.default_rng(step))
+        made = pool.exchange(given, np.random.default_rng(step))
         assert made["key"] == [str(int(value)) for value in made["lq"].flatten()]
         torch.testing.assert_close(made["gt"], made["lq"] + 0.5)
         if step < 3:
@@ -182,10 +182,10 @@ def test_the_pool_passes_batches_until_it_is_full_and_then_mixes_them():
 def test_a_pool_continues_from_its_state():
     first, second = PairPool(6), PairPool(6)
     for step in range(5):
-        first.exchanged(numbered(step), np.random.default_rng(step))
+        first.exchange(numbered(step), np.random.default_rng(step))
     second.load_state_dict(first.state_dict())
     for step in range(5, 9):
-        results = [pool.exchanged(numbered(step), np.random.default_rng(step)) for pool in (first, second)]
+        results = [pool.exchange(numbered(step), np.random.default_rng(step)) for pool in (first, second)]
         assert results[0]["key"] == results[1]["key"]
         torch.testing.assert_close(results[0]["gt"], results[1]["gt"])
 
