@@ -111,6 +111,16 @@ def test_a_stage_does_not_continue_on_other_weights_than_it_began_from(chain, ca
     assert "stage x4: it began from" in capsys.readouterr().err
 
 
+def test_weights_named_by_a_stage_below_the_root_are_recognised_when_it_continues(chain, tmp_path):
+    assert run_train(chain, "name=first", "stages.x4=null", "stages.alone=null") == 0
+    saved = tmp_path / "experiments" / "first" / "x2" / "models" / "net_g_2.safetensors"
+    saved.rename(tmp_path / "w.safetensors")
+    overrides = [f"path.root={tmp_path}", "stages.x2.path.pretrain_network_g=w.safetensors", "stages.x4=null"]
+    overrides.append("stages.alone=null")
+    assert run_train(chain, *overrides) == 0
+    assert run_train(chain, *overrides, resume="auto") == 0
+
+
 def test_other_options_for_a_stage_that_is_done_are_refused(chain, capsys):
     assert run_train(chain, "stages.x4=null", "stages.alone=null") == 0
     assert run_train(chain, "stages.x2.train.optim_g.lr=1.0", resume="auto") == 2

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from srzoo.options import OptionsError, load_options
+from srzoo.options.paths import resolve_paths
 from srzoo.options.plain import plain
+from srzoo.options.schema import MetricEntry, NetworkEntry, Options, PathOptions, ValOptions
 from tests.support import ROOT, training_options, write_options
 
 
@@ -41,6 +44,29 @@ def test_paths_inside_a_plugins_own_mappings_are_resolved(tmp_path):
     assert options.datasets.train is not None
     source = options.datasets.train.args["sources"]["mine"]
     assert (source.gt, source.limit) == (tmp_path / "photographs", 3)
+
+
+def test_every_path_starts_at_the_root_but_is_kept_as_written(tmp_path):
+    path = {"root": "elsewhere", "experiments": "e", "pretrain_network_g": "w.pth"}
+    changes = {"path": path, "datasets": {"train": {"gt": "images"}, "val": {"held_out": {"gt": "/far/away"}}}}
+    loaded = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes)))
+    options, text = loaded.options, yaml.safe_load(loaded.text)
+    assert options.datasets.train is not None
+    assert options.path.root == Path("elsewhere")
+    assert options.path.pretrain_network_g == Path("elsewhere/w.pth")
+    assert options.datasets.train.args["gt"] == Path("elsewhere/images")
+    assert options.datasets.val["held_out"].args["gt"] == Path("/far/away")
+    # Run folders and training states keep this text, and resuming compares it.
+    assert {key: text["path"][key] for key in path} == path
+    assert text["datasets"]["train"]["gt"] == "images"
+
+
+def test_paths_in_lists_start_at_the_root():
+    entry = MetricEntry(type="PSNR", args={"files": (Path("a.txt"), Path("/b.txt"))})
+    network = NetworkEntry(type="IMDN", args={})
+    path, val = PathOptions(root=Path("elsewhere")), ValOptions(metrics={"mine": entry})
+    options = resolve_paths(Options(name="run", scale=2, network_g=network, path=path, val=val))
+    assert options.val.metrics["mine"].args["files"] == (Path("elsewhere/a.txt"), Path("/b.txt"))
 
 
 def test_keys_inside_a_plugins_own_mappings_are_checked(faults):
