@@ -1,4 +1,4 @@
-"""Option files to options: what is accepted, what is refused, and in which words."""
+"""Loading option files: accepted values, refused values and their messages, resolved paths."""
 
 import subprocess
 import sys
@@ -135,7 +135,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"plugins": ["missing.py"]}, "plugins[0]: plugin file"),
     ],
 )
-def test_each_fault_is_told_in_words(faults, changes, message):
+def test_each_fault_has_a_plain_message(faults, changes, message):
     found = faults(changes)
     assert any(message in fault for fault in found), found
 
@@ -153,7 +153,7 @@ def test_misspelt_keys_with_null_are_refused(faults):
     assert any("train.grad_clp: unknown option" in fault for fault in faults({}, "train.grad_clp=null"))
 
 
-def test_environment_variables_stand_in_paths_only(tmp_path, monkeypatch, faults):
+def test_environment_variables_are_for_paths_only(tmp_path, monkeypatch, faults):
     monkeypatch.setenv("SRZOO_TEST_DATA", str(tmp_path / "train"))
     path = write_options(tmp_path / "x.yml", training_options(tmp_path))
     options = load_options(path, ["datasets.train.gt=${env:SRZOO_TEST_DATA}/deep"]).options
