@@ -23,8 +23,8 @@ from srzoo.engine.loop import Hook, Model
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
 from srzoo.engine.tensorboard import Board
+from srzoo.infer.tile import TiledNet
 from srzoo.layers import reparam
-from srzoo.layers.tiled import TiledNet
 from srzoo.losses.criterion import Criterion
 from srzoo.optim.learner import Learner
 from srzoo.optim.schedules import Iteration, WarmUp

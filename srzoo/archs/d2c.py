@@ -9,6 +9,7 @@ makes them RGB.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -23,7 +24,7 @@ from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS, BACKBONES, PositiveInt
 
 
-class ChannelAttention(nn.Module):
+class ChannelGates(nn.Module):
     """Channel gates from the mean over the image: (B, C, H, W) -> the same. RCAN, ECCV 2018, section 3.3."""
 
     def __init__(self, num_feat: int) -> None:
@@ -34,8 +35,8 @@ class ChannelAttention(nn.Module):
         return x * self.conv_du(x.mean((2, 3), keepdim=True))
 
 
-@BACKBONES.register
-class RCAN(nn.Module):
+@partial(BACKBONES.register, name="RCAN")
+class RCANBlock(nn.Module):
     """RCAN's residual channel attention block: (B, num_feat, H, W) -> the same.
 
     Args:
@@ -54,15 +55,15 @@ class RCAN(nn.Module):
             nn.Conv2d(num_feat, num_feat, 3, 1, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_feat, num_feat, 3, 1, 1),
-            ChannelAttention(num_feat),
+            ChannelGates(num_feat),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
-@BACKBONES.register
-class EDSR(ResidualBlock):
+@partial(BACKBONES.register, name="EDSR")
+class EDSRBlock(ResidualBlock):
     """EDSR's residual block: (B, num_feat, H, W) -> the same.
 
     Args:
@@ -75,8 +76,8 @@ class EDSR(ResidualBlock):
         super().__init__(num_feat)
 
 
-@BACKBONES.register
-class IMDN(DistillationBlock):
+@partial(BACKBONES.register, name="IMDN")
+class IMDNBlock(DistillationBlock):
     """IMDN's information multi-distillation block: (B, num_feat, H, W) -> the same.
 
     Args:
@@ -102,7 +103,7 @@ class Group(nn.Module):
         return x + self.body(x)
 
 
-class MeanShift(nn.Conv2d):
+class ConvMeanShift(nn.Conv2d):
     """Image plus or minus the mean colour of DIV2K, as the published 1x1 convolution; not trained."""
 
     def __init__(self, num_ch: int, sign: int) -> None:
@@ -133,8 +134,8 @@ class DivergenceTree(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = levels
-        self.sub_mean = MeanShift(num_ch, -1)
-        self.add_mean = MeanShift(num_ch, 1)
+        self.sub_mean = ConvMeanShift(num_ch, -1)
+        self.add_mean = ConvMeanShift(num_ch, 1)
         self.head = nn.Sequential(nn.Conv2d(num_ch, num_feat, 3, 1, 1))
         for depth in range(1, len(levels) + 1):
             for node in self.nodes(depth):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.layers.distillation import DistillationBlock, require_width
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 
@@ -143,7 +143,7 @@ class IMDN_AS(_Trunk):
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = lq.shape[-2:]
-        return super().forward(pad_to_multiple(lq, self.multiple_of))[..., :height, :width]
+        return crop(super().forward(pad_to_multiple(lq, self.multiple_of)), height, width)
 
 
 @ARCHS.register
@@ -239,7 +239,7 @@ class IMDN_RTE(nn.Module):
         out = head
         for number in range(1, 7):
             out = self.get_submodule(f"block{number}")(out)
-        return self.upsampler(self.LR_conv(out) + head)[..., :height, :width] / self.img_range
+        return crop(self.upsampler(self.LR_conv(out) + head), height, width) / self.img_range
 
 
 @ARCHS.register

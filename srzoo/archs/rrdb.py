@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srzoo.layers.dropout import Dropout, DropoutPlaces
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
 
 BETA = 0.2  # residual scaling of both kinds of block (ESRGAN, figure 4)
@@ -117,4 +117,4 @@ class RRDBNet(nn.Module):
         x = head + self.conv_body(x)
         x = self.lrelu(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
         x = self.lrelu(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
-        return self.conv_last(self.before_last(self.lrelu(self.conv_hr(x))))[..., :height, :width]
+        return crop(self.conv_last(self.before_last(self.lrelu(self.conv_hr(x)))), height, width)

@@ -18,7 +18,7 @@ from srzoo.layers import reparam
 from srzoo.layers.norm import LayerNorm2d
 from srzoo.layers.reparam import ResidualRepBlock
 from srzoo.ops.filter import gaussian_blur
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, NonNegativeInt, PositiveInt
 
 Activation = Literal["gelu", "lrelu", "relu"]
@@ -256,7 +256,7 @@ class RT4KSR(nn.Module):
         if self.forget:
             high = lq - gaussian_blur(lq, 5, 1.0) if self.use_gaussian else lq
             deep = self.gamma * deep + self.hfb(self._head(high))
-        return self.upsample(self.tail(deep))[..., :height, :width]
+        return crop(self.upsample(self.tail(deep)), height, width)
 
     def _head(self, image: Tensor) -> Tensor:
         return self.head(F.pixel_unshuffle(image, self.factor) if self.factor > 1 else image)

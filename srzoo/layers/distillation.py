@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.layers.gates import channel_gates
+from srzoo.layers.plain import in_plain_form
 
 
 class ContrastAwareAttention(nn.Module):
@@ -18,10 +19,18 @@ class ContrastAwareAttention(nn.Module):
         self.conv_du = channel_gates(num_feat)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3), keepdim=True)
-        # As a norm, whose gradient is 0 for a constant channel; that of the root of a variance is infinite there.
-        norm = torch.linalg.vector_norm(x - mean, dim=(2, 3), keepdim=True)
-        return x * self.conv_du(mean + norm / (x.shape[2] * x.shape[3]) ** 0.5)
+        mean = x.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
+        return x * self.conv_du(mean + _contrast(x - mean))
+
+
+def _contrast(centred: Tensor) -> Tensor:
+    """Return the root mean square over the image of (B, C, H, W): (B, C, 1, 1)."""
+    if in_plain_form():
+        # Every exporter knows these operations; the bound keeps the root's gradient finite for constant channels.
+        return centred.square().mean((2, 3), keepdim=True).clamp_min(1e-20).sqrt()
+    # As a norm, whose gradient is 0 for a constant channel; that of the root of a variance is infinite there.
+    norm = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True)
+    return norm / (centred.shape[2] * centred.shape[3]) ** 0.5
 
 
 class DistillationBlock(nn.Module):

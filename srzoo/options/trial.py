@@ -42,8 +42,8 @@ def _try_network(net: object, options: Options, tree: Tree) -> None:
     """Compare the requirements of the other options with the abilities of the network."""
     from torch import nn
 
+    from srzoo.infer.tile import TiledNet
     from srzoo.layers import reparam
-    from srzoo.layers.tiled import TiledNet
 
     assert isinstance(net, nn.Module)
     name, val = options.network_g.type, options.val

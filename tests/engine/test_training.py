@@ -69,6 +69,11 @@ def test_tensorboard_has_scalars_and_images(options, tmp_path):
     events.Reload()
     assert {"loss/pixel", "lr", "speed/steps_per_s", "val/held_out/psnr"} <= set(events.Tags()["scalars"])
     assert len(events.Tags()["images"]) == 2
+    mean = json.loads((tmp_path / "experiments" / "run" / "results" / "held_out.json").read_text())["mean"]
+    for metric, value in mean.items():
+        assert [event.value for event in events.Scalars(f"val/held_out/{metric}")] == [pytest.approx(value)]
+        assert f"{metric} {value:.4f}" in (tmp_path / "experiments" / "run" / "train.log").read_text()
+    assert [event.value for event in events.Scalars("lr")] == [pytest.approx(1e-3)] * 2
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

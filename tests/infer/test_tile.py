@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srzoo.layers.tiled import TiledNet
+from srzoo.infer.tile import TiledNet
 from srzoo.registry import ARCHS
 
 # (options, receptive radius known) of small networks.
