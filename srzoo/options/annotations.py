@@ -12,26 +12,26 @@ import annotated_types
 NAMED, LIST = ".<name>", "[]"
 
 
-class Block(NamedTuple):
+class InnerType(NamedTuple):
     """The type inside an annotation, and the part of a path that leads to it: "", ".<name>" or "[]"."""
 
     type: Any
     step: str
 
 
-def block_of(annotation: Any) -> Block:
+def inner_type(annotation: Any) -> InnerType:
     """Return the type inside X, X | None, dict[name, X] or a list of X."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return block_of(args[0])
+        return inner_type(args[0])
     if origin is dict:
-        return Block(args[1], NAMED)
+        return InnerType(args[1], NAMED)
     if origin is tuple and args[-1] is Ellipsis:
-        return Block(args[0], LIST)
+        return InnerType(args[0], LIST)
     if isinstance(annotation, types.UnionType):
         parts = [part for part in args if part is not type(None)]
-        return block_of(parts[0]) if len(parts) == 1 else Block(annotation, "")
-    return Block(annotation, "")
+        return inner_type(parts[0]) if len(parts) == 1 else InnerType(annotation, "")
+    return InnerType(annotation, "")
 
 
 def is_block(annotation: Any) -> bool:

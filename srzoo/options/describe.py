@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from srzoo.options.annotations import block_of, type_name
+from srzoo.options.annotations import inner_type, type_name
 from srzoo.options.entry import Entry, Field, Section
 from srzoo.options.lookup import KnownOption, all_options
 from srzoo.options.plain import plain
@@ -128,7 +128,7 @@ def _sections(section: type[Section]) -> Iterator[type[Section]]:
     """Yield a section and all sections below it."""
     yield section
     for option in section.options().values():
-        inner = block_of(option.annotation).type
+        inner = inner_type(option.annotation).type
         if isinstance(inner, type) and issubclass(inner, Section):
             yield from _sections(inner)
 

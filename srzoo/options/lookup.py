@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srzoo.options.annotations import LIST, NAMED, block_of, is_block
+from srzoo.options.annotations import LIST, NAMED, inner_type, is_block
 from srzoo.options.entry import Entry, Field, dataclass_options
 from srzoo.options.schema import Options
 from srzoo.options.tree import KeyPath, child
@@ -67,7 +67,7 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
         options = _keys_of(section, parent)
         if key not in options:
             return {}
-        inner, step = block_of(options[str(key)].annotation)
+        inner, step = inner_type(options[str(key)].annotation)
         if not is_block(inner):
             return {}
         section = inner
@@ -97,7 +97,7 @@ def _options_below(section: type, prefix: str, plugin: str = "", block: str = ""
 
 def _options_of(options: dict[str, Field], prefix: str, plugin: str, block: str) -> Iterator[KnownOption]:
     for name, option in options.items():
-        inner, step = block_of(option.annotation)
+        inner, step = inner_type(option.annotation)
         path = f"{prefix}{name}"
         yield KnownOption(path, option, plugin, block)
         if is_block(inner):

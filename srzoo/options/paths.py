@@ -2,14 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from srzoo.options.annotations import takes_path
 from srzoo.options.lookup import field_at
 from srzoo.options.schema import Options
 from srzoo.options.tree import Tree
-
-T = TypeVar("T")
 
 
 def expand_environment(tree: Tree) -> None:
@@ -32,20 +30,21 @@ def resolve_paths(options: Options) -> Options:
     root = options.path.root
     if root is None:
         return options
-    resolved = _resolved(options, root)
+    resolved: Options = _resolved(options, root)
     return dataclasses.replace(resolved, path=dataclasses.replace(resolved.path, root=root))
 
 
-def _resolved(value: T, root: Path) -> T:
+def _resolved(value: Any, root: Path) -> Any:
     """Resolve paths at any depth: sections, the arguments of entries, and the dataclasses of plugins in them."""
-    resolved: Any = value
     if isinstance(value, Path):
-        resolved = root / value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return root / value  # an absolute path stays as it is
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _resolved(getattr(value, f.name), root) for f in dataclasses.fields(value)}
-        resolved = dataclasses.replace(value, **fields)
-    elif isinstance(value, dict):
-        resolved = {key: _resolved(item, root) for key, item in value.items()}
-    elif type(value) in (list, tuple):
-        resolved = type(value)(_resolved(item, root) for item in value)
-    return resolved
+        return dataclasses.replace(value, **fields)
+    if isinstance(value, dict):
+        return {key: _resolved(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item, root) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_resolved(item, root) for item in value)
+    return value

@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 import pydantic_core
 
-from srzoo.options.annotations import block_of, type_name
+from srzoo.options.annotations import inner_type, type_name
 from srzoo.options.entry import Entry, Field
 from srzoo.options.lookup import field_at, suggestion
 from srzoo.options.schema import Options
@@ -113,7 +113,7 @@ def _message_about_type(option: Field, given: Any) -> str:
 
 def _registry_of(option: Field) -> Registry[Any] | None:
     """Return the plugin family of an option that is an entry, or None."""
-    inner = block_of(option.annotation).type
+    inner = inner_type(option.annotation).type
     return inner.registry if isinstance(inner, type) and issubclass(inner, Entry) else None
 
 
