@@ -1,4 +1,4 @@
-"""The residual block without normalisation that EDSR introduced and SRResNet's later variants use."""
+"""Residual block without normalisation, of EDSR and of SRResNet's later variants."""
 
 import torch
 from torch import Tensor, nn
