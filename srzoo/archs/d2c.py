@@ -36,7 +36,7 @@ class ChannelGates(nn.Module):
 
 @partial(BACKBONES.register, name="RCAN")
 class RCANBlock(nn.Module):
-    """RCAN's residual channel attention block: (B, num_feat, H, W) -> the same.
+    """RCAN's residual channel attention block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width, at least 16 [channels].
@@ -63,7 +63,7 @@ class RCANBlock(nn.Module):
 
 @partial(BACKBONES.register, name="EDSR")
 class EDSRBlock(ResidualBlock):
-    """EDSR's residual block: (B, num_feat, H, W) -> the same.
+    """EDSR's residual block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width [channels].
@@ -77,7 +77,7 @@ class EDSRBlock(ResidualBlock):
 
 @partial(BACKBONES.register, name="IMDN")
 class IMDNBlock(DistillationBlock):
-    """IMDN's information multi-distillation block: (B, num_feat, H, W) -> the same.
+    """IMDN's information multi-distillation block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width, a multiple of 16 [channels].
@@ -91,7 +91,7 @@ class IMDNBlock(DistillationBlock):
 
 
 class Group(nn.Module):
-    """Backbone blocks and a convolution inside a skip connection: (B, num_feat, H, W) -> the same."""
+    """Backbone blocks and a convolution inside a skip connection: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, backbone: str, num_feat: int, num_block: int) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ def _subpixel(num_feat: int, num_out: int, scale: int) -> nn.Sequential:
 
 
 class ShrinkingBlock(nn.Module):
-    """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> the same.
+    """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Step k is a convolution from and to `widths[k]` = (input, output) channels and an activation; `num_distilled` of its
     channels are kept and the rest go on to the next step. The sixth step keeps all its channels.

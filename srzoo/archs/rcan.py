@@ -27,7 +27,7 @@ AUTHORS_KEYS = (
 
 
 class ChannelAttention(nn.Module):
-    """Channel gates from the mean over the image (section 3.3): (B, C, H, W) -> the same."""
+    """Channel gates from the mean over the image (section 3.3): (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, num_feat: int, squeeze_factor: int) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ BETA = 0.2  # residual scaling of both kinds of block (ESRGAN, figure 4)
 
 
 class DenseBlock(nn.Module):
-    """Five densely connected 3x3 convolutions, scaled and added: (B, num_feat, H, W) -> the same."""
+    """Five densely connected 3x3 convolutions, scaled and added: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, num_grow_ch: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class DenseBlock(nn.Module):
 
 
 class ResidualInResidualDenseBlock(nn.Module):
-    """Three dense blocks inside a scaled skip connection: (B, num_feat, H, W) -> the same."""
+    """Three dense blocks inside a scaled skip connection: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, num_grow_ch: int, branch_end: nn.Module) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ class Reparameterisable(nn.Module):
     @staticmethod
     @abstractmethod
     def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return weight (num_out, num_in, 3, 3) and bias (num_out,) of the merged form from the training form's state."""
+        """Return the merged weight (num_out, num_in, 3, 3) and bias (num_out,) from the training form's state."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rep_conv(x) if self.merged else self.branches(x)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x + res_scale * conv(relu(conv(x))): (B, num_feat, H, W) -> the same.
+    """x + res_scale * conv(relu(conv(x))): (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017, arXiv:1707.02921,
     figure 2c. `branch_end` is applied to the residual before it is added.
