@@ -126,10 +126,10 @@ class SwinBlock(nn.Module):
 
     def forward(self, rows: Tensor, batch: int, windows: Windows) -> Tensor:
         attended = windows.merge(self.attn(windows.partition(self.norm1(rows)), windows))
-        rows = rows + self._drop_path(attended, batch)
-        return rows + self._drop_path(self.mlp(self.norm2(rows)), batch)
+        rows = rows + self._stochastic_depth(attended, batch)
+        return rows + self._stochastic_depth(self.mlp(self.norm2(rows)), batch)
 
-    def _drop_path(self, residual: Tensor, batch: int) -> Tensor:
+    def _stochastic_depth(self, residual: Tensor, batch: int) -> Tensor:
         """Apply stochastic depth: in training, drop the residual of a whole image with probability `drop_path`.
 
         Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016, arXiv:1603.09382; kept residuals are divided by
