@@ -21,7 +21,7 @@ def pillow_rgb(path):
 def test_decoding_agrees_with_pillow(tmp_path, suffix):
     path = tmp_path / f"image{suffix}"
     options = {"quality": 90} if suffix in (".jpg", ".webp") else {}
-    Image.fromarray(RGB).save(path, **options)
+    Image.fromarray(RGB).save(path, None, **options)
     difference = np.abs(read_image(path).rgb.astype(int) - pillow_rgb(path))
     # JPEG and WebP chroma upsampling may differ between builds of the libraries.
     assert difference.max() <= (0 if suffix in (".png", ".bmp", ".tif") else 3)
@@ -64,7 +64,7 @@ def test_alpha_is_returned_separately(tmp_path, mode, suffix):
     image = Image.fromarray(RGB).convert(mode.removesuffix("A"))
     image.putalpha(Image.fromarray(alpha))
     options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
-    image.save(tmp_path / f"a{suffix}", **options)
+    image.save(tmp_path / f"a{suffix}", None, **options)
     picture = read_image(tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
     assert picture.alpha is not None

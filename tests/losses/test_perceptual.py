@@ -87,9 +87,18 @@ def test_criteria_are_means_or_the_frobenius_norm_and_normalisation_can_be_left_
 
 def test_either_factor_may_be_zero(weights):
     sr, gt = images()
-    options = {"net": "vgg16", "layers": {"conv2_1": 1.0}, "weights": weights}
-    content, style = (PerceptualLoss(**options, content_weight=c, style_weight=1 - c)(sr, gt) for c in (1.0, 0.0))
-    both = PerceptualLoss(**options, content_weight=2.0, style_weight=5.0)(sr, gt)
+
+    def value(content_weight: float, style_weight: float) -> torch.Tensor:
+        loss = PerceptualLoss(
+            net="vgg16",
+            layers={"conv2_1": 1.0},
+            content_weight=content_weight,
+            style_weight=style_weight,
+            weights=weights,
+        )
+        return loss(sr, gt)
+
+    content, style, both = value(1.0, 0.0), value(0.0, 1.0), value(2.0, 5.0)
     torch.testing.assert_close(both, 2 * content + 5 * style)
     assert content > 0
     assert style > 0

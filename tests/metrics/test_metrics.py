@@ -167,7 +167,7 @@ def test_black_and_white_have_the_levels_of_the_protocol(protocol, black, white)
 def test_values_outside_the_range_are_clipped():
     gt, sr = batch(photograph(32, 32)), torch.from_numpy(np.random.default_rng(0).normal(0.5, 1, (1, 3, 32, 32)))
     for protocol in PROTOCOLS:
-        metric = PSNR(scale=2, protocol=protocol)
+        metric = METRICS.build("PSNR", {"protocol": protocol}, scale=2)
         assert metric(sr, gt).item() == metric(sr.clamp(0, 1), gt).item()
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
 from srzoo.ops.filter import gaussian_blur, gaussian_kernel
 from srzoo.ops.filter2d import FilterMethod, choose_methods, filter2d
-from srzoo.ops.jpeg import jpeg
+from srzoo.ops.jpeg import Table, jpeg
 from srzoo.ops.pad import mirror_pad
 from srzoo.ops.sharpen import usm_sharpen
 from tests.support import SHARED, needs_shared, photograph
@@ -245,7 +245,8 @@ def test_each_image_has_its_own_quality():
 
 def test_jpeg_pads_whole_blocks_with_the_edge_or_with_black():
     image, quality = image_of(photograph(24, 40)), torch.tensor([70.0])
-    for table, mode in (("standard", "replicate"), ("basicsr", "constant")):
+    modes: dict[Table, str] = {"standard": "replicate", "basicsr": "constant"}
+    for table, mode in modes.items():
         whole = F.pad(image, (0, 8, 0, 8), mode=mode)
         torch.testing.assert_close(jpeg(image, quality, table=table), jpeg(whole, quality, table=table)[..., :24, :40])
 
