@@ -20,9 +20,8 @@ from srzoo.ops.filter2d import filter2d
 from srzoo.ops.jpeg import jpeg
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
-from srzoo.optim.ema import EMA
-from srzoo.optim.schedules import CosineRestart, MultiStepRestart
-from srzoo.optim.stepper import Stepper
+from srzoo.optim.learner import Learner
+from srzoo.optim.schedules import CosineRestart, Iteration, MultiStepRestart
 from srzoo.options import OptionsError, load_options
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
@@ -198,10 +197,9 @@ def test_twenty_updates_give_the_same_losses_and_weights():
     net = ARCHS.build("SRResNet", {"num_feat": 8, "num_block": 2}, scale=2)
     net.load_state_dict(theirs.net_g.state_dict())
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99))
-    stepper = Stepper(net, optimizer, MultiStepRestart(milestones=(5, 12), gamma=0.5))
-    ours = SRModel(
-        net_g=net, criterion=Criterion({"pixel": L1Loss()}, {"pixel": 1.0}), step_g=stepper, ema=EMA(net, 0.9)
-    )
+    schedule, iteration = MultiStepRestart(milestones=(5, 12), gamma=0.5), Iteration()
+    learner = Learner(net, optimizer, schedule, iteration=iteration, ema_decay=0.9)
+    ours = SRModel(g=learner, criterion=Criterion({"pixel": L1Loss()}, {"pixel": 1.0}))
     # basicsr's schedules are a step ahead: it asks for the rate of the coming update before it, from 1.
     for step in range(20):
         generator = torch.Generator().manual_seed(step)
@@ -213,9 +211,10 @@ def test_twenty_updates_give_the_same_losses_and_weights():
         theirs.optimize_parameters(step + 1)
         terms = ours.training_step(batch | {"key": ["a", "b"]})
         assert abs(terms["pixel"].item() - theirs.log_dict["l_pix"]) < 1e-5, step
+        iteration.number += 1
         theirs.update_learning_rate(step + 2)
     for key, value in theirs.net_g_ema.state_dict().items():
-        torch.testing.assert_close(ours.inference_net.state_dict()[key], value, atol=1e-5, rtol=0)
+        torch.testing.assert_close(learner.inference_net.state_dict()[key], value, atol=1e-5, rtol=0)
 
 
 @needs_basicsr

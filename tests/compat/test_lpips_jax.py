@@ -64,7 +64,10 @@ def test_the_command_makes_a_file_that_the_perceptual_loss_takes(tmp_path, conte
     assert torch.equal(vgg_features("vgg16", target)["conv2_1"].get_parameter("bias"), torch.full((128,), 0.2))
 
 
-@pytest.mark.parametrize("wrong", [{"VGG16_0": {}}, {"VGG16_0": 3}, {"VGG16_0": {"Conv_0": print}}])
+EMPTY = {f"Conv_{number}": {} for number in range(13)}
+
+
+@pytest.mark.parametrize("wrong", [{"VGG16_0": {}}, {"VGG16_0": 3}, {"VGG16_0": {"Conv_0": print}}, {"VGG16_0": EMPTY}])
 def test_other_content_is_refused(tmp_path, wrong):
     with pytest.raises(CheckpointError, match="expected"):
         read_vgg16(written(tmp_path, wrong))

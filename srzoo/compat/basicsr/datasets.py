@@ -51,7 +51,8 @@ def _loader(train: OptionReader, num_gpus: int) -> Section:
         elif num_gpus != 1:
             train.note(
                 "batch_size_per_gpu",
-                f"batch_size is the total over all GPUs: {per_gpu} as for one GPU; multiply by how many you use",
+                f"batch_size is the total over all GPUs: {per_gpu} is for one GPU; multiply it by the number of GPUs "
+                "that you use",
             )
     return given({"batch_size": total, "num_workers": workers})
 

@@ -100,7 +100,7 @@ class OptionReader:
         """Return `name` with an underscore for each character that matches `forbidden`, and note a change."""
         allowed = re.sub(forbidden, "_", name).lstrip(".+-") or "converted"
         if allowed != name:
-            self.note("name", f"changed from {name} to {allowed}: srzoo does not allow the other characters in a name")
+            self.note("name", f"renamed from {name!r} to {allowed!r}")
         return allowed
 
     def names(self) -> list[str]:
