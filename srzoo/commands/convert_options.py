@@ -33,7 +33,7 @@ def run(arguments: Arguments) -> None:
         ValueError: the file is not of BasicSR's kind, asks for something that srzoo lacks, or NEW exists.
     """
     from srzoo.atomic import write_text
-    from srzoo.compat.basicsr_options import convert, is_basicsr
+    from srzoo.compat.basicsr.convert import convert, is_basicsr
     from srzoo.options import OptionsError
     from srzoo.options.inheritance import read_tree
     from srzoo.options.tree import dotted
