@@ -4,6 +4,9 @@ import ast
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -68,7 +71,10 @@ def test_pydantic_stays_at_the_boundary():
     assert users <= {"options", "registry.py"}
 
 
-def nodes(kind):
+N = TypeVar("N", bound=ast.AST)
+
+
+def nodes(kind: type[N]) -> Iterator[tuple[Path, N]]:
     """(file, node) for every syntax node of a kind in the package."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):

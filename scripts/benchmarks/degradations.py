@@ -23,6 +23,7 @@ from torch import Tensor
 
 from srzoo.archs.drct import DRCT
 from srzoo.archs.srresnet import SRResNet
+from srzoo.batch import Batch
 from srzoo.components import build_degradation
 from srzoo.options import load_options
 
@@ -176,7 +177,8 @@ def training_step(net: torch.nn.Module, lq: Tensor, gt: Tensor, run: int) -> Non
 def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = crops()
-    batch = {"gt": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device), "key": [""] * BATCH}
+    gt = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)  # (B, 3, H, W)
+    batch: Batch = {"lq": gt, "gt": gt, "key": [""] * BATCH}  # the degradation replaces lq
     degradation = build_degradation(load_options(OPTIONS).options, None)
     assert degradation is not None
     forms: dict[str, Callable[[int], object]] = {

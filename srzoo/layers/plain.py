@@ -35,4 +35,5 @@ def in_plain_form() -> bool:
 
     ``torch.compile`` alone does not count: it sees through the fast form.
     """
-    return _depth > 0 or torch.compiler.is_exporting() or torch.jit.is_tracing()
+    tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return _depth > 0 or torch.compiler.is_exporting() or tracing

@@ -58,7 +58,8 @@ def _cached(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
         @functools.wraps(function)
         def table(*args: P.args, **kwargs: P.kwargs) -> T:
             # Tables made while tracing belong to that trace: fake tensors and symbolic sizes must not be cached.
-            traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _get_current_dispatch_mode()
+            tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+            traced = torch.compiler.is_compiling() or tracing or _get_current_dispatch_mode()
             return function(*args, **kwargs) if traced else cached(*args, **kwargs)
 
         return table

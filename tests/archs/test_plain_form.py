@@ -1,5 +1,7 @@
 """Every layer can be seen in the plain form, and exported programs give the eager output at sizes never traced."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.export import Dim
@@ -163,7 +165,7 @@ def test_strict_export_and_fixed_sizes_work(name):
 def test_a_traced_network_takes_sizes_never_traced(name):
     net, lq = build(name, {}), torch.rand(1, 3, 37, 45)
     with torch.no_grad():
-        traced = torch.jit.trace(net, torch.rand(1, 3, 48, 40), check_trace=False)
+        traced: Any = torch.jit.trace(net, torch.rand(1, 3, 48, 40), check_trace=False)
         torch.testing.assert_close(traced(lq), net(lq), atol=1e-5, rtol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_twenty_updates_give_the_same_losses_and_weights():
     # basicsr's schedules are a step ahead: it asks for the rate of the coming update before it, from 1.
     for step in range(20):
         generator = torch.Generator().manual_seed(step)
-        batch = {
+        batch: Any = {
             "lq": torch.rand(2, 3, 12, 12, generator=generator),
             "gt": torch.rand(2, 3, 24, 24, generator=generator),
         }

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tests.support import ROOT, photograph, run_train, training_options, write_o
 SHIPPED = sorted((ROOT / "options" / "degradations").glob("*.yml"))
 
 
-def batch(count=4, side=64):
+def batch(count=4, side=64) -> Any:
     images = [photograph(side, side, top=20 * n, left=25 * n) for n in range(count)]
     gt = torch.stack([torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in images])
     return {"gt": gt, "key": [f"image {n}" for n in range(count)]}

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -85,7 +86,8 @@ def test_resumed_runs_continue_bit_for_bit(options, tmp_path, accumulate):
     assert run_train(halves, resume="auto") == 0
     experiments = tmp_path / "experiments"
     assert equal(weights(experiments / "whole", 8), weights(experiments / "halves", 8))
-    one, two = (load_state(experiments / name / "states" / "8.state") for name in ("whole", "halves"))
+    states: list[Any] = [load_state(experiments / name / "states" / "8.state") for name in ("whole", "halves")]
+    one, two = states
     assert equal(one["model"]["net_g"], two["model"]["net_g"])
     for a, b in zip(
         one["model"]["step_g"]["optimizer"]["state"].values(),

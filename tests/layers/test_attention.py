@@ -154,6 +154,7 @@ def test_masks_separate_what_only_the_shift_brought_together(form, window, batch
         pixels = shifted.partition(pixels).view(-1, window**2)[: batch * down * across]
     y, x = pixels // width % height, pixels % width
     far = ((y[:, :, None] - y[:, None]).abs() >= window) | ((x[:, :, None] - x[:, None]).abs() >= window)
+    assert shifted.masks is not None
     masks = (
         shifted.masks if shifted.counts is None else shifted.masks.repeat_interleave(torch.tensor(shifted.counts), 0)
     )
