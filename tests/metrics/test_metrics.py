@@ -199,3 +199,17 @@ def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
     assert metric(torch.rand(1, 3, side, side + 1), torch.rand(1, 3, side, side + 1)).shape == (1,)
     with pytest.raises(ValueError, match=r"nothing inside|SSIM needs"):
         metric(torch.rand(1, 3, side - 1, side), torch.rand(1, 3, side - 1, side))
+
+
+# As in docs/protocols.md: border at scale 3, and compared channels.
+BORDERS = {
+    "basicsr-y": (3, 1), "basicsr-rgb": (3, 3), "matlab-y": (3, 1), "imdn-y": (3, 1), "rt4ksr": (0, 1),
+    "rt4ksr-rgb": (0, 3), "rt4ksr-fixed": (0, 1), "d2c-y": (3, 1), "reflash-rgb": (4, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_each_protocol_crops_its_border_and_compares_its_channels(protocol):
+    border, channels = BORDERS[protocol]
+    sr, gt = PROTOCOLS[protocol].prepare(torch.rand(1, 3, 20, 24), torch.rand(1, 3, 20, 24), scale=3)
+    assert sr.shape == gt.shape == (1, channels, 20 - 2 * border, 24 - 2 * border)
