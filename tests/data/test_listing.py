@@ -161,6 +161,38 @@ def test_training_images_in_a_validation_set_are_found_by_content(folders):
     assert "1 fault(s) in the data:\n  train:" in str(DataError([(split, fault)]))
 
 
+def test_files_of_equal_size_with_other_content_do_not_overlap(folders):
+    for name, value in (("train", 0), ("val", 9)):
+        (folders / name).mkdir()
+        np.save(folders / name / "a.npy", np.full((40, 40, 3), value, np.uint8))
+    sets = {
+        "train": GTImages(scale=2, phase="train", gt=folders / "train", gt_size=32),
+        "val/held": GTImages(scale=2, phase="eval", gt=folders / "val"),
+    }
+    sizes = {(folders / name / "a.npy").stat().st_size for name in ("train", "val")}
+    assert len(sizes) == 1
+    assert check_datasets(sets, full=False, allow_overlap=False) == []
+
+
+def test_evaluation_images_hold_what_the_metrics_need(folders):
+    sets = {name: GTImages(scale=2, phase="eval", gt=folders / "gt") for name in ("val/a",)}
+    sets["train"] = GTImages(scale=2, phase="train", gt=folders / "gt", gt_size=32)
+    assert check_datasets(sets, full=False, allow_overlap=True, least_side=96) == []
+    found = check_datasets(sets, full=False, allow_overlap=True, least_side=97)
+    assert {split for split, _ in found} == {"val/a"}
+    assert {fault.reason for _, fault in found} == {"smaller than metrics need: 96x120, needed 97x97"}
+
+
+def test_pairs_of_a_list_with_one_name_get_their_paths_as_keys(folders):
+    (folders / "other").mkdir()
+    (folders / "other" / "00.png").write_bytes((folders / "gt" / "01.png").read_bytes())
+    lines = ["lq/00x2.png gt/00.png", "lq/01x2.png other/00.png", "lq/02x2.png gt/02.png"]
+    (folders / "list.txt").write_text("\n".join(lines))
+    keys = [pair.key for pair in PairedImages(scale=2, phase="eval", pairs=folders / "list.txt").pairs]
+    below = folders.as_posix().lstrip("/")
+    assert keys == [f"{below}/gt/00", f"{below}/other/00", "02"]
+
+
 def test_gt_is_cropped_to_what_lq_was_made_from(folders):
     write_image(folders / "odd" / "a.png", photograph(97, 121))
     item = GTImages(scale=2, phase="eval", gt=folders / "odd")[0]

@@ -191,6 +191,60 @@ def test_a_pool_continues_from_its_state():
         torch.testing.assert_close(results[0]["gt"], results[1]["gt"])
 
 
+class SharedNumber:
+    """A stage that notes a number of the batch."""
+
+    def __init__(self):
+        self.numbers = []
+
+    def __call__(self, images, samples):
+        (number,) = set(samples.random_per("batch").uniform().tolist())
+        self.numbers.append(number)
+        return images
+
+
+def test_numbers_of_the_batch_differ_between_stages_steps_and_seeds_but_not_parts():
+    stages = [SharedNumber(), SharedNumber()]
+    for seed, step, part in ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1)):
+        Degradation([ScheduledStage(stage) for stage in stages], scale=1, seed=seed)(batch(2, 8), step, part)
+    first, second = (stage.numbers for stage in stages)
+    assert len({*first[:3], *second[:3]}) == 6
+    assert (first[3], second[3]) == (first[0], second[0])
+
+
+def test_every_window_of_a_crop_is_cut():
+    gt = torch.arange(36.0).view(1, 1, 6, 6).expand(200, 3, 6, 6) / 36
+    stages = [ScheduledStage(Resize(scale=2, modes=("area",)))]
+    made = Degradation(stages, scale=2, seed=0, gt_size=4)({"gt": gt, "key": [""] * 200}, 0, 0)
+    corners = {round(value * 36) for value in made["gt"][:, 0, 0, 0].tolist()}
+    assert corners == {0, 2, 12, 14}
+
+
+def test_other_pairs_leave_the_pool_in_each_step_and_part():
+    def chosen(seed, step, part):
+        degradation = Degradation([], scale=1, seed=seed, pool=PairPool(20))
+        for filling in range(10):
+            degradation({"gt": torch.zeros(2, 3, 4, 4), "key": [f"{filling}a", f"{filling}b"]}, filling, part)
+        return tuple(degradation({"gt": torch.zeros(2, 3, 4, 4), "key": ["x", "y"]}, step, part)["key"])
+
+    assert len({chosen(*address) for address in ((0, 10, 0), (0, 11, 0), (0, 10, 1), (1, 10, 0))}) == 4
+
+
+def test_ranks_share_the_pool_and_get_their_own_part_of_its_state(monkeypatch):
+    state = PairPool(6)
+    for step in range(3):
+        state.exchange(numbered(step), np.random.default_rng(step))
+    monkeypatch.setattr("srzoo.ranks.world_size", lambda: 2)
+    for rank, keys in ((0, ["0", "1", "2"]), (1, ["3", "4", "5"])):
+        monkeypatch.setattr("srzoo.ranks.rank", lambda rank=rank: rank)
+        pool = PairPool(6)
+        pool.load_state_dict({**state.images, "key": state.keys})
+        assert (pool.size, pool.keys) == (3, keys)
+        assert [str(int(value)) for value in pool.images["lq"].flatten()] == keys
+    with pytest.raises(ValueError, match=r"degradation.pool 7 is not divisible by 2 ranks"):
+        PairPool(7)
+
+
 def test_training_with_a_pool_resumes_exactly(tmp_path):
     path = ROOT / "options" / "degradations" / "realesrgan_classical.yml"
     file = shipped(path, tmp_path, degradation={"pool": 8}, logger={"save_freq": 3, "num_states": None})
