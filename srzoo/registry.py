@@ -230,7 +230,9 @@ def load_plugin(path: Path) -> None:
 
 _MODEL_PARTS = ("g", "d", "criterion", "epoch_length")
 
-ARCHS = NetworkRegistry("network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr"})
+ARCHS = NetworkRegistry(
+    "network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr.networks"}
+)
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
 DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from srzoo.batch import Batch
 from srzoo.components import build_degradation
 from srzoo.contract import contract_of
 from srzoo.ops.resize import imresize
@@ -44,7 +45,8 @@ def test_degradations_run_on_the_gpu_and_repeat_themselves(name, tmp_path):
     for device in ("cpu", "cuda", "cuda"):
         degradation = build_degradation(loaded, None)
         assert degradation is not None
-        made.append(degradation({"gt": gt.to(device), "key": [""] * 4}, 3, 0)["lq"])
+        batch: Batch = {"lq": gt, "gt": gt.to(device), "key": [""] * 4}  # lq is replaced
+        made.append(degradation(batch, 3, 0)["lq"])
         assert made[-1].device.type == device
     assert torch.equal(made[1], made[2])
     if name == "bicubic":  # without noise, whose fields are drawn on the device

@@ -1,1 +1,1 @@
-"""The one room that knows other projects' files."""
+"""Files and packages of other projects: nothing outside this package knows their formats."""

@@ -1,13 +1,12 @@
 """Pickles of NumPy arrays, read without NumPy's unpickling and without running code from the file.
 
-The unpickler knows arrays and nothing else; shapes, types and data are checked before they become tensors.
+The unpickler knows arrays only; shapes, types and data are checked before they become tensors.
 """
 
 import math
 import pickle
 import pickletools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,58 +16,67 @@ from srzoo.tensor_files import CheckpointError
 
 
 class _FloatType:
-    """Stands for numpy.dtype; floating-point types only."""
+    """Substitute for numpy.dtype that accepts floating-point types only."""
 
     def __init__(self, name: object = None, *_: object) -> None:
         if name not in ("f2", "f4", "f8"):
             raise pickle.UnpicklingError(f"it holds an array of type {name}, expected floating-point numbers")
         self.name, self.order = str(name), "<"
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        # State of a dtype: (version, byte order, ...).
         self.order = ">" if state[1] == ">" else "<"
 
 
 class _Array:
-    """Stands for an array: what the pickle says of it, not yet in NumPy's hands."""
+    """Substitute for numpy.ndarray: the parts of an array as the pickle states them, unchecked."""
 
     def __init__(self, *_: object) -> None:
-        self.shape, self.type, self.fortran, self.data = (), _FloatType("f4"), False, b""
+        self.shape: object = ()
+        self.type: object = _FloatType("f4")
+        self.fortran: object = False
+        self.data: object = b""
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        # State of an array: (version, shape, dtype, True if Fortran order, bytes).
         _, self.shape, self.type, self.fortran, self.data = state
 
     def tensor(self) -> Tensor:
-        """The values as float32.
+        """Return the values as float32.
 
         Raises:
-            ValueError: shape, type and data do not belong together.
+            ValueError: shape, type and data do not fit together.
         """
-        sides: tuple[int, ...] = self.shape if isinstance(self.shape, tuple) else (-1,)
+        sides: tuple[object, ...] = self.shape if isinstance(self.shape, tuple) else (None,)
         if not isinstance(self.type, _FloatType) or not isinstance(self.data, bytes | bytearray):
             raise ValueError("an array without type or data")
-        if not all(type(side) is int and side >= 0 for side in sides):
+        # A bool is an int too, and would pass isinstance.
+        shape = [side for side in sides if type(side) is int and side >= 0]
+        if len(shape) != len(sides):
             raise ValueError(f"an array of shape {self.shape}")
         values = np.frombuffer(bytes(self.data), f"{self.type.order}{self.type.name}")
-        if len(values) != math.prod(sides):
+        if len(values) != math.prod(shape):
             raise ValueError(f"an array of shape {self.shape} with {len(values)} values")
-        return torch.from_numpy(values.reshape(sides, order="F" if self.fortran else "C").astype(np.float32))
+        return torch.from_numpy(values.reshape(shape, order="F" if self.fortran else "C").astype(np.float32))
 
 
 def _from_buffer(data: object, kind: object, shape: object, order: object) -> _Array:
+    """Build an array as numpy's `_frombuffer` does, which pickle protocol 5 refers to."""
     array = _Array()
     array.__setstate__((None, shape, kind, order == "F", data))
     return array
 
 
-def _latin1(text: object, encoding: object) -> bytes:
+def _encode_latin1(text: object, encoding: object) -> bytes:
+    """Decode bytes as pickle protocol 2 writes them: as text, with a call of codecs.encode."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("it encodes something else than bytes")
+        raise pickle.UnpicklingError("it encodes something other than bytes")
     return text.encode("latin1")
 
 
-# What a pickled dict of arrays refers to, in NumPy's old and new spelling, and what stands for it here: nothing of
-# NumPy itself is within the file's reach.
-STAND_INS = {
+# (module, name) that a pickled dict of arrays refers to, in NumPy's old and new spelling -> substitute. A file cannot
+# reach anything else, NumPy included.
+SUBSTITUTES = {
     ("numpy", "dtype"): _FloatType,
     ("numpy", "ndarray"): _Array,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
@@ -76,35 +84,38 @@ STAND_INS = {
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
     ("numpy._core.numeric", "_frombuffer"): _from_buffer,
     ("collections", "OrderedDict"): dict,
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): _encode_latin1,
 }
 
 
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in STAND_INS:
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickler that resolves the names in SUBSTITUTES and refuses all others."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Return the substitute for a name in the file."""
+        if (module, name) not in SUBSTITUTES:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}")
-        return STAND_INS[module, name]
+        return SUBSTITUTES[module, name]
 
 
-def mentions(path: Path, word: str) -> bool:
-    """Whether a file is a pickle in which a word stands; nothing of it is carried out."""
+def pickle_contains(path: Path, text: str) -> bool:
+    """Return True if the file is a pickle that contains this string; the file is scanned, never executed."""
     with path.open("rb") as file:
         try:
-            return any(argument == word for _, argument, _ in pickletools.genops(file))
+            return any(argument == text for _, argument, _ in pickletools.genops(file))
         except Exception:  # on foreign bytes it raises almost any type
             return False
 
 
-def read_arrays(path: Path) -> Any:
-    """What a pickle of nested dicts of arrays holds, arrays as :func:`tensor_of` takes them.
+def read_arrays(path: Path) -> object:
+    """Read a pickle of nested dicts of arrays; :func:`tensor_of` turns the arrays in it into tensors.
 
     Raises:
-        CheckpointError: it holds something else.
+        CheckpointError: the file holds something else.
     """
     try:
         with path.open("rb") as file:
-            return _ArraysOnly(file).load()
+            return _ArrayUnpickler(file).load()
     except FileNotFoundError:
         raise
     except Exception as error:  # on foreign bytes an unpickler raises almost any type
@@ -112,10 +123,15 @@ def read_arrays(path: Path) -> Any:
 
 
 def tensor_of(path: Path, name: str, array: object) -> Tensor:
-    """An array of a file as float32.
+    """Return an array of a file as float32.
+
+    Args:
+        path: the file, for error messages.
+        name: of the array in the file, for error messages.
+        array: value that :func:`read_arrays` returned in that place.
 
     Raises:
-        CheckpointError: it is none, or not a sound one; names the file and the entry.
+        CheckpointError: the value is no array, or a damaged one.
     """
     if not isinstance(array, _Array):
         raise CheckpointError(f"{path}: {name}: expected an array, found {type(array).__name__}")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -89,10 +89,9 @@ class ImageSet(Dataset[Sample]):
         # Three numbers are drawn under all options, so that options do not change later numbers.
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed
-        sample: Sample = {"gt": to_tensor(self._flip(gt, flips)), "key": pair.key}
-        if lq is not None:
-            sample["lq"] = to_tensor(self._flip(lq, flips))
-        return sample
+        images = {"gt": gt} if lq is None else {"lq": lq, "gt": gt}
+        flipped = {name: to_tensor(self._flip(image, flips)) for name, image in images.items()}
+        return cast(Sample, {**flipped, "key": pair.key})
 
     def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
         """Yield faults: one list for the listing, then one per pair (for a progress bar).

