@@ -64,7 +64,8 @@ def test_the_command_writes_every_kind_the_same_for_everyone(tmp_path, monkeypat
         - read_image(outs[0] / "bicubic" / f"{name}.png").rgb
         for name in ("00", "01")
     ]
-    assert not np.array_equal(noise[0], noise[1]), "each image has its own noise"
+    correlation = np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]
+    assert abs(correlation) < 0.5, "each image has its own noise"
 
 
 def test_wrong_requests_are_refused(tmp_path, monkeypatch, capsys):
