@@ -34,8 +34,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
 
     device = ranks.initialise()
     log_to()
-    folder = RunFolder(options.run_folder)
-    total = settings.total_iter
+    folder, total = RunFolder(options.run_folder), settings.total_iter
     state = starting_state(folder, resume, loaded.text, total)
     start = state["step"] if state else 0
     data = components.build_datasets(options, ("train", "val"), full_check=debug)
