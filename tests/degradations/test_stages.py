@@ -214,6 +214,11 @@ def test_noise_has_the_published_moments():
     assert abs((counts - 128 / 255).std().item() - numbers["poisson_scale1_half_std"]) < 5e-3
 
 
+def test_gaussian_noise_has_its_standard_deviation():
+    (noisy,) = GaussianNoise(sigma_range=(20, 20), grey_prob=0)([torch.full((3, 200, 200), 0.5)], samples(1))
+    assert (noisy - 0.5).std().item() * 255 == pytest.approx(20, rel=0.02)
+
+
 @pytest.mark.parametrize("level", [0, 1, 20, 200, 255])
 @pytest.mark.parametrize("peak", [1, 16, 256])
 def test_the_table_of_poisson_numbers_has_their_distribution(level, peak):
