@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.jit import is_tracing  # pyright: ignore[reportPrivateImportUsage]
 
 # Process-wide, not per thread: checkpointing recomputes features in the threads of the backward pass.
 _depth = 0
@@ -35,4 +36,4 @@ def in_plain_form() -> bool:
 
     ``torch.compile`` alone does not count: it sees through the fast form.
     """
-    return _depth > 0 or torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return _depth > 0 or torch.compiler.is_exporting() or is_tracing()

@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.jit import is_tracing  # pyright: ignore[reportPrivateImportUsage]
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from srzoo.layers.plain import in_plain_form
@@ -58,7 +59,7 @@ def _cached(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
         @functools.wraps(function)
         def table(*args: P.args, **kwargs: P.kwargs) -> T:
             # Tables made while tracing belong to that trace: fake tensors and symbolic sizes must not be cached.
-            traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _get_current_dispatch_mode()
+            traced = torch.compiler.is_compiling() or is_tracing() or _get_current_dispatch_mode()
             return function(*args, **kwargs) if traced else cached(*args, **kwargs)
 
         return table
