@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch.jit import is_tracing  # pyright: ignore[reportPrivateImportUsage]
 
 # Process-wide, not per thread: checkpointing recomputes features in the threads of the backward pass.
 _depth = 0

@@ -17,7 +17,6 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.jit import is_tracing  # pyright: ignore[reportPrivateImportUsage]
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from srzoo.layers.plain import in_plain_form
