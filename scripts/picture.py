@@ -16,6 +16,7 @@ from torch import nn
 
 from srzoo import load_network, load_weights
 from srzoo.components import build_network
+from srzoo.contract import identity_of
 from srzoo.images import read_image, to_tensor, to_uint8, write_image
 from srzoo.metrics.psnr import PSNR
 from srzoo.ops.resize import imresize
@@ -66,7 +67,7 @@ def main() -> None:
         net = build_network(load_options(arguments.opt, (), "network").options)
         load_weights(net, arguments.weights)
     top, left, side = map(int, arguments.window.split(","))
-    rows = compared(net, net.scale, read_image(arguments.photograph).rgb)
+    rows = compared(net, identity_of(net).scale, read_image(arguments.photograph).rgb)
     crops = [image[top : top + side, left : left + side] for _, image in rows]
     write_image(arguments.out, labelled_row(crops, [label for label, _ in rows], arguments.enlarge))
 

@@ -1,6 +1,6 @@
 """Types of the values that pass between data, training recipes and the engine."""
 
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ from torch import Tensor
 class Sample(TypedDict):
     """One item of a dataset, images in [0, 1]; items to be degraded lack `lq`, items to be upscaled only lack `gt`."""
 
-    lq: NotRequired[Tensor]  # (C, h, w)
-    gt: NotRequired[Tensor]  # (C, scale*h, scale*w)
+    lq: Tensor  # (C, h, w)
+    gt: Tensor  # (C, scale*h, scale*w)
     key: str
 
 

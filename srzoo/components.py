@@ -1,20 +1,21 @@
-"""From options to the objects they describe. Shared by train.py and test.py; knows the whole, decides nothing else."""
+"""The objects that options describe: network, datasets, loader, degradation, training recipe, hooks, scorer."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from srzoo import ranks
+from srzoo.batch import Batch, Sample
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.data.loading import StepSampler, training_loader
-from srzoo.data.pipeline import Pipeline, Planned
-from srzoo.data.pool import PairPool
+from srzoo.degradations.degradation import Degradation, ScheduledStage
+from srzoo.degradations.pool import PairPool
 from srzoo.engine.evaluate import Metric
 from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.log import logger
@@ -22,85 +23,87 @@ from srzoo.engine.loop import Hook, Model
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
 from srzoo.engine.tensorboard import Board
+from srzoo.infer.tile import TiledNet
 from srzoo.layers import reparam
-from srzoo.layers.tiled import TiledNet
 from srzoo.losses.criterion import Criterion
 from srzoo.optim.learner import Learner
 from srzoo.optim.schedules import Iteration, WarmUp
 from srzoo.options import LoadedOptions, Options
-from srzoo.options.schema import Entry, plain
-from srzoo.registry import (
-    ARCHS,
-    DATASETS,
-    DEGRADATIONS,
-    DISCRIMINATORS,
-    LOSSES,
-    METRICS,
-    MODELS,
-    OPTIMIZERS,
-    SCHEDULERS,
-)
+from srzoo.options.entry import Entry
+from srzoo.options.plain import plain
+from srzoo.state import TrainingState
 from srzoo.weights import load_weights, refuse_other_network, save_weights
 
-Datasets = dict[str, Dataset[dict[str, Any]]]
+# Datasets of one split by name.
+Datasets = dict[str, Dataset[Sample]]
 
 
 def build_network(options: Options) -> nn.Module:
-    """network_g on the CPU with initial weights drawn from the seed."""
+    """Build network_g on the CPU, with initial weights drawn from the seed."""
     torch.manual_seed(options.seed)
-    return ARCHS.build(options.network_g.type, options.resolved_args(options.network_g), scale=options.scale)
+    return options.network_g.build(scale=options.scale)
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Number of weights."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
 def load_pretrained(options: Options, net: nn.Module) -> None:
-    """`path.pretrain_network_g` into `net`, if given."""
-    if options.path.pretrain_network_g is not None:
-        path = options.resolve(options.path.pretrain_network_g)
-        partial = options.path.load == "partial"
-        weights = load_weights(net, path, options.path.param_key_g, partial)
-        if not partial:
-            refuse_other_network(net, path, weights.identity)
-        logger.info(f"weights: {path}")
+    """Load `path.pretrain_network_g` into `net`, if the options name it.
+
+    Raises:
+        CheckpointError: the weights do not fit.
+        ValueError: they belong to a network with other options.
+    """
+    file, partial = options.path.pretrain_network_g, options.path.load == "partial"
+    if file is None:
+        return
+    weights = load_weights(net, file, options.path.param_key_g, partial)
+    if not partial:
+        refuse_other_network(net, file, weights.identity)
+    logger.info(f"weights: {file}")
 
 
 def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """`net` as it is scored: with ``val.fused``, its re-parameterisable blocks merged; with ``val.tile``, in tiles."""
+    """Return the network to score: with merged blocks for ``val.fused``, applied to tiles for ``val.tile``."""
     val = options.val
     net = reparam.fused(net) if val.fused else net
     return net if val.tile is None else TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
 
 
-def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool = False) -> dict[str, Datasets]:
-    """The data sets of the splits named ("train", "val", "test"), after the pre-flight over all of them.
+def build_datasets(options: Options, splits: Sequence[str], full_check: bool = False) -> dict[str, Datasets]:
+    """Build the datasets of these splits ("train", "val", "test") and check all of them.
+
+    Args:
+        options: of the run.
+        splits: which datasets to build.
+        full_check: decode every file, whatever `data.check` says.
+
+    Returns:
+        split -> name -> dataset; the training dataset has the name "train".
 
     Raises:
-        DataError: everything that is wrong with the files, at once.
+        DataError: all faults of the files at once.
     """
-    wanted: list[tuple[str, str, Entry]] = []
-    if "train" in splits and options.datasets.train is not None:
-        wanted.append(("train", "train", options.datasets.train))
-    for split in ("val", "test"):
-        if split in splits:
-            wanted += [(split, name, entry) for name, entry in getattr(options.datasets, split).items()]
     built: dict[str, Datasets] = {split: {} for split in splits}
     labelled: Datasets = {}
     faults: list[tuple[str, Fault]] = []
-    for split, name, entry in wanted:
-        label = name if split == "train" else f"{split}/{name}"
-        phase = "train" if split == "train" else "eval"
+    for split, name, entry in _dataset_entries(options, splits):
+        training = split == "train"
+        label = name if training else f"{split}/{name}"
         try:
-            gt_only = split == "train" and options.degradation is not None
-            supplied = {"scale": options.scale, "phase": phase, "gt_only": gt_only}
-            dataset = DATASETS.build(entry.type, options.resolved_args(entry), **supplied)
+            dataset: Dataset[Sample] = entry.build(
+                scale=options.scale,
+                phase="train" if training else "eval",
+                gt_only=training and options.degradation is not None,
+            )
         except (ValueError, OSError) as error:
             faults.append((label, Fault(Path(f"datasets.{label.replace('/', '.')}"), str(error))))
             continue
         built[split][name] = labelled[label] = dataset
     full = full_check or options.data.check == "full"
+    # SSIM needs a whole window: a smaller evaluation image would stop the run at its first validation.
     least = max((getattr(metric, "least_side", 1) for metric in build_metrics(options).values()), default=1)
     faults += ranks.on_main(
         lambda: check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap, least_side=least)
@@ -110,8 +113,22 @@ def build_datasets(options: Options, splits: tuple[str, ...], full_check: bool =
     return built
 
 
-def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[dict[str, Any]]:
-    """The micro-batches of this process from step `start` on."""
+def _dataset_entries(options: Options, splits: Sequence[str]) -> Iterator[tuple[str, str, Entry]]:
+    """Yield (split, name, entry) of each dataset of these splits."""
+    datasets = options.datasets
+    if "train" in splits and datasets.train is not None:
+        yield "train", "train", datasets.train
+    for split, entries in (("val", datasets.val), ("test", datasets.test)):
+        if split in splits:
+            yield from ((split, name, entry) for name, entry in entries.items())
+
+
+def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[Batch]:
+    """Build the loader of this rank's micro-batches from step `start` on.
+
+    Raises:
+        ValueError: ranks and micro-batches do not divide the batch evenly.
+    """
     train, entry = options.train, options.datasets.train
     assert train is not None
     assert entry is not None
@@ -129,21 +146,13 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
     return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
 
 
-def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipeline | None:
-    """What makes LQ from GT, if the options ask for it; continued from `state` if given."""
+def build_degradation(options: Options, state: TrainingState | None) -> Degradation | None:
+    """Build the degradation, if the options have one; restore its pool from `state`, if given."""
     wanted = options.degradation
     if wanted is None:
         return None
-    plan = [
-        Planned(
-            DEGRADATIONS.build(entry.type, options.resolved_args(entry), scale=options.scale),
-            entry.prob,
-            entry.shuffle,
-        )
-        for entry in wanted.stages
-    ]
-    pipeline = Pipeline(
-        plan,
+    degradation = Degradation(
+        [ScheduledStage(stage.build(scale=options.scale), stage.prob, stage.shuffle) for stage in wanted.stages],
         scale=options.scale,
         seed=options.seed,
         usm=wanted.usm,
@@ -151,11 +160,11 @@ def build_pipeline(options: Options, state: Mapping[str, Any] | None) -> Pipelin
         pool=PairPool(wanted.pool) if wanted.pool is not None else None,
     )
     if state is not None:
-        pipeline.load_state_dict(state["data"])
-    return pipeline
+        degradation.load_state_dict(state["data"])
+    return degradation
 
 
-def build_model(options: Options, device: torch.device, state: Mapping[str, Any] | None, datasets: Datasets) -> Model:
+def build_model(options: Options, device: torch.device, state: TrainingState | None, datasets: Datasets) -> Model:
     """Build the training recipe with its learners and losses; continue from `state` if given.
 
     Args:
@@ -184,17 +193,15 @@ def build_model(options: Options, device: torch.device, state: Mapping[str, Any]
     if train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     iteration = Iteration(0 if state is None else state["step"])
-    idle = getattr(MODELS[options.model.type], "has_idle_parameters", False)
+    idle = getattr(options.model.plugin, "has_idle_parameters", False)
     g = _learner(options, net, "g", iteration, ema_decay=train.ema_decay, has_idle_parameters=idle)
     d = None
     if options.network_d is not None and train.optim_d is not None:
-        net_d = DISCRIMINATORS.build(options.network_d.type, options.resolved_args(options.network_d)).to(device)
+        net_d = options.network_d.build().to(device)
         d = _learner(options, net_d, "d", iteration)
-    losses = {name: LOSSES.build(entry.type, options.resolved_args(entry)) for name, entry in train.losses.items()}
-    criterion = Criterion(losses, {name: entry.weight for name, entry in train.losses.items()}).to(device)
-    model: Model = MODELS.build(
-        options.model.type,
-        options.model.args,
+    losses = {name: loss.build() for name, loss in train.losses.items()}
+    criterion = Criterion(losses, {name: loss.weight for name, loss in train.losses.items()}).to(device)
+    model: Model = options.model.build(
         g=g,
         d=d,
         criterion=criterion,
@@ -221,9 +228,9 @@ def _learner(
     assert train is not None
     entry = train.optim_g if name == "g" else train.optim_d
     assert entry is not None
-    schedule = WarmUp(SCHEDULERS.build(train.scheduler.type, train.scheduler.args), train.warmup_iter)
+    schedule = WarmUp(train.scheduler.build(), train.warmup_iter)
     try:
-        optimizer = OPTIMIZERS.build(entry.type, entry.args, params=net.parameters())
+        optimizer = entry.build(params=net.parameters())
     except RuntimeError as error:  # arguments that PyTorch cannot combine
         raise ValueError(f"train.optim_{name}: {entry.type}: {error}") from error
     return Learner(
@@ -243,7 +250,7 @@ def build_hooks(
     loaded: LoadedOptions,
     folder: RunFolder,
     model: Model,
-    pipeline: Pipeline | None,
+    degradation: Degradation | None,
     val: Datasets,
     board: Board,
     device: torch.device,
@@ -274,7 +281,7 @@ def build_hooks(
             freq=logging.save_freq,
             total=total,
             keep=logging.num_states,
-            data_state=pipeline.state_dict if pipeline is not None else dict,
+            data_state=degradation.state_dict if degradation is not None else dict,
         ),
     ]
     validate = Validate(
@@ -294,7 +301,7 @@ def build_scorer(options: Options, folder: RunFolder, datasets: Datasets, device
         datasets=datasets,
         metrics=build_metrics(options),
         form=functools.partial(scored_form, options),
-        network=plain({"type": options.network_g.type, "scale": options.scale, **options.network_g.args}),
+        network={"type": options.network_g.type, "scale": options.scale} | plain(options.network_g),
         scale=options.scale,
         folder=folder,
         device=device,
@@ -303,8 +310,5 @@ def build_scorer(options: Options, folder: RunFolder, datasets: Datasets, device
 
 
 def build_metrics(options: Options) -> dict[str, Metric]:
-    """The metrics of `val.metrics` by name."""
-    return {
-        name: METRICS.build(entry.type, options.resolved_args(entry), scale=options.scale)
-        for name, entry in options.val.metrics.items()
-    }
+    """Build the metrics of `val.metrics` by name."""
+    return {name: metric.build(scale=options.scale) for name, metric in options.val.metrics.items()}

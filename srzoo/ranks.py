@@ -1,9 +1,9 @@
-"""Which process of how many this is, and what all of them agree on. One process needs no set-up."""
+"""The rank of this process, the number of ranks, and values on which all ranks agree; one rank needs no set-up."""
 
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -15,14 +15,18 @@ T = TypeVar("T")
 def initialise() -> torch.device:
     """Join the process group that ``torchrun`` describes in the environment, if any; NCCL on GPUs, gloo on CPUs.
 
-    Returns the device this process computes on.
+    Returns:
+        the device that this rank computes on.
+
+    Raises:
+        ValueError: more ranks than GPUs on this machine.
     """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise ValueError(
-                f"this machine has {torch.cuda.device_count()} GPU(s) but process {local_rank} was started on it; "
+                f"this machine has {torch.cuda.device_count()} GPU(s) but local rank {local_rank} was started on it; "
                 f"start torchrun with --nproc_per_node={torch.cuda.device_count()}"
             )
         torch.cuda.set_device(device)
@@ -38,23 +42,23 @@ def finalise() -> None:
 
 
 def rank() -> int:
-    """Number of this process, 0 for the one that writes files."""
+    """Return the number of this process; rank 0 writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """Number of processes."""
+    """Return the number of ranks."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every rank has called this."""
     if dist.is_initialized():
         dist.barrier()
 
 
 def mean_over_ranks(values: Mapping[str, float], device: torch.device) -> dict[str, float]:
-    """The mean of each value over all processes."""
+    """Return the mean of each value over all ranks."""
     if world_size() == 1:
         return dict(values)
     packed = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
@@ -63,7 +67,7 @@ def mean_over_ranks(values: Mapping[str, float], device: torch.device) -> dict[s
 
 
 def all_true(condition: torch.Tensor) -> bool:
-    """Whether a boolean scalar is true on every process."""
+    """Return True if a boolean scalar is true on every rank."""
     flag = condition.to(torch.int32)
     if world_size() > 1:
         flag = flag.clone()
@@ -72,16 +76,16 @@ def all_true(condition: torch.Tensor) -> bool:
 
 
 def gather(item: T) -> list[T]:
-    """The items of all processes, in rank order, on every process."""
+    """Return the items of all ranks, in rank order, on every rank."""
     if world_size() == 1:
         return [item]
-    items: list[Any] = [None] * world_size()
+    items: list[T | None] = [None] * world_size()
     dist.all_gather_object(items, item)
-    return items
+    return cast(list[T], items)
 
 
 def from_main(item: T) -> T:
-    """Process 0's item, on every process."""
+    """Return rank 0's item, on every rank."""
     if world_size() == 1:
         return item
     items = [item]
@@ -90,7 +94,7 @@ def from_main(item: T) -> T:
 
 
 def on_main(work: Callable[[], T]) -> T:
-    """What process 0 gets from `work`, on every process; an error of process 0 is raised on every process."""
+    """Run `work` on rank 0 and return its result on every rank, or raise its error on every rank."""
     result: T | None = None
     error: Exception | None = None
     if rank() == 0:
@@ -98,14 +102,14 @@ def on_main(work: Callable[[], T]) -> T:
             result = work()
         except Exception as caught:
             error = caught
-    result, error = from_main((result, error))
+    result, error = from_main((result, error))  # also a barrier: no rank goes on before rank 0 is done
     if error is not None:
         raise error
     return result  # pyright: ignore[reportReturnType]  # without an error there is a result
 
 
 def broadcast_buffers(net: nn.Module) -> None:
-    """Give every process the buffers of process 0 (running statistics differ between them after a training step)."""
+    """Copy the buffers of rank 0 to all ranks: after a training step each has running statistics of its own batches."""
     if world_size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, src=0)

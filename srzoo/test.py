@@ -39,7 +39,7 @@ def test(arguments: Arguments) -> None:
         raise ValueError("path.pretrain_network_g is missing: without weights the network's output is noise")
     load_pretrained(options, net)
     scorer = build_scorer(options, folder, data, device)
-    results = scorer.score(net, options.resolve(weights) if weights is not None else None)
+    results = scorer.score(net, weights)
     ranks.barrier()  # all ranks have looked at the folder before rank 0 writes to it
     ranks.on_main(lambda: folder.record(loaded.text, "_test"))
     scores = {each.dataset: each.mean() for each in results}

@@ -150,6 +150,23 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def learner(net, lr=1e-3, *, type="Adam", schedule=None, iteration=None, **options):
+    """A learner of `net` with an optimiser of torch and, unless given, a constant rate."""
+    from srzoo.optim.learner import Learner
+    from srzoo.optim.schedules import Constant, Iteration
+    from srzoo.registry import OPTIMIZERS
+
+    optimizer = OPTIMIZERS.build(type, {"lr": lr}, params=net.parameters())
+    return Learner(net, optimizer, schedule or Constant(), iteration=iteration or Iteration(), **options)
+
+
+def criterion(**losses):
+    """name=(loss, weight) as one criterion."""
+    from srzoo.losses.criterion import Criterion
+
+    return Criterion({name: loss for name, (loss, _) in losses.items()}, {n: w for n, (_, w) in losses.items()})
+
+
 def write_options(path: Path, options: dict[str, Any]) -> Path:
     """An option file."""
     path.parent.mkdir(parents=True, exist_ok=True)

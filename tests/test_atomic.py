@@ -1,6 +1,7 @@
 """Atomic writes: the whole file or none."""
 
 import errno
+import os
 
 import pytest
 
@@ -31,3 +32,15 @@ def test_interruption_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_atomic(tmp_path / "new", interrupted)
     assert not list(tmp_path.iterdir())
+
+
+def test_missing_folders_are_created_and_files_get_the_usual_permissions(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "new" / "folder" / "notes.txt", "grün")
+        assert os.umask(0o027) == 0o027, "the umask is left as it was"
+    finally:
+        os.umask(before)
+    written = tmp_path / "new" / "folder" / "notes.txt"
+    assert written.read_text(encoding="utf-8") == "grün"
+    assert written.stat().st_mode & 0o777 == 0o640

@@ -30,7 +30,7 @@ def weights(tmp_path, stage, step, run="chain"):
     return read_weights(tmp_path / "experiments" / run / stage / "models" / f"net_g_{step}.safetensors").tensors
 
 
-def test_each_stage_starts_from_the_one_before_unless_it_says_otherwise(chain, tmp_path):
+def test_each_stage_starts_from_the_one_before_unless_it_names_weights(chain, tmp_path):
     loaded = load_chain(chain, (), weights_after)
     assert list(loaded) == ["x2", "x4", "alone"]
     assert loaded["x2"].options.path.pretrain_network_g is None
@@ -85,14 +85,14 @@ def test_a_chain_can_be_inherited_from_another_folder(tmp_path):
     assert loaded.options.train.total_iter == 9
 
 
-def test_handed_over_weights_are_read_as_srzoos_whatever_the_first_stage_reads(chain):
+def test_weights_of_the_stage_before_are_read_as_srzoos_whatever_the_first_stage_reads(chain):
     overrides = ["path.pretrain_network_g=published.pth", "path.param_key_g=params_ema"]
     loaded = load_chain(chain, [f"stages.x2.{override}" for override in overrides], weights_after)
     assert loaded["x2"].options.path.param_key_g == "params_ema"
     assert loaded["x4"].options.path.param_key_g == "auto"
 
 
-def test_what_would_stop_a_later_stage_is_told_first(chain, tmp_path, capsys):
+def test_problems_of_later_stages_are_reported_before_the_first_starts(chain, tmp_path, capsys):
     wrong = [
         f"stages.{name}.datasets.train.gt={tmp_path / place}" for name, place in (("x4", "here"), ("alone", "there"))
     ]
@@ -109,6 +109,16 @@ def test_a_stage_does_not_continue_on_other_weights_than_it_began_from(chain, ca
     assert run_train(chain, "stages.x4.train.total_iter=1", "stages.alone=null") == 0
     assert run_train(chain, "stages.x2.train.total_iter=3", resume="auto") == 2
     assert "stage x4: it began from" in capsys.readouterr().err
+
+
+def test_weights_named_by_a_stage_below_the_root_are_recognised_when_it_continues(chain, tmp_path):
+    assert run_train(chain, "name=first", "stages.x4=null", "stages.alone=null") == 0
+    saved = tmp_path / "experiments" / "first" / "x2" / "models" / "net_g_2.safetensors"
+    saved.rename(tmp_path / "w.safetensors")
+    overrides = [f"path.root={tmp_path}", "stages.x2.path.pretrain_network_g=w.safetensors", "stages.x4=null"]
+    overrides.append("stages.alone=null")
+    assert run_train(chain, *overrides) == 0
+    assert run_train(chain, *overrides, resume="auto") == 0
 
 
 def test_other_options_for_a_stage_that_is_done_are_refused(chain, capsys):
@@ -155,7 +165,7 @@ def test_a_stage_may_have_a_base(tmp_path):
     assert [stage.options.run_folder.parts[-2:] for stage in loaded.values()] == [("chain", "one"), ("chain", "two")]
 
 
-def test_all_faults_of_all_stages_are_told_with_their_lines(tmp_path):
+def test_all_faults_of_all_stages_are_reported_with_their_lines(tmp_path):
     options = training_options(tmp_path)
     options["stages"] = {"a": {"train": {"total_itr": 3}}, "b": {"scale": "two"}}
     file = write_options(tmp_path / "chain.yml", options)
@@ -167,7 +177,7 @@ def test_all_faults_of_all_stages_are_told_with_their_lines(tmp_path):
     assert f"chain.yml:{1 + lines.index('    scale: two')}: scale: expected integer > 0, got 'two'" in text
 
 
-def test_what_a_chain_cannot_be_is_refused(chain, tmp_path, capsys):
+def test_malformed_chains_are_refused(chain, tmp_path, capsys):
     for stages in ([], {"one": 3}, "x"):
         file = write_options(tmp_path / "bad.yml", training_options(tmp_path) | {"stages": stages})
         with pytest.raises(OptionsError, match="stages: expected one or more named stages"):

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from srzoo.components import build_pipeline
+from srzoo.batch import Batch
+from srzoo.components import build_degradation
 from srzoo.contract import contract_of
 from srzoo.ops.resize import imresize
 from srzoo.options import load_options
@@ -42,9 +43,10 @@ def test_degradations_run_on_the_gpu_and_repeat_themselves(name, tmp_path):
     gt = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     made = []
     for device in ("cpu", "cuda", "cuda"):
-        pipeline = build_pipeline(loaded, None)
-        assert pipeline is not None
-        made.append(pipeline({"gt": gt.to(device), "key": [""] * 4}, 3, 0)["lq"])
+        degradation = build_degradation(loaded, None)
+        assert degradation is not None
+        batch: Batch = {"lq": gt, "gt": gt.to(device), "key": [""] * 4}  # lq is replaced
+        made.append(degradation(batch, 3, 0)["lq"])
         assert made[-1].device.type == device
     assert torch.equal(made[1], made[2])
     if name == "bicubic":  # without noise, whose fields are drawn on the device

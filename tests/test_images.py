@@ -1,11 +1,13 @@
 """Reading and writing image files, compared with Pillow."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from srzoo.images import image_size, read_image, to_tensor, to_uint8, write_image
+from srzoo.images import image_size, jpeg_decoded, read_image, to_tensor, to_uint8, write_image
 from tests.support import photograph
 
 RGB = photograph(40, 56)
@@ -19,7 +21,7 @@ def pillow_rgb(path):
 def test_decoding_agrees_with_pillow(tmp_path, suffix):
     path = tmp_path / f"image{suffix}"
     options = {"quality": 90} if suffix in (".jpg", ".webp") else {}
-    Image.fromarray(RGB).save(path, **options)
+    Image.fromarray(RGB).save(path, None, **options)
     difference = np.abs(read_image(path).rgb.astype(int) - pillow_rgb(path))
     # JPEG and WebP chroma upsampling may differ between builds of the libraries.
     assert difference.max() <= (0 if suffix in (".png", ".bmp", ".tif") else 3)
@@ -62,7 +64,7 @@ def test_alpha_is_returned_separately(tmp_path, mode, suffix):
     image = Image.fromarray(RGB).convert(mode.removesuffix("A"))
     image.putalpha(Image.fromarray(alpha))
     options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
-    image.save(tmp_path / f"a{suffix}", **options)
+    image.save(tmp_path / f"a{suffix}", None, **options)
     picture = read_image(tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(picture.rgb, np.asarray(image.convert("RGB")))
     assert picture.alpha is not None
@@ -97,6 +99,11 @@ def test_camera_orientation_is_applied_to_pixels_and_size(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "camera.jpg", exif=exif)
     assert read_image(tmp_path / "camera.jpg").rgb.shape == (56, 40, 3)
     assert image_size(tmp_path / "camera.jpg") == (56, 40)
+    exif[0x0112] = 3  # turned by 180 degrees: the size is the same
+    Image.fromarray(RGB).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    turned = read_image(tmp_path / "turned.jpg").rgb
+    assert image_size(tmp_path / "turned.jpg") == turned.shape[:2] == (40, 56)
+    assert np.abs(turned[::-1, ::-1].astype(int) - RGB).mean() < 5
 
 
 def test_npy_is_memory_mapped(tmp_path):
@@ -138,3 +145,20 @@ def test_files_that_are_no_images_are_refused(tmp_path):
 
 def test_tensor_round_trip_is_exact():
     np.testing.assert_array_equal(to_uint8(to_tensor(RGB)), RGB)
+
+
+def test_tensors_are_clipped_and_rounded_half_to_even():
+    levels = torch.tensor([-0.2, 0.4 / 255, 0.6 / 255, 1.5 / 255, 2.5 / 255, 254.6 / 255, 1.2])
+    assert to_uint8(levels.expand(3, 1, 7))[0, :, 0].tolist() == [0, 0, 1, 2, 2, 255, 255]
+    tensor = to_tensor(RGB)
+    assert tensor.shape == (3, 40, 56)
+    assert tensor[2, 5, 7].item() == np.float32(RGB[5, 7, 2]) / np.float32(255)
+
+
+@pytest.mark.parametrize("quality", [20, 90])
+def test_jpeg_round_trip_is_that_of_a_file(quality):
+    encoded = io.BytesIO()
+    Image.fromarray(RGB).save(encoded, "JPEG", quality=quality)
+    difference = jpeg_decoded(RGB, quality).astype(int) - np.asarray(Image.open(encoded))
+    # Chroma upsampling may differ between builds of the libraries.
+    assert np.abs(difference).max() <= 3

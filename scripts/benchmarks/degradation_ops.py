@@ -84,7 +84,7 @@ def others(image: Tensor) -> None:
     area = Resize(scale=1, modes=("area",))
     # Poisson samples agree in their distribution (tests/degradations), not in their values.
     for name, plain, ours, tolerance in (
-        ("Poisson numbers", lambda: torch.poisson(levels * factor), lambda: poisson(levels, factor, 0), math.inf),
+        ("Poisson samples", lambda: torch.poisson(levels * factor), lambda: poisson(levels, factor, 0), math.inf),
         (
             f"area, to {side}x{side}",
             lambda: F.interpolate(image, size=larger, mode="area"),
@@ -93,15 +93,15 @@ def others(image: Tensor) -> None:
         ),
         ("unsharp masking", lambda: sharpened(image), lambda: usm_sharpen(image), 1e-5),
     ):
-        found = medians({"plain": plain, "ours": ours}, tolerance)
+        found = medians({"plain": plain, "srzoo": ours}, tolerance)
         sys.stdout.write(
-            f"{height}x{height}, {name}: plain {found['plain']:5.2f} ms  {found['plain'] / found['ours']:.2f}\n"
+            f"{height}x{height}, {name}: plain {found['plain']:5.2f} ms  {found['plain'] / found['srzoo']:.2f}\n"
         )
 
 
 def main() -> None:
     sys.stdout.write(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; 3 channels; time of the plain form / of ours; "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; 3 channels; time of the plain form / of srzoo; "
         "* the chosen filter method\n"
     )
     with torch.inference_mode():

@@ -1,8 +1,8 @@
-"""Second-order degradation of a batch: srzoo's pipeline against the same pipeline image by image with NumPy and OpenCV.
+"""Second-order degradation of a batch: srzoo against the same stages image by image with NumPy and OpenCV.
 
-Both do options/degradations/realesrgan.yml to 16 crops of 400x400 at x4. The plain form is what one writes by hand: for
-each image its own kernels, factors and noise, by cv2.filter2D, cv2.resize, NumPy's generators and a JPEG codec. On a
-GPU, the time of a training step of SRResNet and DRCT on such a batch stands beside it.
+Both apply options/degradations/realesrgan.yml to 16 crops of 400x400 at x4. The plain form draws kernels, factors and
+noise for each image and uses cv2.filter2D, cv2.resize, NumPy's generators and a JPEG codec. On a GPU, the time of a
+training step of SRResNet and DRCT on such a batch is printed too.
 
     python scripts/benchmarks/degradations.py
 """
@@ -23,10 +23,11 @@ from torch import Tensor
 
 from srzoo.archs.drct import DRCT
 from srzoo.archs.srresnet import SRResNet
-from srzoo.components import build_pipeline
+from srzoo.batch import Batch
+from srzoo.components import build_degradation
 from srzoo.options import load_options
 
-# A training with the pipeline: 16 crops of 400x400, x4.
+# An option file whose training data is degraded this way, at x4.
 OPTIONS = Path(__file__).resolve().parents[2] / "options" / "train" / "bsds400" / "SRResNet_x4.yml"
 BATCH, SIDE, SCALE, RUNS = 16, 400, 4, 15
 KINDS = ("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso")
@@ -35,7 +36,7 @@ MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 def plain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One image (H, W, 3) float32 in [0, 1] -> (H / 4, W / 4, 3), by hand."""
+    """Degrade one image: (H, W, 3) float32 in [0, 1] -> (H / 4, W / 4, 3)."""
     height, width = image.shape[:2]
     lq = (height // SCALE, width // SCALE)
     image = cv2.filter2D(image, -1, kernel(rng, (0.2, 3.0)), borderType=cv2.BORDER_REFLECT_101)
@@ -59,10 +60,12 @@ def plain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def by_hand(images: np.ndarray, run: int) -> list[np.ndarray]:
+    """Degrade images one by one, with different random numbers for each run and image."""
     return [plain(image, np.random.default_rng((run, number))) for number, image in enumerate(images)]
 
 
 def kernel(rng: np.random.Generator, sigma_range: tuple[float, float]) -> np.ndarray:
+    """Draw a blur kernel (k, k) float32, k from 7 to 21."""
     side = int(rng.integers(3, 11)) * 2 + 1
     if rng.random() < 0.1:
         return sinc(side, rng.uniform(math.pi / 3 if side < 13 else math.pi / 5, math.pi))
@@ -91,6 +94,7 @@ def kernel(rng: np.random.Generator, sigma_range: tuple[float, float]) -> np.nda
 
 
 def sinc(side: int, cutoff: float) -> np.ndarray:
+    """Sample a circular low-pass filter (side, side) float32; cutoff in radians per pixel."""
     y, x = np.mgrid[-(side // 2) : side // 2 + 1, -(side // 2) : side // 2 + 1]
     radius = np.hypot(x, y)
     radius[side // 2, side // 2] = 1e-6
@@ -106,18 +110,20 @@ def resized(
     directions: tuple[float, float, float],
     factors: tuple[float, float],
 ) -> np.ndarray:
+    """Resize relative to a size (height, width) by a random factor; directions are up, down, keep."""
     direction = rng.choice(3, p=directions)
     factor = rng.uniform(1, factors[1]) if direction == 0 else rng.uniform(factors[0], 1) if direction == 1 else 1.0
     height, width = (int(side * factor) for side in relative_to)
     mode = MODES[rng.integers(3)]
     if mode == cv2.INTER_AREA and height > image.shape[0]:
-        mode = cv2.INTER_NEAREST  # what PyTorch's "area" comes to; OpenCV's would be bilinear
+        mode = cv2.INTER_NEAREST  # as PyTorch's "area" does; OpenCV's would be bilinear
     return np.clip(cv2.resize(image, (width, height), interpolation=mode), 0, 1)
 
 
 def noisy(
     image: np.ndarray, rng: np.random.Generator, sigmas: tuple[float, float], scales: tuple[float, float]
 ) -> np.ndarray:
+    """Add Gaussian (sigma in 8-bit levels) or Poisson noise, grey with probability 0.4."""
     grey = rng.random() < 0.4
     if rng.random() < 0.5:
         shape = (*image.shape[:2], 1 if grey else 3)
@@ -125,12 +131,14 @@ def noisy(
     else:
         counted = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] if grey else image
         counted = np.clip(np.rint(counted * 255), 0, 255) / 255
+        # The published rate: a power of two from the number of distinct levels.
         peak = 2 ** math.ceil(math.log2(len(np.unique(counted))))
         noise = ((rng.poisson(counted * peak) / peak - counted) * rng.uniform(*scales)).astype(np.float32)
     return np.clip(image + noise, 0, 1)
 
 
 def compressed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Compress by JPEG at a random quality and decode again."""
     levels = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(30, 95))])
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
@@ -139,7 +147,7 @@ def compressed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def crops() -> np.ndarray:
-    """16 windows of photographs, (16, 400, 400, 3) float32 in [0, 1]."""
+    """Cut 16 windows from photographs: (16, 400, 400, 3) float32 in [0, 1]."""
     images = (skimage.data.astronaut(), skimage.data.coffee()[:, :512], skimage.data.chelsea()[:300, :451])
     images = [cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC) for image in images]
     windows = [images[n % 3][7 * n : 7 * n + SIDE, 5 * n : 5 * n + SIDE] for n in range(BATCH)]
@@ -147,7 +155,7 @@ def crops() -> np.ndarray:
 
 
 def medians(forms: dict[str, Callable[[int], object]]) -> dict[str, float]:
-    """Milliseconds of each form, runs interleaved."""
+    """Return the milliseconds of each form, runs interleaved."""
     times: dict[str, list[float]] = {name: [] for name in forms}
     for run in range(RUNS + 2):
         for name, form in forms.items():
@@ -155,12 +163,13 @@ def medians(forms: dict[str, Callable[[int], object]]) -> dict[str, float]:
             form(run)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if run >= 2:  # warm-up before
+            if run >= 2:  # after the warm-up
                 times[name].append(1000 * (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def training_step(net: torch.nn.Module, lq: Tensor, gt: Tensor, run: int) -> None:
+    """Run forward, L1 and backward; `run` is unused."""
     del run
     (net(lq) - gt).abs().mean().backward()
 
@@ -168,23 +177,24 @@ def training_step(net: torch.nn.Module, lq: Tensor, gt: Tensor, run: int) -> Non
 def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = crops()
-    batch = {"gt": torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device), "key": [""] * BATCH}
-    pipeline = build_pipeline(load_options(OPTIONS).options, None)
-    assert pipeline is not None
+    gt = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)  # (B, 3, H, W)
+    batch: Batch = {"lq": gt, "gt": gt, "key": [""] * BATCH}  # the degradation replaces lq
+    degradation = build_degradation(load_options(OPTIONS).options, None)
+    assert degradation is not None
     forms: dict[str, Callable[[int], object]] = {
         "NumPy and OpenCV": lambda run: [
             plain(image, np.random.default_rng((run, n))) for n, image in enumerate(images)
         ],
-        "srzoo": lambda run: pipeline(batch, run, 0),
+        "srzoo": lambda run: degradation(batch, run, 0),
     }
-    # Both must be the same pipeline: how far LQ is from a plain reduction, on average over many draws.
+    # Both must degrade equally strongly: compare the mean distance from plain downsampling over 20 batches.
     reference = torch.nn.functional.interpolate(batch["gt"], size=SIDE // SCALE, mode="area").cpu()
-    ours = [pipeline(batch, run, 0)["lq"].cpu() for run in range(20)]
+    ours = [degradation(batch, run, 0)["lq"].cpu() for run in range(20)]
     theirs = [torch.from_numpy(np.stack(by_hand(images, run))).permute(0, 3, 1, 2) for run in range(20)]
     errors = [statistics.mean((lq - reference).abs().mean().item() for lq in lqs) for lqs in (ours, theirs)]
     sys.stdout.write(
         f"torch {torch.__version__}, {device.type}, {torch.get_num_threads()} threads; {BATCH} crops of {SIDE}x{SIDE}\n"
-        f"mean difference from a plain reduction: {errors[0]:.4f} (srzoo), {errors[1]:.4f} (NumPy and OpenCV)\n"
+        f"mean difference from plain downsampling: {errors[0]:.4f} (srzoo), {errors[1]:.4f} (NumPy and OpenCV)\n"
     )
     found = medians(forms)
     for name, milliseconds in found.items():
@@ -194,7 +204,7 @@ def main() -> None:
         gt = batch["gt"][..., :256, :256]
         for name, net in (("SRResNet", SRResNet(scale=SCALE)), ("DRCT", DRCT(scale=SCALE))):
             net = net.to(device).train()
-            lq = pipeline({**batch, "gt": gt}, 0, 0)["lq"]
+            lq = degradation({**batch, "gt": gt}, 0, 0)["lq"]
             step = medians({"step": functools.partial(training_step, net, lq, gt)})["step"]
             sys.stdout.write(f"training step of {name}, 16 LQ crops of 64x64: {step:.1f} ms\n")
 

@@ -1,4 +1,4 @@
-"""imresize against a plain per-row form and PyTorch's antialiased bicubic; medians of interleaved runs.
+"""imresize against a textbook form and PyTorch's antialiased bicubic interpolation; medians of interleaved runs.
 
 python scripts/benchmarks/resize.py
 """
@@ -18,7 +18,7 @@ RUNS = 9
 
 
 def per_row(image: Tensor, scale: float) -> Tensor:
-    """The textbook form: pad by mirroring, then one weighted sum of input rows for every output row, both ways."""
+    """Resize (C, H, W) as a textbook does: mirror the border, then sum weighted rows for each output row; twice."""
 
     def cubic(x: Tensor) -> Tensor:
         x = x.abs()
@@ -38,21 +38,23 @@ def per_row(image: Tensor, scale: float) -> Tensor:
             weight = cubic((centre - index) * min(scale, 1.0))
             weight = (weight / weight.sum()).to(image.dtype)
             for channel in range(channels):
-                taps = padded[channel, index[0] + margin : index[-1] + 1 + margin]
+                taps = padded[channel, index[0] + margin : index[-1] + 1 + margin]  # (taps, W)
                 result[channel, k] = taps.T @ weight
         return result
 
+    # (C, h, W) -> (C, W, h) -> (C, w, h) -> (C, h, w)
     return rows(rows(image).transpose(1, 2).contiguous()).transpose(1, 2)
 
 
 def pytorch(image: Tensor, scale: float) -> Tensor:
+    """Resize (C, H, W) by PyTorch's antialiased bicubic interpolation, which weights border pixels differently."""
     return F.interpolate(image[None], scale_factor=scale, mode="bicubic", antialias=True)[0]
 
 
 def main() -> None:
     forms = {"per-row": per_row, "PyTorch": pytorch}
     sys.stdout.write(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; time of the form / time of imresize\n"
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; time of the alternative / time of imresize\n"
     )
     for name, shape, scale in (
         ("256x256 crop, x1/4", (3, 256, 256), 0.25),

@@ -16,6 +16,7 @@ RUNS = 11
 
 
 def step(net: nn.Module, lq: Tensor) -> float:
+    """Return the seconds of one forward and backward pass."""
     start = time.perf_counter()
     net(lq).abs().mean().backward()
     if lq.is_cuda:
@@ -44,7 +45,7 @@ def main() -> None:
         for run in range(RUNS + 2):
             for layout, net in nets.items():
                 seconds = step(net, lq)
-                if run >= 2:
+                if run >= 2:  # after the warm-up
                     times[layout].append(seconds)
         plain, fast = (statistics.median(times[layout]) for layout in nets)
         sys.stdout.write(

@@ -1,7 +1,10 @@
 """Bicubic interpolation as a network without parameters: the baseline row of every table."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.layers.plain import in_plain_form
 from srzoo.ops.resize import imresize
 from srzoo.registry import ARCHS
 
@@ -22,6 +25,26 @@ class Bicubic(nn.Module):
     def __init__(self, *, scale: int) -> None:
         super().__init__()
         self.scale = scale
+        with torch.device("cpu"):  # also where a network is built on the meta device
+            impulses = torch.eye(5, dtype=torch.float64)
+            # An output pixel sees at most 2 input pixels on each side: the weights of 5 for each output pixel of one.
+            self._taps = imresize(impulses, size=(5 * scale, 5))[2 * scale : 3 * scale].tolist()  # (scale, 5)
 
     def forward(self, lq: Tensor) -> Tensor:
-        return imresize(lq, self.scale)
+        return self._by_phases(lq) if in_plain_form() else imresize(lq, self.scale)
+
+    def _by_phases(self, lq: Tensor) -> Tensor:
+        """Enlarge by one convolution, with a channel for each output pixel of an input pixel, and a pixel shuffle.
+
+        Equal to `imresize`, whose matrices are made for one size, in a form for exported graphs.
+        """
+        channels, image = lq.shape[1], lq
+        for dim in (2, 3):
+            # Two more pixels on each side, mirrored with the edge repeated.
+            size = lq.shape[dim]
+            index = torch.arange(-2, size + 2, device=lq.device) % (2 * size)
+            image = image.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
+        taps = torch.tensor(self._taps, dtype=torch.float64)
+        kernels = (taps[:, None, :, None] * taps[None, :, None, :]).view(self.scale**2, 1, 5, 5)
+        kernels = kernels.to(lq).repeat(channels, 1, 1, 1)  # (C * scale**2, 1, 5, 5)
+        return F.pixel_shuffle(F.conv2d(image, kernels, groups=channels), self.scale)  # (B, C, scale * H, scale * W)

@@ -1,14 +1,15 @@
-"""D2C-SR: a tree of branches that diverge into several estimates, and a small network that lets them converge.
+"""D2C-SR: a tree of branches gives several diverging estimates of the image, and a small network fuses them.
 
 Li, Jiang, Zhang, Luo, Fan, Zeng, "D2C-SR: A Divergence to Convergence Approach for Real-World Image Super-Resolution",
 ECCV 2022, arXiv:2103.14373. Written from the paper and the released networks' shapes; attribute names are the
 published ones (``body12`` is the second child of ``body1``). Deviations: any tree and any registered backbone block can
 be chosen; the mean shifts are constants, not trained. The authors' files are for BGR images: `srzoo convert weights`
-makes them RGB.
+converts them to RGB.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -23,7 +24,7 @@ from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS, BACKBONES, PositiveInt
 
 
-class ChannelAttention(nn.Module):
+class ChannelGates(nn.Module):
     """Channel gates from the mean over the image: (B, C, H, W) -> the same. RCAN, ECCV 2018, section 3.3."""
 
     def __init__(self, num_feat: int) -> None:
@@ -34,9 +35,9 @@ class ChannelAttention(nn.Module):
         return x * self.conv_du(x.mean((2, 3), keepdim=True))
 
 
-@BACKBONES.register
-class RCAN(nn.Module):
-    """RCAN's residual channel attention block: (B, num_feat, H, W) -> the same.
+@partial(BACKBONES.register, name="RCAN")
+class RCANBlock(nn.Module):
+    """RCAN's residual channel attention block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width, at least 16 [channels].
@@ -48,22 +49,22 @@ class RCAN(nn.Module):
         super().__init__()
         if num_feat < 16:
             raise ValueError(
-                f"the RCAN backbone needs num_feat of at least 16 (attention keeps a 16th), got {num_feat}"
+                f"the RCAN backbone needs num_feat of at least 16 (attention has a 16th of them), got {num_feat}"
             )
         self.body = nn.Sequential(
             nn.Conv2d(num_feat, num_feat, 3, 1, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_feat, num_feat, 3, 1, 1),
-            ChannelAttention(num_feat),
+            ChannelGates(num_feat),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
-@BACKBONES.register
-class EDSR(ResidualBlock):
-    """EDSR's residual block: (B, num_feat, H, W) -> the same.
+@partial(BACKBONES.register, name="EDSR")
+class EDSRBlock(ResidualBlock):
+    """EDSR's residual block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width [channels].
@@ -75,9 +76,9 @@ class EDSR(ResidualBlock):
         super().__init__(num_feat)
 
 
-@BACKBONES.register
-class IMDN(DistillationBlock):
-    """IMDN's information multi-distillation block: (B, num_feat, H, W) -> the same.
+@partial(BACKBONES.register, name="IMDN")
+class IMDNBlock(DistillationBlock):
+    """IMDN's information multi-distillation block: (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Args:
         num_feat: width, a multiple of 16 [channels].
@@ -91,7 +92,7 @@ class IMDN(DistillationBlock):
 
 
 class Group(nn.Module):
-    """Backbone blocks and a convolution inside a skip connection: (B, num_feat, H, W) -> the same."""
+    """Backbone blocks and a convolution inside a skip connection: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, backbone: str, num_feat: int, num_block: int) -> None:
         super().__init__()
@@ -102,13 +103,13 @@ class Group(nn.Module):
         return x + self.body(x)
 
 
-class MeanShift(nn.Conv2d):
+class ConvMeanShift(nn.Conv2d):
     """Image plus or minus the mean colour of DIV2K, as the published 1x1 convolution; not trained."""
 
     def __init__(self, num_ch: int, sign: int) -> None:
         super().__init__(num_ch, num_ch, 1)
         mean = torch.tensor(RGB_MEAN if num_ch == 3 else (0.0,) * num_ch)
-        weight = torch.eye(num_ch).view(num_ch, num_ch, 1, 1)
+        weight = torch.eye(num_ch).view(num_ch, num_ch, 1, 1)  # the identity
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(sign * mean, requires_grad=False)
 
@@ -116,8 +117,9 @@ class MeanShift(nn.Conv2d):
 class DivergenceTree(nn.Module):
     """The divergence network (figure 3): (B, C, H, W) -> leaves (B, num_leaves, C, scale*H, scale*W).
 
-    Every node is a body of groups; a leaf adds, through convolutions, the features of its ancestors and of the head on
-    the way back to its own upsampling tail. Leaves are ordered depth first: siblings stand side by side.
+    Every node is a body of groups. A leaf's features pass through one convolution per level, after each of which the
+    features of the next ancestor are added, the head's at last, and then through the leaf's upsampling tail. Leaves are
+    ordered depth first, so that siblings are adjacent.
     """
 
     def __init__(
@@ -133,8 +135,8 @@ class DivergenceTree(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = levels
-        self.sub_mean = MeanShift(num_ch, -1)
-        self.add_mean = MeanShift(num_ch, 1)
+        self.sub_mean = ConvMeanShift(num_ch, -1)
+        self.add_mean = ConvMeanShift(num_ch, 1)
         self.head = nn.Sequential(nn.Conv2d(num_ch, num_feat, 3, 1, 1))
         for depth in range(1, len(levels) + 1):
             for node in self.nodes(depth):
@@ -148,7 +150,7 @@ class DivergenceTree(nn.Module):
             self.add_module(f"res_conv{number}", nn.Conv2d(num_feat, num_feat, 3, 1, 1))
 
     def nodes(self, depth: int) -> Iterator[str]:
-        """The names of the nodes of a level: one digit per generation."""
+        """Yield the names of the nodes of a level, one digit per generation."""
         names = [""]
         for children in self.levels[:depth]:
             names = [f"{parent}{child}" for parent in names for child in range(1, children + 1)]
@@ -159,14 +161,15 @@ class DivergenceTree(nn.Module):
         for depth in range(1, len(self.levels) + 1):
             for node in self.nodes(depth):
                 features[node] = self.get_submodule(f"body{node}")(features[node[:-1]])
-        leaves = []
+        leaves = []  # of (B, C, scale * H, scale * W)
         for index, leaf in enumerate(self.leaves):
             x = features[leaf]
+            # From the leaf's parent up to the head, whose name is the empty string.
             for step in range(len(self.levels)):
                 number = index * len(self.levels) + step + 1
                 x = self.get_submodule(f"res_conv{number}")(x) + features[leaf[: len(leaf) - step - 1]]
             leaves.append(self.add_mean(self.get_submodule(f"tail{leaf}")(x)))
-        return torch.stack(leaves, 1)
+        return torch.stack(leaves, 1)  # (B, K, C, scale * H, scale * W)
 
 
 class _ConvRelu(nn.Module):
@@ -179,7 +182,7 @@ class _ConvRelu(nn.Module):
 
 
 class ConvergenceNet(nn.Module):
-    """Shares of the leaves in each pixel (section 3.3): (B, K, C, H, W) -> (B, K, H, W), positive, sum 1 over K."""
+    """Weights of the leaves in each pixel (section 3.3): (B, K, C, H, W) -> (B, K, H, W), positive, sum 1 over K."""
 
     def __init__(self, num_leaves: int, num_ch: int, num_feat: int = 64) -> None:
         super().__init__()
@@ -188,7 +191,7 @@ class ConvergenceNet(nn.Module):
         )
 
     def forward(self, leaves: Tensor) -> Tensor:
-        return self.fusion_final(leaves.flatten(1, 2)).softmax(1)
+        return self.fusion_final(leaves.flatten(1, 2)).softmax(1)  # (B, K * C, H, W) -> (B, K, H, W)
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class D2COutput:
     Args:
         sr: the fused image (B, C, H, W).
         leaves: the tree's estimates (B, K, C, H, W).
-        weights: the leaves' shares of each pixel (B, K, H, W).
+        weights: the leaves' weights in each pixel (B, K, H, W).
     """
 
     sr: Tensor
@@ -210,13 +213,13 @@ class D2COutput:
 class D2CNet(nn.Module):
     """D2C-SR: (B, C, h, w) -> (B, C, scale*h, scale*w), range [0, 1]; in training the leaves instead.
 
-    ``net(lq)`` gives all leaves (B, K, C, H, W) in training mode and the fused image in evaluation mode; ``output``
-    asks for one of "sr", "leaves" and "all" (:class:`D2COutput`) in either mode. Defaults are the released networks.
+    ``net(lq)`` returns all leaves (B, K, C, H, W) in training mode and the fused image in evaluation mode; ``output``
+    selects "sr", "leaves" or "all" (:class:`D2COutput`) in either mode. Defaults are the released networks.
 
     Args:
         scale: magnification: 3 or a power of 2 (published: 2, 3, 4, 8).
         num_in_ch: colour channels in and out.
-        backbone: the blocks that bodies are made of: RCAN (released), EDSR, IMDN, or one of your own.
+        backbone: blocks of the bodies: RCAN (released), EDSR, IMDN, or a registered one.
         levels: children of each node, level by level, at most 9; [2, 2] has four leaves.
         num_feat: width of the features [channels].
         num_group: residual groups in each node's body.
@@ -250,13 +253,13 @@ class D2CNet(nn.Module):
         super().__init__()
         levels = tuple(levels)
         if not levels or max(levels) > 9:
-            raise ValueError(f"levels must name 1 to 9 children for each of at least one level, got {list(levels)}")
+            raise ValueError(f"levels must give 1 to 9 children for each of at least one level, got {list(levels)}")
         if backbone not in BACKBONES:
             raise ValueError(BACKBONES.unknown(backbone))
         required = [name for name, option in BACKBONES.parameters(backbone).items() if option.default is option.empty]
         if required:
             raise ValueError(
-                f"backbone {backbone} asks for {', '.join(required)}; a backbone gets num_feat and no more"
+                f"backbone {backbone} requires {', '.join(required)}; a backbone is built with num_feat only"
             )
         self.tree = DivergenceTree(
             scale=scale,
@@ -271,12 +274,12 @@ class D2CNet(nn.Module):
         block_radius = contract_of(BACKBONES[backbone]).receptive_radius
         self.receptive_radius = None
         if block_radius is not None:
-            # The tail's convolutions and the fusion network's, at the output's resolution or half-way up to it.
+            # The tail's convolutions and the fusion network's are at the output's resolution or between it and LQ.
             body = num_group * (num_block * block_radius + 1) + 1
             self.receptive_radius = 1 + len(levels) * (body + 1) + (3 if scale > 1 else 4)
 
     def published_state(self) -> dict[str, Tensor]:
-        """Not to be had.
+        """Raise: this layout cannot be written.
 
         Raises:
             ValueError: always; the authors' code reads a MegEngine pickle of two networks for BGR images.
@@ -286,11 +289,11 @@ class D2CNet(nn.Module):
     def forward(
         self, lq: Tensor, output: Literal["auto", "sr", "leaves", "all"] = "auto", detach_leaves: bool = False
     ) -> Tensor | D2COutput:
-        """See the class; with `detach_leaves` the fused image's gradient stops before the tree."""
+        """Return the output described above; `detach_leaves` keeps the fused image's gradient out of the tree."""
         leaves = self.tree(lq)
         if output == "leaves" or (output == "auto" and self.training):
             return leaves
         fused_from = leaves.detach() if detach_leaves else leaves
         weights = self.fusion(fused_from)
-        sr = (fused_from * weights[:, :, None]).sum(1)
+        sr = (fused_from * weights[:, :, None]).sum(1)  # (B, K, C, H, W) * (B, K, 1, H, W) -> (B, C, H, W)
         return D2COutput(sr, leaves, weights) if output == "all" else sr

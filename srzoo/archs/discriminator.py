@@ -1,4 +1,4 @@
-"""Discriminators of adversarial training: what tells super-resolved images from true ones.
+"""Discriminators for adversarial training, which classify images as real or generated.
 
 Attribute names are BasicSR's, so that its weights load. Both take images in [0, 1] and give logits, without a sigmoid.
 """
@@ -12,14 +12,14 @@ from srzoo.registry import DISCRIMINATORS, PositiveInt
 
 @DISCRIMINATORS.register
 class UNetDiscriminatorSN(nn.Module):
-    """A U-Net with spectral normalisation that judges every pixel: (B, C, H, W) -> (B, 1, H, W); 8 divides H and W.
+    """A U-Net with spectral normalisation, one logit per pixel: (B, C, H, W) -> (B, 1, H, W); 8 divides H and W.
 
     Wang et al., "Real-ESRGAN", ICCVW 2021, arXiv:2107.10833, section 3.4.
 
     Args:
         num_in_ch: colour channels.
         num_feat: width of the first features [channels].
-        skip_connection: add the features of the way down to those of the way up.
+        skip_connection: add the encoder's features to the decoder's of the same size.
     """
 
     multiple_of = 8
@@ -39,8 +39,10 @@ class UNetDiscriminatorSN(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         if height % self.multiple_of or width % self.multiple_of:
-            raise ValueError(f"UNetDiscriminatorSN halves images three times: 8 must divide {height}x{width}")
-        down = [self._step(0, image)]
+            raise ValueError(
+                f"UNetDiscriminatorSN halves images three times: 8 must divide both sides, got {height}x{width}"
+            )
+        down = [self._step(0, image)]  # (B, num_feat, H, W); then halved in size, doubled in width
         for number in (1, 2, 3):
             down.append(self._step(number, down[-1]))
         x = down.pop()
@@ -55,7 +57,7 @@ class UNetDiscriminatorSN(nn.Module):
 
 @DISCRIMINATORS.register
 class VGGStyleDiscriminator(nn.Module):
-    """A VGG-like classifier of whole crops: (B, C, input_size, input_size) -> (B, 1).
+    """A VGG-like classifier, one logit per crop: (B, C, input_size, input_size) -> (B, 1).
 
     Wang et al., "ESRGAN", ECCVW 2018, arXiv:1809.00219, after SRGAN (Ledig et al., CVPR 2017, arXiv:1609.04802).
 
@@ -95,4 +97,5 @@ class VGGStyleDiscriminator(nn.Module):
                 x = self.get_submodule(f"conv{stage}_{part}")(x)
                 x = self.get_submodule(f"bn{stage}_{part}")(x) if stage or part else x
                 x = F.leaky_relu(x, 0.2)
+        # (B, num_feat * 8, 4, 4) -> (B, num_feat * 128) -> (B, 100) -> (B, 1)
         return self.linear2(F.leaky_relu(self.linear1(x.flatten(1)), 0.2))

@@ -5,7 +5,8 @@ Written from the paper; attribute names are the published ones. Deviations from 
 accepts and ignores do not exist here; masks and index tables are derived, not saved (files that carry them load); an
 image is padded once to a multiple of the window.
 
-Between the first and the last convolution features are rows, one per pixel, in the order of windows (layers/window.py).
+Between the first and the last convolution features are rows, one per pixel, in the order of windows. Window partition,
+shifted windows and their masks are in layers/window.py, attention in layers/attention.py.
 """
 
 from typing import ClassVar, Literal
@@ -15,37 +16,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from srzoo.layers.attention import biased_attention
+from srzoo.layers.attention import attention_by_products, biased_attention
 from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.plain import in_plain_form
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.layers.window import (
-    Permute,
-    ShiftedOrder,
-    edge_masks,
-    from_windows,
+    Windows,
+    edge_masks_of_image,
+    from_rows,
+    plain_and_shifted_windows,
     relative_position_index,
-    shifted_order,
-    to_windows,
+    to_rows,
 )
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt, Probability
 
 
 def rows_linear(rows: Tensor, layer: nn.Linear | nn.Conv2d, window: int) -> Tensor:
-    """A linear layer or 1x1 convolution over the channels of each row: (R, num_in) -> (R, num_out).
+    """Apply a linear layer or 1x1 convolution to the channels of each row: (R, num_in) -> (R, num_out).
 
-    On a CPU it runs as a channels-last convolution over the windows, whose library is the faster one there.
+    In the plain form the layer is called. Otherwise only its weights are used: on a CPU in a channels-last convolution
+    over the windows, which is faster there than a matrix product.
     """
+    if in_plain_form():
+        if isinstance(layer, nn.Linear):
+            return layer(rows)
+        return layer(rows.mT[None, ..., None])[0, ..., 0].mT  # as an image (1, num_in, R, 1) -> (R, num_out)
     weight, bias = layer.weight.flatten(1), layer.bias
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
         return F.linear(rows, weight, bias)
-    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)
+    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / w**2, num_in, w, w)
     out = F.conv2d(tiles, weight[:, :, None, None], bias)
-    return out.permute(0, 2, 3, 1).reshape(len(rows), -1)
+    return out.permute(0, 2, 3, 1).flatten(0, 2)  # (R, num_out)
 
 
 class WindowAttention(nn.Module):
-    """Attention of every pixel to those of its window, with a learnt bias per offset (Swin, equation 4)."""
+    """Attention among the pixels of each window, with a learnt bias per offset (Swin, equation 4).
+
+    Rows in the order of `windows` (R, dim) -> (R, dim).
+    """
 
     def __init__(self, dim: int, window: int, num_heads: int, qkv_bias: bool, attn_drop: float, drop: float) -> None:
         super().__init__()
@@ -56,27 +65,31 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(drop)
 
-    def forward(self, rows: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Rows of windows (R, C) -> the same; `counts` are the windows of each kind of :func:`edge_masks`."""
-        pixels = self.window**2
-        qkv = rows_linear(rows, self.qkv, self.window)
-        qkv = qkv.view(-1, pixels, 3, self.num_heads, rows.shape[1] // self.num_heads)
-        bias = self._bias()
-        if len(counts) > 1:
-            bias = bias + edge_masks(self.window, bias.device, bias.dtype)
-        out = biased_attention(qkv, bias, counts, self.attn_drop if self.training else 0.0)
-        return self.proj_drop(rows_linear(out.view(rows.shape), self.proj, self.window))
+    def forward(self, rows: Tensor, windows: Windows) -> Tensor:
+        pixels, dim = self.window**2, rows.shape[1]
+        qkv = rows_linear(rows, self.qkv, self.window)  # (R, 3 * dim)
+        qkv = qkv.view(-1, pixels, 3, self.num_heads, dim // self.num_heads)  # (windows, N, 3, heads, c), N = w**2
+        bias = self._bias()  # (1, heads, N, N)
+        if windows.masks is not None:
+            bias = bias + windows.masks  # (kinds, heads, N, N)
+        dropout = self.attn_drop if self.training else 0.0
+        if windows.counts is None:
+            out = attention_by_products(qkv, bias, dropout)
+        else:
+            out = biased_attention(qkv, bias, windows.counts, dropout)
+        # (windows, N, dim) -> (R, dim)
+        return self.proj_drop(rows_linear(out.view(-1, dim), self.proj, self.window))
 
     def _bias(self) -> Tensor:
-        """(1, num_heads, pixels, pixels)."""
+        """Return the bias of each pair of pixels of a window: (1, heads, N, N)."""
         pixels = self.window**2
         index = relative_position_index(self.window, self.relative_position_bias_table.device)
-        bias = self.relative_position_bias_table.index_select(0, index)
-        return bias.view(pixels, pixels, -1).permute(2, 0, 1).contiguous()[None]
+        bias = self.relative_position_bias_table.index_select(0, index)  # (N * N, heads)
+        return bias.view(pixels, pixels, -1).permute(2, 0, 1).contiguous()[None]  # (1, heads, N, N)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with GELU between."""
+    """Two linear layers with GELU between: rows (R, dim) -> (R, dim)."""
 
     def __init__(self, dim: int, hidden: int, window: int, drop: float) -> None:
         super().__init__()
@@ -91,14 +104,13 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Attention and MLP, each after a norm and inside a skip; with `shifted`, windows are moved by half their side."""
+    """Attention and MLP, each after a norm and inside a skip connection: rows (R, dim) -> (R, dim)."""
 
     def __init__(
         self,
         dim: int,
         window: int,
         num_heads: int,
-        shifted: bool,
         mlp_ratio: float,
         qkv_bias: bool,
         drop: float,
@@ -106,33 +118,32 @@ class SwinBlock(nn.Module):
         drop_path: float,
     ) -> None:
         super().__init__()
-        self.shifted, self.drop_path = shifted, drop_path
+        self.drop_path = drop_path
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop, drop)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), window, drop)
 
-    def forward(self, rows: Tensor, batch: int, order: ShiftedOrder) -> Tensor:
-        attended = self.norm1(rows)
-        if self.shifted:
-            attended = Permute.apply(attended, order.there, order.back)
-            attended = Permute.apply(self.attn(attended, order.counts), order.back, order.there)
-        else:
-            attended = self.attn(attended, (sum(order.counts),))
-        rows = rows + self._kept(attended, batch)
-        return rows + self._kept(self.mlp(self.norm2(rows)), batch)
+    def forward(self, rows: Tensor, batch: int, windows: Windows) -> Tensor:
+        attended = windows.merge(self.attn(windows.partition(self.norm1(rows)), windows))
+        rows = rows + self._stochastic_depth(attended, batch)
+        return rows + self._stochastic_depth(self.mlp(self.norm2(rows)), batch)
 
-    def _kept(self, residual: Tensor, batch: int) -> Tensor:
-        """Stochastic depth: in training the residual of a whole image is dropped with probability `drop_path`."""
+    def _stochastic_depth(self, residual: Tensor, batch: int) -> Tensor:
+        """Apply stochastic depth: in training, drop the residual of a whole image with probability `drop_path`.
+
+        Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016, arXiv:1603.09382; kept residuals are divided by
+        the probability of keeping them.
+        """
         if not (self.drop_path and self.training):
             return residual
         keep = torch.rand(batch, 1, 1, device=residual.device) >= self.drop_path
-        scaled = residual.view(batch, -1, residual.shape[1]) * (keep.to(residual.dtype) / (1 - self.drop_path))
-        return scaled.view_as(residual)
+        images = residual.view(batch, -1, residual.shape[1])  # (B, H * W, dim)
+        return (images * (keep.to(residual.dtype) / (1 - self.drop_path))).view_as(residual)  # (R, dim)
 
 
 class ResidualDenseGroup(nn.Module):
-    """Five Swin blocks, each seeing the input and all earlier outputs (RDG, section 3.3): rows (R, dim) -> the same."""
+    """Five Swin blocks, each on the input and all earlier outputs (RDG, section 3.3): rows (R, dim) -> (R, dim)."""
 
     def __init__(
         self,
@@ -153,8 +164,7 @@ class ResidualDenseGroup(nn.Module):
             block = SwinBlock(
                 width,
                 window,
-                _heads(width, num_heads),
-                shifted=number % 2 == 0,
+                _num_heads(width, num_heads),
                 mlp_ratio=mlp_ratio if number < 4 else 1.0,
                 qkv_bias=qkv_bias,
                 drop=drop,
@@ -164,17 +174,18 @@ class ResidualDenseGroup(nn.Module):
             self.add_module(f"swin{number}", block)
             self.add_module(f"adjust{number}", nn.Conv2d(width, gc if number < 5 else dim, 1))
 
-    def forward(self, rows: Tensor, batch: int, order: ShiftedOrder) -> Tensor:
+    def forward(self, rows: Tensor, batch: int, plain: Windows, shifted: Windows) -> Tensor:
         features = [rows]
         for number in range(1, 6):
-            x = torch.cat(features, 1) if number > 1 else rows
-            x = self.get_submodule(f"swin{number}")(x, batch, order)
+            x = torch.cat(features, 1) if number > 1 else rows  # (R, dim + (number - 1) * gc)
+            x = self.get_submodule(f"swin{number}")(x, batch, shifted if number % 2 == 0 else plain)
             x = rows_linear(x, getattr(self, f"adjust{number}"), self.window)
             features.append(F.leaky_relu(x, 0.2, inplace=True) if number < 5 else x)
         return torch.add(rows, features[-1], alpha=0.2)
 
 
-def _heads(width: int, num_heads: int) -> int:
+def _num_heads(width: int, num_heads: int) -> int:
+    """Return the attention heads of a block, by the published rule that makes them divide its width."""
     return num_heads - width % num_heads
 
 
@@ -199,7 +210,7 @@ class DRCT(nn.Module):
         drop_rate: dropout of features.
         attn_drop_rate: dropout of attention weights.
         drop_path_rate: stochastic depth of the last group; earlier groups have proportionally less.
-        img_range: the value that white has inside the network.
+        img_range: factor applied to [0, 1] inputs inside the network (1 or 255).
         resi_connection: 1conv: a convolution after the groups; identity: none.
         checkpointing: recompute each group in the backward pass instead of keeping its features; the same gradients.
     """
@@ -276,10 +287,10 @@ class DRCT(nn.Module):
         shallow = self.conv_first(self.shift(pad_to_multiple(lq, self.window)))
         features = self.conv_after_body(self._groups(shallow)) + shallow
         sr = self.shift.inverse(self.conv_last(self.upsample(self.conv_before_upsample(features))))
-        return sr[..., : self.scale * height, : self.scale * width]
+        return crop(sr, self.scale * height, self.scale * width)
 
     def published_state(self) -> dict[str, Tensor]:
-        """The state dict with the tables that the published code saves too, for crops of `img_size`."""
+        """Return the state dict with the tables that the published code saves too, for crops of `img_size`."""
         window, side = self.window, self.img_size
         index = relative_position_index(window, torch.device("cpu")).view(window**2, window**2)
         state = dict(self.state_dict())
@@ -287,32 +298,26 @@ class DRCT(nn.Module):
             for number in range(1, 6):
                 state[f"layers.{group}.swin{number}.attn.relative_position_index"] = index
                 if number % 2 == 0:
-                    state[f"layers.{group}.swin{number}.attn_mask"] = _mask(window, side // window)
+                    state[f"layers.{group}.swin{number}.attn_mask"] = edge_masks_of_image(window, side // window)
         return state
 
     def _groups(self, features: Tensor) -> Tensor:
-        """All groups: (B, embed_dim, H, W) -> the same; the window divides H and W."""
+        """Apply all groups: (B, embed_dim, H, W) -> (B, embed_dim, H, W); the window divides H and W."""
         batch, _, height, width = features.shape
         size = (batch, height, width)
-        order = shifted_order(size, self.window, features.device)
-        rows = self.pos_drop(self.patch_embed["norm"](to_windows(features, self.window)))
+        windows = plain_and_shifted_windows(size, self.window, features.device, features.dtype)
+        rows = self.pos_drop(self.patch_embed["norm"](to_rows(features, self.window)))  # (B * H * W, embed_dim)
+        checkpointing = self.checkpointing and torch.is_grad_enabled() and not torch.compiler.is_exporting()
         for group in self.layers:
-            if self.checkpointing and torch.is_grad_enabled():
-                rows = checkpoint(group, rows, batch, order, use_reentrant=False)
+            if checkpointing:
+                rows = checkpoint(group, rows, batch, *windows, use_reentrant=False)
             else:
-                rows = group(rows, batch, order)
-        return from_windows(self.norm(rows), self.window, size)
-
-
-def _mask(window: int, windows: int) -> Tensor:
-    """The masks of all shifted windows of a square image: (windows**2, window**2, window**2)."""
-    kinds = edge_masks(window, torch.device("cpu"), torch.float32)[:, 0]
-    last = torch.arange(windows) == windows - 1
-    return kinds[2 * last[:, None].long() + last[None, :].long()].flatten(0, 1)
+                rows = group(rows, batch, *windows)
+        return from_rows(self.norm(rows), self.window, size)
 
 
 def _initialise(module: nn.Module) -> None:
-    """Linear layers from a truncated normal, as in Swin."""
+    """Initialise linear layers from a truncated normal distribution, as in Swin."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
@@ -328,7 +333,11 @@ def _check(
     img_size: int,
     mlp_ratio: float,
 ) -> None:
-    """Refuse what cannot be built, all at once."""
+    """Check the widths, windows and groups.
+
+    Raises:
+        ValueError: they contradict each other; the message lists every fault.
+    """
     faults = []
     if not depths or len(depths) != len(num_heads):
         faults.append(f"depths and num_heads must name the same groups, got {len(depths)} and {len(num_heads)} entries")
@@ -340,10 +349,10 @@ def _check(
         faults.append(f"img_size {img_size} is smaller than a window of {window_size}: crops must hold a window")
     for heads in sorted(set(num_heads)):
         for width in (embed_dim + number * gc for number in range(5)):
-            if width % _heads(width, heads):
+            if width % _num_heads(width, heads):
                 faults.append(
-                    f"with num_heads {heads} a block of width {width} has {_heads(width, heads)} heads, which do not "
-                    f"divide it: choose embed_dim ({embed_dim}) and gc ({gc}) so that they do"
+                    f"with num_heads {heads} a block of width {width} has {_num_heads(width, heads)} heads, which do "
+                    f"not divide it: choose embed_dim ({embed_dim}) and gc ({gc}) so that they do"
                 )
     if faults:
         raise ValueError("; ".join(faults))

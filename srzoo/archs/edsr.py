@@ -26,7 +26,7 @@ class EDSR(nn.Module):
         num_feat: width of the features [channels].
         num_block: residual blocks.
         res_scale: factor of each block's residual.
-        img_range: the value that white has inside the network.
+        img_range: factor applied to [0, 1] inputs inside the network (1 or 255).
     """
 
     scales = (1, 2, 3, 4, 8)

@@ -3,8 +3,8 @@
 Hui, Gao, Yang, Wang, "Lightweight Image Super-Resolution with Information Multi-distillation Network", ACM MM 2019,
 arXiv:1909.11856. IMDN_RTC and IMDN_RTE are the authors' entries to the RTC 2019 and RTE 2020 challenges, IMDN+ the one
 to the NTIRE 2022 efficient SR challenge. Written from the paper and the released weights' shapes; attribute names are
-the published ones, so that those weights load. Attention pools over the whole image, so that IMDN and IMDN_AS have no
-finite receptive radius; the other three do without attention.
+the published ones, so that those weights load. Attention pools over the whole image, so that the receptive radius of
+IMDN and IMDN_AS is unbounded; the other three have no attention.
 """
 
 from typing import ClassVar
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.layers.distillation import DistillationBlock, require_width
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 
@@ -26,10 +26,10 @@ def _subpixel(num_feat: int, num_out: int, scale: int) -> nn.Sequential:
 
 
 class ShrinkingBlock(nn.Module):
-    """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> the same.
+    """Six-step distillation without attention (IMDN+ and IMDN_RTE): (B, num_feat, H, W) -> (B, num_feat, H, W).
 
-    Step k maps `widths[k]` = (input, output) channels, activates, keeps `num_distilled` of them and hands the rest on;
-    the sixth keeps all it has.
+    Step k is a convolution from and to `widths[k]` = (input, output) channels and an activation; `num_distilled` of its
+    channels are kept and the rest go on to the next step. The sixth step keeps all its channels.
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class ShrinkingBlock(nn.Module):
         kept, rest = [], x
         for step in range(1, 7):
             out = self.act(self.get_submodule(f"c{step}")(rest))
+            # Widths shrink from step to step; the rest of the sixth is empty.
             distilled, rest = out.split([self.num_distilled, out.shape[1] - self.num_distilled], 1)
             kept.append(distilled)
-        return self.c7(torch.cat(kept, 1)) + x
+        return self.c7(torch.cat(kept, 1)) + x  # (B, 6 * num_distilled, H, W) -> (B, num_feat, H, W)
 
 
 class Shortcut(nn.Module):
@@ -63,7 +64,7 @@ class Shortcut(nn.Module):
 
 
 class _Trunk(nn.Module):
-    """What IMDN and IMDN_AS share: a head, blocks whose outputs are all collected, and a sub-pixel tail."""
+    """Common part of IMDN and IMDN_AS: a head, blocks whose outputs are concatenated, and a sub-pixel tail."""
 
     key_options: ClassVar = {
         r"IMDB(\d+)\.": "num_modules",
@@ -88,6 +89,7 @@ class _Trunk(nn.Module):
         for number in range(1, self.num_modules + 1):
             out = self.get_submodule(f"IMDB{number}")(out)
             collected.append(out)
+        # (B, num_modules * num_feat, H, W) -> (B, num_feat, H, W) -> (B, C, scale * H, scale * W)
         return self.upsampler(self.LR_conv(self.c(torch.cat(collected, 1))) + head)
 
 
@@ -115,10 +117,10 @@ class IMDN(_Trunk):
 
 @ARCHS.register
 class IMDN_AS(_Trunk):
-    """IMDN for any scale: image already at its final size, features at a quarter of it, (B, C, H, W) -> the same.
+    """IMDN for any scale, on images already enlarged to their final size: (B, C, H, W) -> (B, C, H, W), range [0, 1].
 
-    Two stride-2 convolutions, IMDN, and a x4 sub-pixel tail (section 3.4; trained on RealSR). Sides that 4 does not
-    divide are padded inside and cropped again.
+    Two stride-2 convolutions, IMDN at a quarter of the resolution, and a x4 sub-pixel tail (section 3.4; trained on
+    RealSR). Images are padded to a multiple of 4 and the output is cropped.
 
     Args:
         scale: 1, the input has the size of the output.
@@ -143,7 +145,7 @@ class IMDN_AS(_Trunk):
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = lq.shape[-2:]
-        return super().forward(pad_to_multiple(lq, self.multiple_of))[..., :height, :width]
+        return crop(super().forward(pad_to_multiple(lq, self.multiple_of)), height, width)
 
 
 @ARCHS.register
@@ -187,15 +189,14 @@ class IMDN_RTC(nn.Module):
 class IMDN_RTE(nn.Module):
     """The IMDN of the RTE 2020 challenge: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1].
 
-    Features live at half the resolution. Odd sides are padded inside and cropped again. The released weights were
-    trained on values in [0, 255]: load them
-    with ``img_range: 255``, which scales images on the way in and out and is saved with the weights.
+    Features have half the resolution; images are padded to even sizes and the output is cropped. The released weights
+    were trained on values in [0, 255]: load them with ``img_range: 255``, which is saved with the weights.
 
     Args:
         scale: magnification; 2, because the tail enlarges by its square.
         num_in_ch: colour channels in and out.
         num_feat: width of the features, a multiple of 4 [channels].
-        img_range: the value that white has inside the network; 255 for the released weights.
+        img_range: factor applied to [0, 1] inputs inside the network (1 or 255); 255 for the released weights.
     """
 
     key_options: ClassVar = {r"fea_conv\.0\.weight": "num_feat"}
@@ -236,10 +237,10 @@ class IMDN_RTE(nn.Module):
     def forward(self, lq: Tensor) -> Tensor:
         height, width = (self.scale * side for side in lq.shape[-2:])
         head = self.fea_conv(pad_to_multiple(lq * self.img_range, self.multiple_of))
-        out = head
+        out = head  # (B, num_feat, H / 2, W / 2)
         for number in range(1, 7):
             out = self.get_submodule(f"block{number}")(out)
-        return self.upsampler(self.LR_conv(out) + head)[..., :height, :width] / self.img_range
+        return crop(self.upsampler(self.LR_conv(out) + head), height, width) / self.img_range
 
 
 @ARCHS.register

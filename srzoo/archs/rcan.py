@@ -2,7 +2,7 @@
 
 Zhang, Li, Li, Wang, Zhong, Fu, "Image Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV 2018,
 arXiv:1807.02758. Written from the paper; attribute names are BasicSR's, so that its weights load. Attention pools over
-the whole image, so that there is no finite receptive radius.
+the whole image, so that the receptive radius is unbounded.
 """
 
 import re
@@ -27,12 +27,12 @@ AUTHORS_KEYS = (
 
 
 class ChannelAttention(nn.Module):
-    """Channel gates from the mean over the image (section 3.3): (B, C, H, W) -> the same."""
+    """Channel gates from the mean over the image (section 3.3): (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, num_feat: int, squeeze_factor: int) -> None:
         super().__init__()
         self.attention = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
+            nn.AdaptiveAvgPool2d(1),  # (B, C, 1, 1)
             nn.Conv2d(num_feat, num_feat // squeeze_factor, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_feat // squeeze_factor, num_feat, 1),
@@ -44,7 +44,7 @@ class ChannelAttention(nn.Module):
 
 
 class ResidualChannelAttentionBlock(nn.Module):
-    """x + res_scale * attention(conv(relu(conv(x)))) (equation 10)."""
+    """x + res_scale * attention(conv(relu(conv(x)))), equation 10: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, squeeze_factor: int, res_scale: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class ResidualChannelAttentionBlock(nn.Module):
 
 
 class ResidualGroup(nn.Module):
-    """Blocks and a convolution inside a skip connection (equation 5)."""
+    """Blocks and a convolution inside a skip connection, equation 5: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, num_block: int, squeeze_factor: int, res_scale: float) -> None:
         super().__init__()
@@ -83,9 +83,9 @@ class RCAN(nn.Module):
         num_feat: width of the features, at least `squeeze_factor` [channels].
         num_group: residual groups.
         num_block: attention blocks in each group.
-        squeeze_factor: how much narrower the attention's hidden layer is.
+        squeeze_factor: width of the features over that of the attention's hidden layer.
         res_scale: factor of each block's residual.
-        img_range: the value that white has inside the network.
+        img_range: factor applied to [0, 1] inputs inside the network (1 or 255).
     """
 
     scales = (1, 2, 3, 4, 8)
@@ -124,7 +124,7 @@ class RCAN(nn.Module):
         super().__init__()
         if num_feat < squeeze_factor:
             raise ValueError(
-                f"num_feat {num_feat} is less than squeeze_factor {squeeze_factor}: attention has no channel"
+                f"num_feat {num_feat} is less than squeeze_factor {squeeze_factor}: attention would have no channel"
             )
         self.num_group, self.num_block = num_group, num_block
         self.shift = MeanShift(num_in_ch, img_range)
@@ -136,14 +136,15 @@ class RCAN(nn.Module):
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
 
     def published_state(self) -> dict[str, Tensor]:
-        """The state dict under the keys of the paper's authors, mean shifts included."""
+        """Return the state dict under the keys of the paper's authors, mean shifts included."""
         state = {}
         for name, tensor in self.state_dict().items():
             for pattern, replacement in AUTHORS_KEYS:
                 name = re.sub(pattern, replacement, name)
             name = re.sub(r"body\.(\d+)\.conv\.", rf"body.\1.body.{self.num_block}.", name)
             state[name.replace("conv_after_body", f"body.{self.num_group}")] = tensor
-        mean = self.shift.mean.flatten() * self.shift.img_range
+        # The authors' mean shifts are 1x1 convolutions on images in [0, img_range].
+        mean = self.shift.mean.flatten() * self.shift.img_range  # (C,)
         for name, sign in (("sub_mean", -1), ("add_mean", 1)):
             state[f"{name}.weight"] = torch.eye(len(mean))[:, :, None, None]
             state[f"{name}.bias"] = sign * mean

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srzoo.layers.dropout import Dropout, DropoutPlaces
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
 
 BETA = 0.2  # residual scaling of both kinds of block (ESRGAN, figure 4)
 
 
 class DenseBlock(nn.Module):
-    """Five densely connected 3x3 convolutions, scaled and added: (B, num_feat, H, W) -> the same."""
+    """Five densely connected 3x3 convolutions, scaled and added: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, num_grow_ch: int) -> None:
         super().__init__()
@@ -33,12 +33,13 @@ class DenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         features = [x]
         for number in range(1, 5):
+            # Input: num_feat + (number - 1) * num_grow_ch channels.
             features.append(self.lrelu(self.get_submodule(f"conv{number}")(torch.cat(features, 1))))
         return torch.add(x, self.conv5(torch.cat(features, 1)), alpha=BETA)
 
 
 class ResidualInResidualDenseBlock(nn.Module):
-    """Three dense blocks inside a scaled skip connection: (B, num_feat, H, W) -> the same."""
+    """Three dense blocks inside a scaled skip connection: (B, num_feat, H, W) -> (B, num_feat, H, W)."""
 
     def __init__(self, num_feat: int, num_grow_ch: int, branch_end: nn.Module) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class RRDBNet(nn.Module):
         num_feat: width of the features [channels].
         num_block: residual in residual dense blocks.
         num_grow_ch: channels that each convolution of a dense block adds.
-        dropout: where features are dropped in training; null: nowhere.
+        dropout: dropout of features in training; null: none.
     """
 
     scales = (1, 2, 4)
@@ -84,12 +85,13 @@ class RRDBNet(nn.Module):
         super().__init__()
         if scale not in self.scales:
             raise ValueError(
-                f"RRDBNet works at scale 1, 2 or 4, got {scale}: its tail enlarges by 4, and the input is unshuffled "
-                "by what is too much"
+                f"RRDBNet works at scale 1, 2 or 4, got {scale}: its tail enlarges by 4, after the input is unshuffled "
+                "by 4 / scale"
             )
         self.scale = scale
         self.unshuffle = 4 // scale
         self.multiple_of = self.unshuffle
+        # Head, 15 convolutions per block, body, and less than 3 pixels of the tail; the unshuffled pixel's neighbours.
         self.receptive_radius = self.unshuffle * (15 * num_block + 5) + self.unshuffle - 1
         places = DropoutPlaces(dropout, num_block)
         self.conv_first = nn.Conv2d(num_in_ch * self.unshuffle**2, num_feat, 3, 1, 1)
@@ -110,6 +112,7 @@ class RRDBNet(nn.Module):
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = (self.scale * side for side in lq.shape[-2:])
+        # (B, C, H, W) -> (B, C * unshuffle**2, H / unshuffle, W / unshuffle) -> num_feat channels
         head = self.conv_first(F.pixel_unshuffle(pad_to_multiple(lq, self.unshuffle), self.unshuffle))
         x = head
         for block, dropped in zip(self.body, self.after_block, strict=True):
@@ -117,4 +120,4 @@ class RRDBNet(nn.Module):
         x = head + self.conv_body(x)
         x = self.lrelu(self.conv_up1(F.interpolate(x, scale_factor=2, mode="nearest")))
         x = self.lrelu(self.conv_up2(F.interpolate(x, scale_factor=2, mode="nearest")))
-        return self.conv_last(self.before_last(self.lrelu(self.conv_hr(x))))[..., :height, :width]
+        return crop(self.conv_last(self.before_last(self.lrelu(self.conv_hr(x)))), height, width)

@@ -1,4 +1,4 @@
-"""RT4KSR: real-time 4K super-resolution, from a plain baseline to the re-parameterised network, one option a change.
+"""RT4KSR: real-time 4K super-resolution. Options lead from a plain baseline to the re-parameterised network.
 
 Zamfir, Conde, Timofte, "Towards Real-Time 4K Image Super-Resolution", CVPRW 2023 (NTIRE). Written from the paper and
 the released weights' shapes; attribute names are the published ones. Deviation: with ``forget: false`` the
@@ -18,7 +18,7 @@ from srzoo.layers import reparam
 from srzoo.layers.norm import LayerNorm2d
 from srzoo.layers.reparam import ResidualRepBlock
 from srzoo.ops.filter import gaussian_blur
-from srzoo.ops.pad import pad_to_multiple
+from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, NonNegativeInt, PositiveInt
 
 Activation = Literal["gelu", "lrelu", "relu"]
@@ -42,8 +42,8 @@ class EfficientChannelAttention(nn.Module):
         self.conv = nn.Conv1d(1, 1, width, padding=width // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean((2, 3))
-        return torch.sigmoid(self.conv(means[:, None]))[:, 0, :, None, None]
+        means = x.mean((2, 3))  # (B, C)
+        return torch.sigmoid(self.conv(means[:, None]))[:, 0, :, None, None]  # (B, 1, C) -> (B, C, 1, 1)
 
 
 class SqueezeExcitation(nn.Module):
@@ -60,7 +60,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Block(nn.Module):
-    """norm, convolution part, activation, channel attention, skip, each where asked for: (B, C, H, W) -> the same."""
+    """Norm, convolution part, activation, channel attention and skip, each optional: (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(
         self,
@@ -92,7 +92,10 @@ class Block(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """NAFNet's second half with a plain activation: norm, 1x1 to twice the width, activation, 1x1 back, plus input."""
+    """NAFNet's second half with a plain activation: (B, C, H, W) -> (B, C, H, W).
+
+    Norm, 1x1 convolution to twice the width, activation, 1x1 convolution back, plus the input.
+    """
 
     def __init__(self, num_feat: int, act: nn.Module) -> None:
         super().__init__()
@@ -106,7 +109,7 @@ class FeedForward(nn.Module):
 
 
 def _convolution(baseblock: BaseBlock, num_feat: int, act: nn.Module, deploy: bool) -> nn.Module:
-    """What stands between norm and activation of a block."""
+    """Return the convolution part of a block, between its norm and its activation."""
     if baseblock == "base":
         return nn.Conv2d(num_feat, num_feat, 3, 1, 1)
     if baseblock == "dconvbase":
@@ -125,7 +128,7 @@ class RT4KSR(nn.Module):
 
     The paper's baseline is ``{baseblock: base, unshuffle: false, use_hfb: false}``: a convolution, `num_blocks` blocks
     with the activation between them, a skip and sub-pixel upsampling; all `baseblock` but `simplified` share that
-    trunk. Odd sides are padded inside and cropped again.
+    trunk. With `unshuffle`, images are padded to even sizes and the output is cropped.
 
     Args:
         scale: magnification (published: 2, 3).
@@ -136,13 +139,13 @@ class RT4KSR(nn.Module):
         baseblock: base: 3x3 convolution; dconvbase: depthwise-separable; nafbase: NAFNet's block with a plain
             activation; repbase: re-parameterised; simplified: that with LayerNorm, no outer skip and a tail.
         unshuffle: compute at half the input's resolution on pixel-unshuffled images.
-        use_hfb: a branch for high frequencies; it reaches the output (and is built) only with `forget`.
+        use_hfb: a branch for high frequencies, built only with `forget`, without which it does not reach the output.
         use_gaussian: the branch sees the image minus its 5x5 Gaussian blur (sigma 1); false: the image itself.
-        layernorm: normalise each block's input; null: as `baseblock` is meant (nafbase and simplified do).
-        residual: add each block's input to its output; null: as `baseblock` is meant (nafbase does).
+        layernorm: normalise each block's input; null: the default of `baseblock` (true for nafbase and simplified).
+        residual: add each block's input to its output; null: the default of `baseblock` (true for nafbase).
         squeeze: squeeze-and-excitation at the end of each block.
-        eca_gamma: efficient channel attention at the end of each block; larger numbers: fewer channels see each other;
-            0: none.
+        eca_gamma: efficient channel attention at the end of each block; larger numbers mean a narrower kernel over
+            channels; 0: none.
         eca: released: attention gates the square of the features, as the released code does; paper: the features, as
             in ECA-Net.
         forget: add the branch's features to a learnt multiple of the trunk's.
@@ -206,7 +209,7 @@ class RT4KSR(nn.Module):
         naf = baseblock == "nafbase"
         body: list[nn.Module] = []
         for number in range(num_blocks):
-            # In the plain trunk activations stand between blocks; nafbase has its own inside.
+            # In the plain trunk activations are between blocks; nafbase has one inside each block.
             outer = activation if simplified or (number + 1 < num_blocks and not naf) else nn.Identity()
             body.append(
                 Block(
@@ -227,13 +230,13 @@ class RT4KSR(nn.Module):
         self.tail = nn.Sequential(*tail)
         up = self.factor * scale
         self.upsample = nn.Sequential(nn.Conv2d(num_feats, num_in_ch * up**2, 3, 1, 1), nn.PixelShuffle(up))
-        # Head, blocks, tail and upsampling, 3x3 each; 2 pixels of blur; the unshuffled pixel's own neighbour.
+        # 3x3 convolutions: head, blocks, tail and upsampling; 2 pixels of blur; neighbours in an unshuffled pixel.
         convs = 2 + num_blocks + (1 if simplified else 0)
         blur = 2 if forget and use_gaussian else 0
         self.receptive_radius = None if squeeze or eca_gamma else self.factor * convs + self.factor - 1 + blur
 
     def published_state(self) -> dict[str, Tensor]:
-        """The state dict as the published code has it: a high-frequency branch that is idle stands in it as zeros."""
+        """Return the state dict of the published code, with zeros for the high-frequency branch if it is idle."""
         state = dict(self.state_dict())
         if not self.forget:
             state["gamma"] = torch.zeros(1)
@@ -243,20 +246,21 @@ class RT4KSR(nn.Module):
         return state
 
     def fused(self) -> nn.Module:
-        """A copy with every re-parameterised block merged into one convolution, computed in float64."""
+        """Return a copy with every re-parameterised block merged into one convolution, computed in float64."""
         return reparam.fused(self)
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = (self.scale * side for side in lq.shape[-2:])
         lq = pad_to_multiple(lq, self.factor)
-        shallow = self._head(lq)
+        shallow = self._head(lq)  # (B, num_feats, H / factor, W / factor)
         deep = self.body(shallow)
         if self.plain_trunk:
             deep = deep + shallow
         if self.forget:
             high = lq - gaussian_blur(lq, 5, 1.0) if self.use_gaussian else lq
             deep = self.gamma * deep + self.hfb(self._head(high))
-        return self.upsample(self.tail(deep))[..., :height, :width]
+        return crop(self.upsample(self.tail(deep)), height, width)
 
     def _head(self, image: Tensor) -> Tensor:
+        # (B, C, H, W) -> (B, C * factor**2, H / factor, W / factor) -> num_feats channels
         return self.head(F.pixel_unshuffle(image, self.factor) if self.factor > 1 else image)

@@ -25,7 +25,7 @@ class SRResNet(nn.Module):
         num_in_ch: colour channels in and out.
         num_feat: width of the features [channels].
         num_block: residual blocks.
-        dropout: where features are dropped in training; null: nowhere.
+        dropout: dropout of features in training; null: none.
     """
 
     scales = (2, 3, 4)
@@ -48,7 +48,7 @@ class SRResNet(nn.Module):
         if scale not in self.scales:
             raise ValueError(f"SRResNet works at scale 2, 3 or 4, got {scale}")
         self.scale = scale
-        # Head and blocks at LQ resolution; two convolutions (and, at x4, one half-way up) at the output's.
+        # Head and blocks at LQ resolution; two convolutions (and, at x4, one at x2) at the output's.
         self.receptive_radius = 2 * num_block + 4
         places = DropoutPlaces(dropout, num_block)
         self.conv_first = nn.Conv2d(num_in_ch, num_feat, 3, 1, 1)

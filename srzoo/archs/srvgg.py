@@ -47,6 +47,7 @@ class SRVGGNetCompact(nn.Module):
     ) -> None:
         super().__init__()
         self.scale = scale
+        # All convolutions at LQ resolution: the first, num_conv, the last.
         self.receptive_radius = num_conv + 2
         self.body = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, 1, 1), _activation(act, num_feat))
         for _ in range(num_conv):
@@ -55,4 +56,5 @@ class SRVGGNetCompact(nn.Module):
         self.upsampler = nn.PixelShuffle(scale)
 
     def forward(self, lq: Tensor) -> Tensor:
+        # (B, C * scale**2, H, W) -> (B, C, scale * H, scale * W)
         return self.upsampler(self.body(lq)) + F.interpolate(lq, scale_factor=self.scale, mode="nearest")

@@ -35,7 +35,8 @@ def run(arguments: Arguments) -> None:
     from srzoo.atomic import write_text
     from srzoo.compat.basicsr.convert import convert, is_basicsr
     from srzoo.options import OptionsError
-    from srzoo.options.source import dotted, read_tree
+    from srzoo.options.inheritance import read_tree
+    from srzoo.options.tree import dotted
 
     source, target = arguments.source, arguments.out
     tree = read_tree(source)
@@ -48,7 +49,7 @@ def run(arguments: Arguments) -> None:
     converted = convert(tree.value)
     text = _text(source, [f"{dotted(note.path)}: {note.reason}" for note in converted.notes], converted.options)
     for note in converted.notes:
-        sys.stderr.write(f"{tree.place(note.path)}: {dotted(note.path)}: {note.reason}\n")
+        sys.stderr.write(f"{tree.location(note.path)}: {dotted(note.path)}: {note.reason}\n")
     if not converted.unsupported:
         _check(source, text)
     if target is None:
@@ -80,7 +81,7 @@ def _check(source: Path, text: str) -> None:
         ValueError: the values of the old file do not fit together.
     """
     from srzoo.options import OptionsError, load_options
-    from srzoo.options.source import dotted
+    from srzoo.options.tree import dotted
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / source.name

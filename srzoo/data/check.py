@@ -1,4 +1,4 @@
-"""The pre-flight: everything that is wrong with the data, at once, before the first step."""
+"""The pre-flight: all faults of the data, reported together before the first step."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ def check_datasets(
     least_side: int = 1,
     progress: bool = True,
 ) -> list[tuple[str, Fault]]:
-    """The faults of all datasets by split name; training images that stand in an evaluation set are one.
+    """Return the faults of all datasets as (split, fault); a training image in an evaluation set is one of them.
 
     Args:
-        datasets: split name -> dataset; names other than "train" are evaluation sets. Datasets of other kinds than
-            :class:`ImageSet` (a user's own) are left to themselves.
-        full: decode every file instead of reading names, headers and ends.
-        allow_overlap: do not compare training with evaluation images.
-        least_side: of evaluation images, what the metrics need [GT pixels].
+        datasets: split name -> dataset; names other than "train" are evaluation sets. Only :class:`ImageSet` datasets
+            are checked.
+        full: decode every file instead of reading names, headers and file ends.
+        allow_overlap: skip the comparison of training and evaluation images.
+        least_side: smallest side of evaluation images that the metrics accept [GT pixels].
         progress: show a bar.
     """
     faults: list[tuple[str, Fault]] = []
@@ -44,35 +44,36 @@ def check_datasets(
         for found in tqdm(
             dataset.check(full, least),
             f"checking {split}",
-            len(dataset.pairs) + 1,
+            len(dataset.pairs) + 1,  # the listing itself comes first
             disable=None if progress else True,
             leave=False,
             delay=1,
         ):
             faults += [(split, fault) for fault in found]
+    # Hashing needs readable files, so it waits until there are no other faults.
     if not faults and not allow_overlap and "train" in sets:
-        faults += _overlap(sets)
+        faults += _find_overlap(sets)
     return faults
 
 
-def _overlap(sets: Mapping[str, ImageSet]) -> list[tuple[str, Fault]]:
-    """Training files with the content of an evaluation file; only files of equal size are read."""
+def _find_overlap(sets: Mapping[str, ImageSet]) -> list[tuple[str, Fault]]:
+    """Report training files with the content of an evaluation file; only files of equal size are read."""
     held_out: dict[int, list[tuple[str, Path]]] = {}
     for split, dataset in sets.items():
         if split != "train":
             for pair in dataset.pairs:
-                held_out.setdefault(pair.gt.stat().st_size, []).append((split, pair.gt))
+                held_out.setdefault(pair.main_file.stat().st_size, []).append((split, pair.main_file))
     hashes: dict[Path, str] = {}
 
-    def content(path: Path) -> str:
+    def checksum(path: Path) -> str:
         if path not in hashes:
             with path.open("rb") as file:
                 hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
         return hashes[path]
 
     return [
-        ("train", Fault(pair.gt, f"stands also in {split}: {other}; remove it, or set data.allow_overlap: true"))
-        for pair in sets["train"].pairs
-        for split, other in held_out.get(pair.gt.stat().st_size, [])
-        if content(pair.gt) == content(other)
+        ("train", Fault(file, f"is also in {split}: {other}; remove it, or set data.allow_overlap: true"))
+        for file in (pair.main_file for pair in sets["train"].pairs)
+        for split, other in held_out.get(file.stat().st_size, [])
+        if checksum(file) == checksum(other)
     ]

@@ -1,9 +1,9 @@
-"""The eight test degradations of Reflash Dropout, made from ground truth so that everyone gets the same files.
+"""The eight test degradations of Reflash Dropout: folders of LQ files made from GT files, the same for everyone.
 
 Kong et al., "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089, section 4.1: at x4, {clean,
 blur2} x bicubic x {none, noise20, jpeg50, noise20 then jpeg50}. Every step works on 8-bit images: Gaussian blur 21x21
 with sigma 2, MATLAB's bicubic reduction, Gaussian noise of standard deviation 20, JPEG of quality 50. The noise of an
-image depends on its name alone. Files are PNG.
+image depends on its name alone. Files are PNG. (Degradations during training are stages: srzoo/degradations.)
 """
 
 import zlib
@@ -24,21 +24,22 @@ KINDS = tuple(
 
 
 def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
-    """One degraded image.
+    """Degrade one image: 8-bit RGB (H, W, 3) -> (H / scale, W / scale, 3).
 
     Args:
-        gt: 8-bit RGB (H, W, 3), cropped to multiples of `scale`.
+        gt: image, cropped to multiples of `scale`.
         kind: one of :data:`KINDS`.
-        scale: how much smaller the result is.
+        scale: factor of the reduction.
         seed: of the noise.
 
-    Returns 8-bit RGB (H / scale, W / scale, 3).
+    Raises:
+        ValueError: an unknown kind.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown degradation {kind!r}; known: {', '.join(KINDS)}")
     image = cv2.GaussianBlur(gt, (21, 21), 2) if kind.startswith("blur2") else gt
-    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    lq = imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)
+    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
+    lq = imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
     if "noise20" in kind:
         noise = np.random.Generator(np.random.Philox(seed)).normal(0, 20, lq.shape)
         lq = np.clip(np.rint(lq + noise), 0, 255).astype(np.uint8)
@@ -48,11 +49,11 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
 
 
 def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> Iterator[Path]:
-    """Write out/<kind>/<name>.png for every image of a folder; yields each file when it is there.
+    """Write out/<kind>/<name>.png for every image of a folder, and yield each path once it is written.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
-        ValueError: an unknown kind; an image that is not of 8 bits or smaller than `scale`; a target that exists.
+        ValueError: an unknown kind; an image that has not 8 bits or is smaller than `scale`; a file that exists.
     """
     images = [(path, key_of(path, gt)) for path in list_images(gt)]
     unknown = [kind for kind in kinds if kind not in KINDS]

@@ -1,7 +1,7 @@
-"""GT images only; LQ is made on the fly."""
+"""GT images alone; LQ is made from them when they are read."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,49 +10,27 @@ import numpy as np
 import torch
 
 from srzoo.data.imageset import ImageSet, Phase
-from srzoo.data.listing import Fault, Pair, gt_files
+from srzoo.data.listing import Fault, Pair, find_images
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 
-
-def _collected(sources: dict[str, "Source"]) -> tuple[list[Pair], list[Fault], list[range]]:
-    """The images of all sources, named by their source; what is wrong; which of them each sample of an epoch may be."""
-    pairs: list[Pair] = []
-    faults: list[Fault] = []
-    choices: list[range] = []
-    for name, source in sources.items():
-        found, wrong = gt_files(source.gt, source.meta_info)
-        found = found[: source.limit]
-        images = range(len(pairs), len(pairs) + len(found))
-        pairs += [replace(pair, key=f"{name}/{pair.key}") for pair in found]
-        faults += wrong
-        whole, rest = divmod(source.weight, 1)
-        drawn = [range(index, index + 1) for index in images for _ in range(int(whole))]
-        drawn += [images] * round(rest * len(images))
-        if found and not drawn:
-            reason = f"weight {source.weight:g} of {len(found)} images makes none in an epoch: raise it"
-            faults.append(Fault(source.gt, reason))
-        choices += drawn
-    return pairs, faults, choices
-
-
-# The antialiased cubic kernel reaches 2 LQ pixels to each side.
+# The antialiased cubic kernel reaches 2 LQ pixels to each side; one is spare.
 _MARGIN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One folder of several that a training set is made of.
+    """One of several folders of a training set.
 
     Args:
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use.
-        limit: use only so many images, the first by name; null: all.
-        weight: how often each image comes in an epoch; of a fraction, on average: 1.5 is every image once and half as
-            many drawn at random.
+        limit: largest number of images, the first by name; null: all.
+        weight: how often an epoch uses each image; fractions hold on average: 1.5 is every image once and half as many
+            drawn at random.
     """
 
-    # Read where option files are checked: unknown keys are refused.
+    # Read when option files are checked: unknown keys are refused.
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     gt: Path
@@ -65,12 +43,12 @@ class Source:
 class GTImages(ImageSet):
     """GT files; LQ is their MATLAB-equivalent bicubic reduction, rounded to 8 bits as in the classic LR files.
 
-    A training crop reduces only its own surroundings, yet equals the same crop of the whole reduced image bit for bit.
+    A training crop reduces only its surroundings, yet equals the same crop of the whole reduced image bit for bit.
 
     Args:
         scale: magnification; LQ is GT reduced by it.
-        phase: "train" crops and flips, "eval" takes whole images.
-        gt_only: leave LQ to the degradation that the batch goes through.
+        phase: "train" crops and flips, "eval" uses whole images.
+        gt_only: leave LQ out; a degradation makes it on the training device.
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
         sources: several folders by name instead of `gt`, each with a limit and a weight (training).
@@ -78,7 +56,7 @@ class GTImages(ImageSet):
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
-        enlarge: enlarge training images that are smaller than the crop until they hold one, as ImageNet trainings do.
+        enlarge: enlarge training images that are smaller than the crop to its size, as ImageNet trainings do.
         cache: keep decoded images in memory.
     """
 
@@ -99,17 +77,18 @@ class GTImages(ImageSet):
         cache: bool = False,
     ) -> None:
         if enlarge and phase == "eval":
-            raise ValueError("enlarge belongs to training; evaluation takes whole images: remove it")
+            raise ValueError("enlarge belongs to training; evaluation uses whole images: remove it")
         self.enlarge, self.gt_only = enlarge, gt_only
         if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
-            found, faults = gt_files(gt, meta_info)
-            choices = None
+            files, faults = find_images(gt, meta_info)
+            pairs = [Pair(file.key, file.path, None, file.size) for file in files]
+            candidates = None
         else:
-            found, faults, choices = _collected(sources or {})
+            pairs, faults, candidates = _collect_sources(sources or {})
         super().__init__(
-            found,
+            pairs,
             faults,
             scale=scale,
             phase=phase,
@@ -119,11 +98,11 @@ class GTImages(ImageSet):
             modcrop=modcrop,
             cache=cache,
         )
-        if choices is not None:
-            self.choices = choices
+        if candidates is not None:
+            self.candidates = candidates
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        gt = self._read_gt(pair.gt)
+        gt = self._read_gt(pair)
         return self._reduce(gt), gt
 
     def _read(self, path: Path) -> np.ndarray:
@@ -131,22 +110,23 @@ class GTImages(ImageSet):
         height, width = image.shape[:2]
         if not self.enlarge or self.gt_size is None or min(height, width) >= self.gt_size:
             return image
+        # Rounded up, so that the longer side never falls short of a crop either.
         factor = self.gt_size / min(height, width)
         size = (math.ceil(width * factor), math.ceil(height * factor))
         return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
 
     @property
-    def least_size(self) -> int:
-        return 1 if self.enlarge else super().least_size
+    def least_training_side(self) -> int:
+        return 1 if self.enlarge else super().least_training_side
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
-        gt, scale = self._read_gt(pair.gt), self.scale
-        height, width = (side // scale for side in gt.shape[:2])
+        gt, scale = self._read_gt(pair), self.scale
+        height, width = (side // scale for side in gt.shape[:2])  # of LQ, as are y, x and size
         y, x = self._window(height, width, size, generator)
         window = gt[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
         if self.gt_only:
             return None, window
-        # Reduce the window with the margin that the kernel sees; at the image's edges there is none, as in the whole.
+        # Reduce the window and the margin under the kernel; at the edges of the image both it and the whole have none.
         y0, x0 = max(0, y - _MARGIN), max(0, x - _MARGIN)
         y1, x1 = min(height, y + size + _MARGIN), min(width, x + size + _MARGIN)
         lq = self._reduce(gt[y0 * scale : y1 * scale, x0 * scale : x1 * scale])
@@ -154,11 +134,34 @@ class GTImages(ImageSet):
         return lq, window
 
     def _reduce(self, gt: np.ndarray) -> np.ndarray:
+        """Return LQ (h, w, 3) of GT (scale*h, scale*w, 3), in the same type."""
         if self.scale == 1:
             return gt
-        chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1)))
+        chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1)))  # (3, H, W)
         if gt.dtype == np.uint8:
-            return imresize(chw, 1 / self.scale).numpy().transpose(1, 2, 0)
-        # 16 bits: the same arithmetic without the rounding between the passes, which is far below 8 bits.
+            return imresize(chw, 1 / self.scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
+        # 16 bits: no rounding between the two passes; the difference is far below one 8-bit level.
         levels = imresize(chw.double(), 1 / self.scale).clamp(0, 65535).round()
-        return levels.numpy().astype(np.uint16).transpose(1, 2, 0)
+        return levels.numpy().astype(np.uint16).transpose(1, 2, 0)  # (h, w, 3)
+
+
+def _collect_sources(sources: dict[str, Source]) -> tuple[list[Pair], list[Fault], list[range]]:
+    """Return the images of all sources with keys SOURCE/NAME, faults, and the candidates of each sample of an epoch."""
+    pairs: list[Pair] = []
+    faults: list[Fault] = []
+    candidates: list[range] = []
+    for name, source in sources.items():
+        files, found = find_images(source.gt, source.meta_info)
+        faults += found
+        files = files[: source.limit]
+        indices = range(len(pairs), len(pairs) + len(files))
+        pairs += [Pair(f"{name}/{file.key}", file.path, None, file.size) for file in files]
+        # The whole part of a weight repeats each image; the fraction adds samples that may be any image of the source.
+        times, fraction = divmod(source.weight, 1)
+        samples = [range(index, index + 1) for index in indices for _ in range(int(times))]
+        samples += [indices] * round(fraction * len(indices))
+        if files and not samples:
+            reason = f"weight {source.weight:g} of {len(files)} images gives no sample per epoch: raise it"
+            faults.append(Fault(source.gt, reason))
+        candidates += samples
+    return pairs, faults, candidates

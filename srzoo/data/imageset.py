@@ -1,35 +1,39 @@
-"""What datasets of image files have in common: reading, cropping, flipping, checking."""
+"""Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from srzoo.batch import Sample
 from srzoo.data.listing import Fault, Pair
 from srzoo.images import image_size, read_image, to_tensor
 
 Phase = Literal["train", "eval"]
 
 
-class ImageSet(Dataset[dict[str, Any]]):
-    """Base of the built-in datasets: pairs of files; whole images for evaluation, random crops for training.
+class ImageSet(Dataset[Sample]):
+    """Pairs of image files: whole images for evaluation, random crops for training.
 
     ``dataset[i]`` is the whole pair {"lq": (3, h, w), "gt": (3, scale*h, scale*w), "key": str}, float32 in [0, 1];
     ``dataset.draw(i, generator)`` is a training crop of it, with all randomness from `generator`.
 
     Args:
         pairs: the files.
-        faults: what was wrong with the folders or lists; reported by :meth:`check`.
+        faults: faults of the folders or lists, reported by :meth:`check`.
         scale: magnification.
         phase: "train" crops and flips, "eval" does neither.
         gt_size: side of the training crop, a multiple of `scale` [GT pixels].
         use_hflip: flip left-right at random.
         use_rot: flip top-bottom and transpose at random; with `use_hflip` all eight orientations.
-        modcrop: GT is cropped to multiples of this before LQ belongs to it [GT pixels].
+        modcrop: GT is cropped to multiples of this; LQ covers the cropped GT [GT pixels].
         cache: keep decoded images in memory.
+
+    Raises:
+        ValueError: options that contradict each other.
     """
 
     def __init__(
@@ -49,14 +53,14 @@ class ImageSet(Dataset[dict[str, Any]]):
             raise ValueError(f"gt_size: training crops need a multiple of the scale {scale}, got {gt_size}")
         if phase == "eval" and (gt_size is not None or use_hflip or use_rot):
             raise ValueError(
-                "gt_size, use_hflip and use_rot belong to training; evaluation takes whole images: remove them"
+                "gt_size, use_hflip and use_rot belong to training; evaluation uses whole images: remove them"
             )
         self.modcrop = scale if modcrop is None else modcrop
         if self.modcrop < 1 or self.modcrop % scale:
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
         self.pairs = pairs
-        # Which pairs each sample of an epoch may be, equally likely; a subclass may let some come more or less often.
-        self.choices = [range(index, index + 1) for index in range(len(pairs))]
+        # For each sample of an epoch, the pairs that it may be, equally likely; subclasses weight pairs by these.
+        self.candidates = [range(index, index + 1) for index in range(len(pairs))]
         self.faults = faults
         self.scale = scale
         self.phase = phase
@@ -66,47 +70,53 @@ class ImageSet(Dataset[dict[str, Any]]):
         self._cache: dict[Path, np.ndarray] | None = {} if cache else None
 
     def __len__(self) -> int:
-        return len(self.choices)
+        return len(self.candidates)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        pair = self.pairs[self.choices[index][0]]
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[self.candidates[index][0]]
         lq, gt = self._whole(pair)
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
-    def draw(self, index: int, generator: np.random.Generator) -> dict[str, Any]:
-        """A random crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}.
+    def draw(self, index: int, generator: np.random.Generator) -> Sample:
+        """Draw a crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}.
 
-        Without "lq" where it is left to a degradation of the batch.
+        Without "lq" if a degradation makes it later.
         """
         assert self.gt_size is not None
-        choices = self.choices[index]
-        pair = self.pairs[choices[int(generator.integers(len(choices))) if len(choices) > 1 else 0]]
+        candidates = self.candidates[index]
+        pair = self.pairs[candidates[int(generator.integers(len(candidates))) if len(candidates) > 1 else 0]]
         lq, gt = self._crop(pair, self.gt_size // self.scale, generator)
+        # Three numbers are drawn under all options, so that options do not change later numbers.
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed
-        images = {"lq": lq, "gt": gt}
-        oriented = {name: self._oriented(image, flips) for name, image in images.items() if image is not None}
-        return {name: to_tensor(image) for name, image in oriented.items()} | {"key": pair.key}
+        images = {"gt": gt} if lq is None else {"lq": lq, "gt": gt}
+        flipped = {name: to_tensor(self._flip(image, flips)) for name, image in images.items()}
+        return cast(Sample, {**flipped, "key": pair.key})
 
     def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
-        """What is wrong, one list per sample (for a progress bar) after one for the listing itself.
+        """Yield faults: one list for the listing, then one per pair (for a progress bar).
 
-        Names and headers only, or (`full`) every file decoded. Images must have `least_side` GT pixels, or a crop.
+        Args:
+            full: decode every file instead of reading names, headers and file ends.
+            least_side: smallest side of evaluation images [GT pixels].
         """
         keys = Counter(pair.key for pair in self.pairs)
         repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
-        yield self.faults + [Fault(pair.gt, f"another image is named {pair.key} too: rename one") for pair in repeated]
+        yield self.faults + [
+            Fault(pair.main_file, f"another image is named {pair.key} too: rename one") for pair in repeated
+        ]
         for pair in self.pairs:
             yield self._check_pair(pair, full, least_side)
 
     @property
-    def least_size(self) -> int:
-        """How many pixels the sides of a training image must have."""
+    def least_training_side(self) -> int:
+        """Smallest side that a training image may have [GT pixels]."""
         assert self.gt_size is not None
         return self.gt_size
 
     def _check_pair(self, pair: Pair, full: bool, least_side: int) -> list[Fault]:
-        faults, sizes = [], {}
+        faults: list[Fault] = []
+        sizes: dict[Path, tuple[int, int]] = {}
         for file in (pair.gt, pair.lq):
             if file is None:
                 continue
@@ -116,12 +126,15 @@ class ImageSet(Dataset[dict[str, Any]]):
                     read_image(file)
             except (ValueError, OSError) as error:
                 faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
-        if faults:
-            return faults
+        # Sizes of unreadable files are unknown.
+        return faults or self._check_sizes(pair, sizes, least_side)
+
+    def _check_sizes(self, pair: Pair, sizes: dict[Path, tuple[int, int]], least_side: int) -> list[Fault]:
+        assert pair.gt is not None
+        faults = self._check_listed_size(pair, sizes)
         height, width = sizes[pair.gt]
-        if pair.size is not None and pair.size != (height, width):
-            faults.append(Fault(pair.gt, f"is {height}x{width} but the list says {pair.size[0]}x{pair.size[1]}"))
-        expected = tuple((side - side % self.modcrop) // self.scale for side in (height, width))
+        cropped = (height - height % self.modcrop, width - width % self.modcrop)
+        expected = (cropped[0] // self.scale, cropped[1] // self.scale)
         if pair.lq is not None and sizes[pair.lq] != expected:
             lq_height, lq_width = sizes[pair.lq]
             faults.append(
@@ -131,18 +144,27 @@ class ImageSet(Dataset[dict[str, Any]]):
                     f"{self.scale} asks for {expected[0]}x{expected[1]}",
                 )
             )
-        training = self.phase == "train"
-        least, what = (self.least_size, "the crop") if training else (max(self.modcrop, least_side), "metrics need")
-        if min(height - height % self.modcrop, width - width % self.modcrop) < least:
-            faults.append(Fault(pair.gt, f"smaller than {what}: {height}x{width}, needed {least}x{least}"))
+        if self.phase == "train":
+            least, reason = self.least_training_side, "the crop"
+        else:
+            least, reason = max(self.modcrop, least_side), "metrics need"
+        if min(cropped) < least:
+            faults.append(Fault(pair.gt, f"smaller than {reason}: {height}x{width}, needed {least}x{least}"))
         return faults
 
+    @staticmethod
+    def _check_listed_size(pair: Pair, sizes: dict[Path, tuple[int, int]]) -> list[Fault]:
+        height, width = sizes[pair.main_file]
+        if pair.size is None or pair.size == (height, width):
+            return []
+        return [Fault(pair.main_file, f"is {height}x{width} but the list says {pair.size[0]}x{pair.size[1]}")]
+
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """LQ and GT as uint8 or uint16 (H, W, 3), GT modcropped."""
+        """Return LQ and GT as uint8 or uint16 (H, W, 3), GT modcropped."""
         raise NotImplementedError
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
-        """A random LQ window of size x size (None: not known yet) and the GT under it."""
+        """Return a random LQ window of size x size (None if a degradation makes it) and the GT window it covers."""
         raise NotImplementedError
 
     def _read(self, path: Path) -> np.ndarray:
@@ -152,20 +174,31 @@ class ImageSet(Dataset[dict[str, Any]]):
             self._cache[path] = read_image(path).rgb
         return self._cache[path]
 
-    def _read_gt(self, path: Path) -> np.ndarray:
-        gt = self._read(path)
+    def _read_lq(self, pair: Pair) -> np.ndarray:
+        assert pair.lq is not None
+        return self._read(pair.lq)
+
+    def _read_gt(self, pair: Pair) -> np.ndarray:
+        assert pair.gt is not None
+        gt = self._read(pair.gt)
         height, width = (side - side % self.modcrop for side in gt.shape[:2])
         return gt[:height, :width]
 
     @staticmethod
     def _window(height: int, width: int, size: int, generator: np.random.Generator) -> tuple[int, int]:
+        """Draw the top left corner of a window of size x size.
+
+        Raises:
+            ValueError: the image is smaller than the window.
+        """
         if min(height, width) < size:
             raise ValueError(f"image of {height}x{width} is smaller than the crop of {size}x{size}")
         return int(generator.integers(height - size + 1)), int(generator.integers(width - size + 1))
 
     @staticmethod
-    def _oriented(image: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    def _flip(image: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """Flip (H, W, 3) left-right, top-bottom, and transpose it, in this order, as the three `flips` say."""
         horizontal, vertical, transpose = flips
         image = image[:, ::-1] if horizontal else image
         image = image[::-1] if vertical else image
-        return image.transpose(1, 0, 2) if transpose else image
+        return image.transpose(1, 0, 2) if transpose else image  # (W, H, 3)

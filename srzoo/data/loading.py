@@ -1,19 +1,20 @@
-"""Batches of training samples: which sample belongs to which step, rank and micro-batch, and how it is fetched."""
+"""Batches of training samples: the samples of each step, rank and micro-batch, and the loader that reads them."""
 
 import random
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from srzoo.batch import Batch, Sample
 from srzoo.streams import Purpose, stream
 
 
 class SampleKey(NamedTuple):
-    """Sample `slot` of the batch of step `step` is image `image` of the dataset."""
+    """Address of a sample: slot `slot` of the batch of step `step` is filled with entry `image` of the dataset."""
 
     image: int
     step: int
@@ -21,23 +22,23 @@ class SampleKey(NamedTuple):
 
 
 class StepSampler(Sampler[list[SampleKey]]):
-    """The micro-batches of one rank from step `start` until `total`.
+    """The micro-batches of one rank from step `start` up to `total`.
 
-    Sample n = step * batch_size + slot of a run is entry n mod N of a permutation that changes every N samples, a
-    function of (seed, n) alone. Ranks and micro-batches cut each batch into equal parts.
+    Sample n = step * batch_size + slot of a run is entry n mod N of the permutation of epoch n div N, a function of
+    (seed, n) alone. A batch is cut into equal micro-batches: first by rank, then by order within the rank.
 
     Args:
-        num_images: N, images in the dataset.
+        num_images: N, entries of the dataset.
         batch_size: samples per update over all ranks and micro-batches.
         seed: of the run.
         start: first step.
-        total: the step to stop before.
-        rank: this process.
-        world_size: number of processes.
-        accumulate: micro-batches per update.
+        total: step before which to stop.
+        rank: of this process.
+        world_size: number of ranks.
+        accumulate: micro-batches per update on each rank.
 
     Raises:
-        ValueError: ranks and micro-batches do not divide the batch evenly.
+        ValueError: the batch is not divisible by ranks x micro-batches.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class StepSampler(Sampler[list[SampleKey]]):
         accumulate: int = 1,
     ) -> None:
         if batch_size % (world_size * accumulate):
+            split = f"{world_size} rank{'s' * (world_size > 1)} x {accumulate} micro-batch{'es' * (accumulate > 1)}"
             raise ValueError(
-                f"batch_size is the total per update: {batch_size} cannot be cut into equal parts for {world_size} "
-                f"process(es) with {accumulate} micro-batch(es) each; choose a multiple of {world_size * accumulate}"
+                f"batch_size {batch_size} is not divisible by {split}; choose a multiple of {world_size * accumulate}"
             )
         self.num_images = num_images
         self.batch_size = batch_size
@@ -77,26 +78,27 @@ class StepSampler(Sampler[list[SampleKey]]):
                 yield [self.key(step, slot) for slot in range(first, first + self.micro_size)]
 
     def key(self, step: int, slot: int) -> SampleKey:
-        """The sample at one place of the run."""
+        """Return the address of one sample of the run."""
         epoch, position = divmod(step * self.batch_size + slot, self.num_images)
+        # The permutation of the current epoch is kept; a batch across its end computes both.
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = stream(self.seed, Purpose.ORDER, epoch).permutation(self.num_images)
         return SampleKey(int(self._order[position]), step, slot)
 
 
-class DrawnSamples(Dataset[dict[str, Any]]):
-    """A dataset addressed by :class:`SampleKey`: each sample draws from its own random stream.
+class DrawnSamples(Dataset[Sample]):
+    """A dataset addressed by :class:`SampleKey`, in which each sample draws from its own random stream.
 
-    Datasets with ``draw(index, generator)`` get the stream; for others (a user's plain ``torch`` dataset) the global
-    generators of random, numpy and torch are seeded from it before each sample.
+    ``draw(index, generator)`` of the dataset gets the stream; for datasets without it (a user's plain ``torch``
+    dataset) the global generators of random, NumPy and PyTorch are seeded from the stream before each sample.
     """
 
-    def __init__(self, dataset: Dataset[dict[str, Any]], seed: int) -> None:
+    def __init__(self, dataset: Dataset[Sample], seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
 
-    def __getitem__(self, key: SampleKey) -> dict[str, Any]:
+    def __getitem__(self, key: SampleKey) -> Sample:
         generator = stream(self.seed, Purpose.SAMPLE, key.step, key.slot)
         draw = getattr(self.dataset, "draw", None)
         if draw is not None:
@@ -109,20 +111,21 @@ class DrawnSamples(Dataset[dict[str, Any]]):
 
 
 def training_loader(
-    dataset: Dataset[dict[str, Any]], sampler: StepSampler, *, num_workers: int, pin_memory: bool
-) -> DataLoader[dict[str, Any]]:
-    """Loader of the micro-batches of `sampler`; the same ones for any number of workers."""
-    return DataLoader(
+    dataset: Dataset[Sample], sampler: StepSampler, *, num_workers: int, pin_memory: bool
+) -> DataLoader[Batch]:
+    """Return the loader of the micro-batches of `sampler`; they are the same for any number of workers."""
+    # PyTorch's types do not know that collating samples makes batches.
+    return DataLoader(  # pyright: ignore[reportReturnType]
         DrawnSamples(dataset, sampler.seed),
         batch_sampler=sampler,
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=_single_threaded,
-        # A generator of its own: starting an iterator must not advance the process's random numbers.
+        # A separate generator: starting an iterator must not advance PyTorch's global one.
         generator=torch.Generator().manual_seed(sampler.seed),
     )
 
 
 def _single_threaded(worker: int) -> None:
     del worker
-    cv2.setNumThreads(0)
+    cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's threads would compete with them

@@ -1,11 +1,11 @@
-"""Pairs of LQ and GT images on disk."""
+"""Pairs of LQ and GT files."""
 
 from pathlib import Path
 
 import numpy as np
 
 from srzoo.data.imageset import ImageSet, Phase
-from srzoo.data.listing import Pair, gt_files, match_folders, read_pair_list
+from srzoo.data.listing import Pair, find_images, match_folders, read_pair_list
 from srzoo.registry import DATASETS, PositiveInt
 
 
@@ -15,10 +15,10 @@ class PairedImages(ImageSet):
 
     Args:
         scale: magnification; GT is `scale` times as large as LQ.
-        phase: "train" crops and flips, "eval" takes whole images.
+        phase: "train" crops and flips, "eval" uses whole images.
         gt: folder of GT images; sub-folders are searched too.
         lq: folder of LQ images, laid out like `gt`.
-        lq_template: stem of the LQ file for a GT stem in place of {}, such as "{}x4".
+        lq_template: stem of LQ files, with {} for the stem of the GT file, such as "{}x4".
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
         pairs: list file instead of folders, one `lq_path gt_path` per line, absolute or relative to the list.
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
@@ -49,9 +49,9 @@ class PairedImages(ImageSet):
         if pairs is not None and gt is None and lq is None and meta_info is None:
             found, faults = read_pair_list(pairs)
         elif pairs is None and gt is not None and lq is not None:
-            listed, faults = gt_files(gt, meta_info)
+            listed, faults = find_images(gt, meta_info)
             found, unmatched = match_folders(listed, lq, lq_template)
-            # Where meta_info picks a subset of the GT images, LQ files of the others are expected.
+            # If meta_info selects some of the GT images, the LQ folder may hold the others.
             faults += [fault for fault in unmatched if meta_info is None or not fault.reason.startswith("extra")]
         else:
             raise ValueError("PairedImages needs either `gt` and `lq` (folders) or `pairs` (a list file)")
@@ -68,14 +68,17 @@ class PairedImages(ImageSet):
         )
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        assert pair.lq is not None
-        lq, gt = self._read(pair.lq), self._read_gt(pair.gt)
+        lq, gt = self._read_lq(pair), self._read_gt(pair)
         if gt.shape[:2] != (lq.shape[0] * self.scale, lq.shape[1] * self.scale):
-            raise ValueError(f"{pair.lq} is {lq.shape[:2]}, which at scale {self.scale} does not give {gt.shape[:2]}")
+            raise ValueError(
+                f"{pair.lq} is {lq.shape[0]}x{lq.shape[1]}; GT of {gt.shape[0]}x{gt.shape[1]} at scale {self.scale} "
+                f"needs {gt.shape[0] // self.scale}x{gt.shape[1] // self.scale}"
+            )
         return lq, gt
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         lq, gt = self._whole(pair)
         y, x = self._window(lq.shape[0], lq.shape[1], size, generator)
+        # The same window in GT pixels.
         top, left, side = y * self.scale, x * self.scale, size * self.scale
         return lq[y : y + size, x : x + size], gt[top : top + side, left : left + side]

@@ -1,1 +1,1 @@
-"""Stages that make LQ from GT, sample by sample, on whatever device the images are."""
+"""Degradations of training crops: stages that turn GT into LQ, their order over a batch, and the pool of pairs."""

@@ -1,7 +1,7 @@
 """Blur with a random kernel for each sample.
 
-Wang et al., "Real-ESRGAN", ICCVW 2021, arXiv:2107.10833, sections 3.1 and 3.3. Written from the paper; the numbers are
-the published defaults.
+Wang et al., "Real-ESRGAN", ICCVW 2021, arXiv:2107.10833, sections 3.1 and 3.3. Written from the paper; default options
+are the published ones.
 """
 
 import math
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srzoo.degradations.samples import Samples, check_range, check_weights, in_groups
+from srzoo.degradations.samples import Samples, apply_in_stacks, check_range, check_weights
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
 from srzoo.ops.filter2d import choose_methods, filter2d
 from srzoo.registry import DEGRADATIONS, Chance, NonNegativeFloat
 
-Kind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
-SHAPES: dict[Kind, Shape] = {
+KernelType = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
+SHAPES: dict[KernelType, Shape] = {
     "iso": "gaussian",
     "aniso": "gaussian",
     "generalized_iso": "generalized",
@@ -25,7 +25,7 @@ SHAPES: dict[Kind, Shape] = {
     "plateau_iso": "plateau",
     "plateau_aniso": "plateau",
 }
-_PUBLISHED: dict[Kind, float] = {
+_PUBLISHED_KINDS: dict[KernelType, float] = {
     "iso": 0.45,
     "aniso": 0.25,
     "generalized_iso": 0.12,
@@ -40,12 +40,12 @@ class Blur:
     """Correlate each image with a kernel drawn for it; the border is mirrored.
 
     Args:
-        kinds: how likely each kind of Gaussian is among those that are not sinc; weights, so their sum is free.
-        sinc_prob: probability of a sinc filter, which rings.
-        kernel_range: smallest and largest side of a kernel; odd sides between are equally likely [pixels].
+        kinds: weight of each type of Gaussian kernel among kernels that are not sinc; weights need not sum to 1.
+        sinc_prob: probability of a sinc filter, which causes ringing.
+        kernel_range: smallest and largest side of a kernel; odd sides between them are equally likely [pixels].
         sigma_range: standard deviation along each axis [pixels].
-        generalized_range: exponent of generalised kernels, half of them between its low end and 1, half between 1 and
-            its high end.
+        generalized_range: exponent of generalised kernels; half are drawn between the low end and 1, half between 1
+            and the high end.
         plateau_range: exponent of plateau kernels, drawn in the same way.
         cutoff_range: cutoff of sinc filters; null: pi/5 (kernels under 13 pixels: pi/3) to pi, as published
             [radians per pixel].
@@ -54,7 +54,7 @@ class Blur:
     def __init__(
         self,
         *,
-        kinds: dict[Kind, NonNegativeFloat] = _PUBLISHED,
+        kinds: dict[KernelType, NonNegativeFloat] = _PUBLISHED_KINDS,
         sinc_prob: Chance = 0.1,
         kernel_range: tuple[int, int] = (7, 21),
         sigma_range: tuple[float, float] = (0.2, 3.0),
@@ -78,40 +78,41 @@ class Blur:
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         kernels = self.kernels(samples)
         methods = choose_methods(kernels, images[0].device)
-        return in_groups(
+        return apply_in_stacks(
             images, lambda stack, indices: filter2d(stack, kernels[indices], methods[indices[0]]).clamp_(0, 1), methods
         )
 
     def kernels(self, samples: Samples) -> Tensor:
-        """A kernel for each sample: (B, side, side) float64, side the largest of `kernel_range`."""
-        draws, names = samples.draws, list(self.kinds)
-        is_sinc = draws.chance(self.sinc_prob)
-        kind = np.array(names)[draws.choice(list(self.kinds.values()))]
-        low, high = self.kernel_range
-        sides = 2 * draws.integers(low // 2, high // 2) + 1
-        sigma = np.stack([draws.uniform(*self.sigma_range) for _ in range(2)], 1)
-        theta = draws.uniform(-math.pi, math.pi)
-        isotropic = np.char.endswith(kind, "_iso") | (kind == "iso")
+        """Draw a kernel for each sample: (B, side, side) float64, side the largest of `kernel_range`."""
+        random = samples.random
+        # Every number is drawn for every sample, needed or not, so that later ones do not depend on earlier choices.
+        is_sinc = random.chance(self.sinc_prob)
+        types = np.array(list(self.kinds))[random.choice(list(self.kinds.values()))]  # (B,)
+        smallest, largest = self.kernel_range
+        sides = 2 * random.integers(smallest // 2, largest // 2) + 1
+        sigma = np.stack([random.uniform(*self.sigma_range) for _ in range(2)], 1)  # (B, 2)
+        theta = random.uniform(-math.pi, math.pi)
+        isotropic = np.char.endswith(types, "_iso") | (types == "iso")
         sigma[isotropic, 1] = sigma[isotropic, 0]
-        # A beta is drawn for every sample, needed or not: the numbers after it stay where they are.
-        below_one, place = draws.chance(0.5), draws.uniform()
-        cutoffs = self._cutoffs(sides, draws.uniform())
-        result = torch.empty(len(samples), high, high, dtype=torch.float64)
+        beta_below_one, beta_fraction = random.chance(0.5), random.uniform()
+        cutoffs = self._cutoffs(sides, random.uniform())
+        kernels = torch.empty(len(samples), largest, largest, dtype=torch.float64)
         for shape in ("gaussian", "generalized", "plateau"):
-            chosen = ~is_sinc & (np.array([SHAPES[name] for name in kind]) == shape)
+            chosen = ~is_sinc & (np.array([SHAPES[name] for name in types]) == shape)
             if chosen.any():
-                least, most = self.beta_ranges.get(shape, (1.0, 1.0))
-                beta = np.where(below_one, least + (1 - least) * place, 1 + (most - 1) * place)
-                of = [torch.from_numpy(part[chosen]) for part in (sigma, theta, beta, sides)]
-                result[chosen] = gaussian_kernels(high, of[0], of[1], of[2], shape, support=of[3])
+                low, high = self.beta_ranges.get(shape, (1.0, 1.0))
+                beta = np.where(beta_below_one, low + (1 - low) * beta_fraction, 1 + (high - 1) * beta_fraction)
+                of = [torch.from_numpy(values[chosen]) for values in (sigma, theta, beta, sides)]
+                kernels[chosen] = gaussian_kernels(largest, of[0], of[1], of[2], shape, support=of[3])
         if is_sinc.any():
-            parts = (torch.from_numpy(part[is_sinc]) for part in (cutoffs, sides))
-            result[is_sinc] = sinc_kernels(high, *parts)
-        return result
+            of = [torch.from_numpy(values[is_sinc]) for values in (cutoffs, sides)]
+            kernels[is_sinc] = sinc_kernels(largest, of[0], support=of[1])
+        return kernels
 
-    def _cutoffs(self, sides: np.ndarray, place: np.ndarray) -> np.ndarray:
+    def _cutoffs(self, sides: np.ndarray, fraction: np.ndarray) -> np.ndarray:
         if self.cutoff_range is not None:
-            least, most = self.cutoff_range
+            low, high = self.cutoff_range
         else:
-            least, most = np.where(sides < 13, math.pi / 3, math.pi / 5), math.pi
-        return least + (most - least) * place
+            # As published: small kernels begin at a higher cutoff.
+            low, high = np.where(sides < 13, math.pi / 3, math.pi / 5), math.pi
+        return low + (high - low) * fraction

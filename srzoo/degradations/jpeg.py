@@ -1,4 +1,4 @@
-"""JPEG compression of a random quality for each sample."""
+"""JPEG compression with a random quality for each sample."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srzoo.degradations.samples import Samples, check_range, in_groups
+from srzoo.degradations.samples import Samples, apply_in_stacks, check_range
 from srzoo.images import jpeg_decoded
 from srzoo.ops.jpeg import Table, jpeg
 from srzoo.registry import DEGRADATIONS
@@ -18,8 +18,8 @@ class JPEG:
 
     Args:
         quality_range: libjpeg's quality.
-        codec: simulation works on the device and differs from a real codec by its simpler chroma enlargement; exact is
-            libjpeg itself, on 8-bit copies of the images on the CPU and at whole qualities.
+        codec: simulation runs on the images' device and differs from a real codec in its simpler chroma upsampling;
+            exact is libjpeg itself, on the CPU, with 8-bit copies of the images and integer qualities.
         table: quantisation tables of the simulation: standard, or BasicSR's, whose luminance table is transposed.
     """
 
@@ -32,19 +32,19 @@ class JPEG:
     ) -> None:
         check_range("quality_range", quality_range, 1, 100)
         if codec == "exact" and table != "standard":
-            raise ValueError("table: a real codec has standard tables; use codec: simulation, or remove it")
+            raise ValueError("table: codec: exact has standard tables only; use codec: simulation, or remove table")
         self.quality_range, self.codec = quality_range, codec
         self.table: Table = table
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
-        quality = samples.draws.uniform(*self.quality_range)
+        quality = samples.random.uniform(*self.quality_range)
         if self.codec == "exact":
             return [_by_codec(image, round(value)) for image, value in zip(images, quality.tolist(), strict=True)]
         qualities = torch.from_numpy(quality).to(images[0])
-        return in_groups(images, lambda stack, indices: jpeg(stack, qualities[indices], table=self.table))
+        return apply_in_stacks(images, lambda stack, indices: jpeg(stack, qualities[indices], table=self.table))
 
 
 def _by_codec(image: Tensor, quality: int) -> Tensor:
-    levels = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    levels = (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()  # (H, W, C)
     decoded = jpeg_decoded(np.ascontiguousarray(levels), quality)
-    return torch.from_numpy(decoded).to(image.device).permute(2, 0, 1).to(image.dtype) / 255
+    return torch.from_numpy(decoded).to(image.device).permute(2, 0, 1).to(image.dtype) / 255  # (C, H, W)

@@ -1,18 +1,18 @@
-"""What happens to values alone: sharpening, clipping, rounding."""
+"""Stages on values alone: sharpening, clipping, rounding."""
 
 from torch import Tensor
 
-from srzoo.degradations.samples import Samples, in_groups
+from srzoo.degradations.samples import Samples, apply_in_stacks
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.registry import DEGRADATIONS, NonNegativeFloat, PositiveInt
 
 
 @DEGRADATIONS.register
 class USM:
-    """Sharpen by unsharp masking, as Real-ESRGAN does before it degrades (arXiv:2107.10833, section 4.1).
+    """Unsharp masking, with which Real-ESRGAN sharpens GT before degrading it (arXiv:2107.10833, section 4.1).
 
     Args:
-        radius: side of the Gaussian, made odd [pixels].
+        radius: side of the Gaussian kernel; even sides grow by 1 [pixels].
         weight: strength.
         threshold: smallest difference that counts as detail [8-bit levels].
     """
@@ -24,7 +24,7 @@ class USM:
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         del samples
-        return in_groups(
+        return apply_in_stacks(
             images,
             lambda stack, _: usm_sharpen(stack, radius=self.radius, weight=self.weight, threshold=self.threshold),
         )
@@ -32,7 +32,7 @@ class USM:
 
 @DEGRADATIONS.register
 class Clip:
-    """Values into [0, 1], for a stage of your own that leaves it."""
+    """Clipping to [0, 1], for use after a custom stage that leaves this range."""
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         del samples
@@ -41,7 +41,7 @@ class Clip:
 
 @DEGRADATIONS.register
 class Round:
-    """Values into [0, 1] and to 8-bit levels, as an image file would have them."""
+    """Clipping to [0, 1] and rounding to 8-bit levels, as in an image file."""
 
     def __call__(self, images: list[Tensor], samples: Samples) -> list[Tensor]:
         del samples

@@ -1,7 +1,7 @@
-"""What a stage knows of the samples that it degrades, and where its random numbers come from.
+"""The samples that a stage degrades: their random streams and GT size, and the tools that stages share.
 
-Each sample has a stream of its own, so that what happens to it does not depend on which others share its batch. Numbers
-come from NumPy's counter-based streams on every device; only fields of noise are drawn on the device of the image.
+Each sample has its own stream, so that its degradation does not depend on the other samples of its batch. Numbers come
+from NumPy's counter-based streams on every device; only noise images are drawn on the device of the image.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -15,12 +15,12 @@ from torch import Tensor
 Unit = Literal["sample", "batch"]
 
 
-class Draws:
-    """Random numbers for a batch, arrays (B,): one from each stream, or with `repeat` one for all.
+class RandomStreams:
+    """Random numbers for the samples of a batch, as arrays (B,).
 
     Args:
-        streams: of the samples.
-        repeat: how often what the streams gave is repeated.
+        streams: one for each sample, or one for all of them.
+        repeat: number of samples that share each stream's numbers.
     """
 
     def __init__(self, streams: Sequence[np.random.Generator], repeat: int = 1) -> None:
@@ -28,38 +28,38 @@ class Draws:
         self._repeat = repeat
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-        """Between `low` and `high`."""
-        return self._from_each(lambda stream: stream.uniform(low, high))
+        """Draw from [low, high)."""
+        return self._draw(lambda stream: stream.uniform(low, high))
 
     def integers(self, low: int, high: int) -> np.ndarray:
-        """`low` to `high`, both included."""
-        return self._from_each(lambda stream: stream.integers(low, high + 1))
+        """Draw integers from `low` to `high`, both included."""
+        return self._draw(lambda stream: stream.integers(low, high + 1))
 
     def chance(self, prob: float) -> np.ndarray:
-        """True with probability `prob`."""
+        """Draw booleans that are true with probability `prob`."""
         return self.uniform() < prob
 
     def choice(self, weights: Sequence[float]) -> np.ndarray:
-        """Indices of `weights`, each as likely as its weight."""
+        """Draw indices of `weights`, each in proportion to its weight."""
         bounds = np.cumsum(weights) / sum(weights)
         # The last bound may fall short of 1 by rounding.
         return np.minimum(np.searchsorted(bounds, self.uniform(), side="right"), len(weights) - 1)
 
     def permutations(self, length: int) -> np.ndarray:
-        """Orders of `length` things: (B, length)."""
-        return self._from_each(lambda stream: stream.permutation(length))
+        """Draw permutations of range(length): (B, length)."""
+        return self._draw(lambda stream: stream.permutation(length))
 
-    def _from_each(self, draw: Callable[[np.random.Generator], object]) -> np.ndarray:
+    def _draw(self, draw: Callable[[np.random.Generator], object]) -> np.ndarray:
         return np.repeat(np.array([draw(stream) for stream in self._streams]), self._repeat, axis=0)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A batch, or some samples of one.
+    """The samples of a batch, or some of them, as stages see them.
 
     Args:
-        streams: one for each sample.
-        shared: one for all samples of the batch, in every process.
+        streams: one per sample.
+        shared: one for the whole batch, the same on every rank.
         gt_size: (height, width) of GT [pixels].
     """
 
@@ -71,20 +71,20 @@ class Samples:
         return len(self.streams)
 
     @property
-    def draws(self) -> Draws:
-        """A number for each sample."""
-        return Draws(self.streams)
+    def random(self) -> RandomStreams:
+        """Random numbers drawn for each sample."""
+        return RandomStreams(self.streams)
 
-    def draws_per(self, unit: Unit) -> Draws:
-        """A number for each sample, or one for all."""
-        return self.draws if unit == "sample" else Draws([self.shared], len(self))
+    def random_per(self, unit: Unit) -> RandomStreams:
+        """Return random numbers drawn for each sample, or drawn once for the batch; (B,) either way."""
+        return self.random if unit == "sample" else RandomStreams([self.shared], len(self))
 
-    def of(self, indices: Sequence[int]) -> "Samples":
-        """Some of the samples."""
+    def select(self, indices: Sequence[int]) -> "Samples":
+        """Return the samples with these indices, in this order."""
         return replace(self, streams=[self.streams[index] for index in indices])
 
-    def field_seed(self, index: int) -> int:
-        """What the noise of a sample is made from, on the device of its image."""
+    def noise_seed(self, index: int) -> int:
+        """Draw a seed for a sample's noise image, which is generated on the device of the image."""
         return int(self.streams[index].integers(2**63))
 
 
@@ -95,41 +95,41 @@ class Stage(Protocol):
 
 
 # Values in a stack on a CPU: 2 MiB of float32 (measured by scripts/benchmarks/degradations.py).
-_IN_CACHE = 2**19
+_VALUES_IN_CACHE = 2**19
 
 
-def in_groups(
-    images: list[Tensor], work: Callable[[Tensor, list[int]], Tensor], keys: Sequence[Hashable] = ()
+def apply_in_stacks(
+    images: list[Tensor], function: Callable[[Tensor, list[int]], Tensor], keys: Sequence[Hashable] = ()
 ) -> list[Tensor]:
-    """`work` over stacks of those images that have their shape, and their key, in common.
+    """Apply `function` to stacks of the images that share a shape and a key; return the results in order.
 
-    On a CPU no stack is so large that it leaves the cache between two operations, which costs more than further calls.
+    On a CPU a stack is small enough to stay in the cache between two operations, which saves more than fewer calls do.
 
     Args:
         images: (C, H, W) each.
-        work: (stack (n, C, H, W), the n indices) -> (n, C, H', W').
-        keys: one for each image, if any.
+        function: (stack (n, C, H, W), its n indices in `images`) -> (n, C, H', W').
+        keys: one per image; empty: group by shape alone.
     """
     groups: dict[Hashable, list[int]] = {}
     for index, image in enumerate(images):
         groups.setdefault((image.shape, keys[index] if keys else None), []).append(index)
-    done: dict[int, Tensor] = {}
+    results: dict[int, Tensor] = {}
     for group in groups.values():
         first = images[group[0]]
-        most = len(group) if first.device.type != "cpu" else max(_IN_CACHE // first.numel(), 1)
+        most = len(group) if first.device.type != "cpu" else max(_VALUES_IN_CACHE // first.numel(), 1)
         for start in range(0, len(group), most):
             indices = group[start : start + most]
             alike = [images[index] for index in indices]
-            stack = torch.stack(alike) if len(alike) > 1 else alike[0][None]
-            done |= zip(indices, work(stack, indices).unbind(), strict=True)
-    return [done[index] for index in range(len(images))]
+            stack = torch.stack(alike) if len(alike) > 1 else alike[0][None]  # (n, C, H, W), one image without a copy
+            results |= zip(indices, function(stack, indices).unbind(), strict=True)  # n x (C, H', W')
+    return [results[index] for index in range(len(images))]
 
 
 def check_range(name: str, bounds: tuple[float, float], least: float, most: float = float("inf")) -> None:
-    """Refuse a range that is upside down or leaves `least` to `most`.
+    """Refuse a range whose ends are swapped or lie outside [least, most].
 
     Raises:
-        ValueError: it does; names the option.
+        ValueError: such a range; the message names the option.
     """
     low, high = bounds
     if not least <= low <= high <= most:
@@ -141,10 +141,10 @@ def check_range(name: str, bounds: tuple[float, float], least: float, most: floa
 
 
 def check_weights(name: str, weights: Sequence[float]) -> None:
-    """Refuse weights of which none is positive.
+    """Refuse weights that are all 0.
 
     Raises:
-        ValueError: so they are; names the option.
+        ValueError: such weights; the message names the option.
     """
     if not sum(weights) > 0:
         raise ValueError(f"{name}: at least one must be above 0, got {list(weights)}")

@@ -1,1 +1,1 @@
-"""Runs: the loop that trains any model, the evaluation of any network, and the folder that keeps their results."""
+"""Runs: the loop that trains any model, the scoring of any network, and the folder of their results."""

@@ -1,4 +1,4 @@
-"""Dropout of features inside a super-resolution network, where and how an option says.
+"""Dropout of features inside a super-resolution network, at positions given by an option.
 
 Kong, Liu, Gu, Qiao, Dong, "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. The paper finds
 dropout of whole channels before the last convolution (`last`) the best; figure 3 has the other positions.
@@ -6,11 +6,12 @@ dropout of whole channels before the last convolution (`last`) the best; figure 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue
 from srzoo.registry import Probability
 
 # Residual blocks per dropout layer inside them.
@@ -19,16 +20,16 @@ EVERY = {"all": 1, "half": 2, "quarter": 4}
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout:
-    """Where and how features are dropped in training; in evaluation nothing is.
+    """Dropout in training: mode, probability and positions. In evaluation nothing is dropped.
 
     Args:
         mode: channel drops whole channels (the paper's choice), element single values.
-        prob: chance of each to be dropped; what is kept is divided by 1 - prob.
+        prob: probability of dropping each; kept features are divided by 1 - prob.
         position: last: before the last convolution; block_k: after residual block k, counted from 1; a list of these;
             all, half, quarter: in the residual branch of every, every second, every fourth block.
     """
 
-    # Read where option files are checked: unknown keys are refused.
+    # Used when option files are validated: unknown keys are refused.
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     mode: Literal["channel", "element"] = "channel"
@@ -52,15 +53,15 @@ class FeatureDropout(nn.Module):
 
 
 class DropoutPlaces:
-    """The dropout layers of a network with `num_block` residual blocks, made where the options put them.
+    """Factory of the dropout layers of a network with `num_block` residual blocks; the identity where there is none.
 
     Raises:
-        ValueError: a position is unknown or no block has its number.
+        ValueError: a position is unknown, no block has its number, or it selects no block.
     """
 
-    def __init__(self, dropout: Dropout | Mapping[str, Any] | None, num_block: int) -> None:
-        if isinstance(dropout, Mapping):  # as a weights file says it
-            dropout = Dropout(**dropout)
+    def __init__(self, dropout: Dropout | Mapping[str, PlainValue] | None, num_block: int) -> None:
+        if isinstance(dropout, Mapping):  # from a weights file
+            dropout = Dropout(**dropout)  # pyright: ignore[reportArgumentType]  # checked when it was saved
         dropout = dropout or Dropout(prob=0.0)
         self._mode, self._prob = dropout.mode, dropout.prob
         names = (dropout.position,) if isinstance(dropout.position, str) else tuple(dropout.position)
@@ -80,15 +81,15 @@ class DropoutPlaces:
         self._every = [EVERY[name] for name in names if name in EVERY]
 
     def before_last_conv(self) -> nn.Module:
-        """The layer before the last convolution."""
+        """Return the layer before the last convolution."""
         return self._layer(self._last)
 
     def after_block(self, number: int) -> nn.Module:
-        """The layer after residual block `number`, counted from 1."""
+        """Return the layer after residual block `number`, counted from 1."""
         return self._layer(number in self._after)
 
     def in_branch(self, number: int) -> nn.Module:
-        """The layer at the end of the residual branch of block `number`."""
+        """Return the layer at the end of the residual branch of block `number`."""
         return self._layer(any(number % every == 0 for every in self._every))
 
     def _layer(self, wanted: bool) -> nn.Module:

@@ -8,7 +8,10 @@ from torch import nn
 
 
 def channel_gates(num_feat: int, reduction: int = 16) -> nn.Sequential:
-    """1x1 to a `reduction`-th of the width, ReLU, 1x1 back, sigmoid: (B, num_feat, 1, 1) -> gates of the same size."""
+    """Return the layers from channel statistics to gates in [0, 1]: (B, num_feat, 1, 1) -> (B, num_feat, 1, 1).
+
+    A 1x1 convolution to num_feat / reduction channels, ReLU, a 1x1 convolution back, and a sigmoid.
+    """
     return nn.Sequential(
         nn.Conv2d(num_feat, num_feat // reduction, 1),
         nn.ReLU(inplace=True),

@@ -1,4 +1,4 @@
-"""Images centred on the mean colour of DIV2K and scaled, as EDSR introduced it."""
+"""Subtraction of DIV2K's mean colour and scaling of the image, as in EDSR."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,9 @@ RGB_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 class MeanShift(nn.Module):
-    """(x - mean) * img_range on the way in, the inverse on the way out; (B, 3 or 1, H, W), [0, 1] outside.
+    """(x - mean) * img_range before a network and its inverse after it: (B, C, H, W) -> (B, C, H, W), [0, 1] outside.
 
-    Images of other than three channels are only scaled. The mean is no entry of the state dict, as in published files.
+    Images without three channels are only scaled. The mean is not in the state dict, as in published files.
     """
 
     mean: Tensor
@@ -24,5 +24,5 @@ class MeanShift(nn.Module):
         return (image - self.mean) * self.img_range
 
     def inverse(self, image: Tensor) -> Tensor:
-        """Back to [0, 1]."""
+        """Undo the shift: x / img_range + mean."""
         return image / self.img_range + self.mean

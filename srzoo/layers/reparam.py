@@ -1,7 +1,7 @@
-"""Structural re-parameterisation: blocks that train as several convolutions and are deployed as one.
+"""Structural re-parameterisation of blocks that train as several convolutions and are deployed as one.
 
-Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, arXiv:2101.03697. A block joins by deriving
-from :class:`Reparameterisable`; merging, checking and loading in either form then work for it.
+Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, arXiv:2101.03697. Merging, checking and
+loading in either form work for every block derived from :class:`Reparameterisable`.
 """
 
 import copy
@@ -20,8 +20,8 @@ TOLERANCE = 1e-5
 class Reparameterisable(nn.Module):
     """A block that equals one 3x3 convolution with zero padding, `rep_conv`, once it is merged.
 
-    Subclasses build their training layers in :meth:`build`, compute with them in :meth:`branches`, and say in
-    :meth:`kernel` which convolution they amount to.
+    Subclasses build their training layers in :meth:`build`, apply them in :meth:`branches`, and compute the equivalent
+    convolution in :meth:`kernel`.
     """
 
     def __init__(self, num_in: int, num_out: int, deploy: bool) -> None:
@@ -34,7 +34,7 @@ class Reparameterisable(nn.Module):
 
     @property
     def merged(self) -> bool:
-        """Whether the block has its deployed form."""
+        """True if the block has its deployed form."""
         return "rep_conv" in self._modules
 
     @abstractmethod
@@ -43,18 +43,18 @@ class Reparameterisable(nn.Module):
 
     @abstractmethod
     def branches(self, x: Tensor) -> Tensor:
-        """The training form: (B, num_in, H, W) -> (B, num_out, H, W)."""
+        """Apply the training form: (B, num_in, H, W) -> (B, num_out, H, W)."""
 
     @staticmethod
     @abstractmethod
     def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Weight (num_out, num_in, 3, 3) and bias (num_out,) of the merged form, from the training form's state."""
+        """Return the merged weight (num_out, num_in, 3, 3) and bias (num_out,) from the training form's state."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rep_conv(x) if self.merged else self.branches(x)
 
     def merge(self) -> None:
-        """Take the deployed form, computed in float64."""
+        """Change to the deployed form, computed in float64."""
         if self.merged:
             return
         weight, bias = self.kernel({name: tensor.double() for name, tensor in self.state_dict().items()})
@@ -64,7 +64,7 @@ class Reparameterisable(nn.Module):
             self.rep_conv.bias.copy_(bias)  # pyright: ignore[reportOptionalMemberAccess]
 
     def take_merged_form(self) -> None:
-        """Replace the training layers by `rep_conv` with initial weights, for weights to be loaded into."""
+        """Replace the training layers by `rep_conv` with initial weights, before merged weights are loaded."""
         training, reference = self.training, next(self.parameters())
         for name in list(self._modules):
             del self._modules[name]
@@ -73,7 +73,7 @@ class Reparameterisable(nn.Module):
 
 
 def blocks(net: nn.Module) -> list[tuple[str, Reparameterisable]]:
-    """The re-parameterisable blocks of a network with their state-dict prefixes."""
+    """Return the re-parameterisable blocks of a network with their state-dict prefixes."""
     return [
         (f"{name}." if name else "", module)
         for name, module in net.named_modules()
@@ -82,7 +82,7 @@ def blocks(net: nn.Module) -> list[tuple[str, Reparameterisable]]:
 
 
 def fused(net: nn.Module) -> nn.Module:
-    """A copy of `net` with every re-parameterisable block merged; `net` itself is left as it is."""
+    """Return a copy of `net` with every re-parameterisable block merged."""
     copied = copy.deepcopy(net)
     for _, block in blocks(copied):
         block.merge()
@@ -91,12 +91,12 @@ def fused(net: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True)
 class Form:
-    """How weights and a network come to agree in form.
+    """Changes that bring weights and a network to the same form.
 
     Args:
-        tensors: the weights for the network as it will be.
-        merging: blocks (with their prefixes) that must take the deployed form first.
-        expected: the network's state dict as it will be then; what merging adds has no data.
+        tensors: the weights, in the form that the network will have.
+        merging: blocks (with their prefixes) that must be merged before loading.
+        expected: the network's state dict after that; entries that merging adds are on the meta device.
     """
 
     tensors: dict[str, Tensor]
@@ -105,9 +105,10 @@ class Form:
 
 
 def agree_in_form(net: nn.Module, weights: Mapping[str, Tensor]) -> Form:
-    """A file with merged blocks asks the network to merge them; a training file is merged for blocks that are.
+    """Plan how weights load into a network that has other blocks merged; neither is changed.
 
-    Nothing is changed. Weights of a block that are neither form stay as they are.
+    Blocks that the file has merged are to be merged in the network; training weights of blocks that the network has
+    merged are merged in the result. Weights of a block in neither form are returned as they are.
     """
     tensors, expected, merging = dict(weights), dict(net.state_dict()), []
     for prefix, block in blocks(net):
@@ -131,9 +132,9 @@ def agree_in_form(net: nn.Module, weights: Mapping[str, Tensor]) -> Form:
 
 @torch.no_grad()
 def largest_difference(net: nn.Module, merged: nn.Module, num_in_ch: int = 3) -> float:
-    """Largest absolute difference of two networks' outputs on noise, on constants and on images with extreme borders.
+    """Return the largest difference of two networks' outputs on noise, constants and images with extreme borders.
 
-    Both are run in evaluation mode on their own device and dtype; sizes are odd and even.
+    Both run in evaluation mode on the device and in the type of `net`; sizes are odd and even.
     """
     reference = next(net.parameters())
     generator = torch.Generator().manual_seed(0)
@@ -154,10 +155,10 @@ def largest_difference(net: nn.Module, merged: nn.Module, num_in_ch: int = 3) ->
 
 
 class ResidualRepBlock(Reparameterisable):
-    """1x1 to twice the width, 3x3 with identity, 1x1 back, all plus the input (RT4KSR, figure 4): one 3x3 when merged.
+    """RT4KSR's re-parameterised block (figure 4), one 3x3 convolution when merged: (B, C, H, W) -> (B, C, H, W).
 
-    The 3x3 convolution sees the first one's bias beyond the border, which is what the first would give on zeros: so
-    merging is exact there too. (B, num_feat, H, W) -> the same.
+    A 1x1 convolution to twice the width, a 3x3 one with a skip connection, and a 1x1 one back, plus the input. The 3x3
+    convolution is padded with the first one's bias, its output on zeros, so that merging is exact at the border too.
     """
 
     def __init__(self, num_feat: int, deploy: bool = False) -> None:
@@ -173,8 +174,8 @@ class ResidualRepBlock(Reparameterisable):
         wide = self.expand_conv(x)
         bias = self.expand_conv.bias
         assert bias is not None
-        # Padding with the bias: pad with zeros what is left after taking it away.
-        shift = bias.view(1, -1, 1, 1)
+        # To pad with the bias, subtract it, pad with zeros and add it again.
+        shift = bias.view(1, -1, 1, 1)  # (1, 2 * C, 1, 1)
         padded = F.pad(wide - shift, (1, 1, 1, 1)) + shift
         return self.reduce_conv(self.fea_conv(padded) + wide) + x
 
@@ -182,8 +183,9 @@ class ResidualRepBlock(Reparameterisable):
     def kernel(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         expand, reduce = tensors["expand_conv.weight"][:, :, 0, 0], tensors["reduce_conv.weight"][:, :, 0, 0]
         middle = tensors["fea_conv.weight"].clone()
+        # Both skip connections are identities at the centre of the kernel.
         middle[:, :, 1, 1] += torch.eye(len(middle), dtype=middle.dtype, device=middle.device)
-        weight = torch.einsum("or,rwyx,wi->oiyx", reduce, middle, expand)
+        weight = torch.einsum("or,rwyx,wi->oiyx", reduce, middle, expand)  # (C, C, 3, 3)
         weight[:, :, 1, 1] += torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
         seen = tensors["fea_conv.bias"] + middle.sum((2, 3)) @ tensors["expand_conv.bias"]
         return weight, reduce @ seen + tensors["reduce_conv.bias"]

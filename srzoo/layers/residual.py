@@ -1,11 +1,11 @@
-"""The residual block without normalisation that EDSR introduced and SRResNet's later variants use."""
+"""Residual block without normalisation, of EDSR and of SRResNet's later variants."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x + res_scale * conv(relu(conv(x))): (B, num_feat, H, W) -> the same.
+    """x + res_scale * conv(relu(conv(x))): (B, num_feat, H, W) -> (B, num_feat, H, W).
 
     Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017, arXiv:1707.02921,
     figure 2c. `branch_end` is applied to the residual before it is added.

@@ -4,7 +4,7 @@ from torch import nn
 
 
 def subpixel_upsampler(num_feat: int, scale: int) -> nn.Sequential:
-    """Convolution and pixel shuffle, by 2 as often as needed or once by 3: (B, C, H, W) -> (B, C, scale*H, scale*W).
+    """Return convolutions and pixel shuffles, each by 2, or one by 3: (B, C, H, W) -> (B, C, scale*H, scale*W).
 
     Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural
     Network", CVPR 2016, arXiv:1609.05158.

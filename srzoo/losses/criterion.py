@@ -27,6 +27,7 @@ class Criterion(nn.Module):
 
     def forward(self, sr: Tensor, gt: Tensor) -> dict[str, Tensor]:
         losses = zip(self.names, self.weights, self.losses, strict=True)
+        # Terms stay separate, so that each can be logged; the sum is taken where it is minimised.
         return {name: weight * loss(sr, gt) for name, weight, loss in losses}
 
     def __len__(self) -> int:

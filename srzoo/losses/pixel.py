@@ -31,6 +31,7 @@ def charbonnier(sr: Tensor, gt: Tensor, eps: float = 1e-6) -> Tensor:
     a super-resolution loss in Lai et al., "Deep Laplacian Pyramid Networks", CVPR 2017, equation 3.
     """
     same_shape(sr, gt)
+    # eps keeps the gradient of the root finite at 0.
     return ((sr - gt).square() + eps**2).sqrt().mean()
 
 
@@ -41,6 +42,7 @@ def huber(sr: Tensor, gt: Tensor, delta: float = 1.0) -> Tensor:
     """
     same_shape(sr, gt)
     distance = (sr - gt).abs()
+    # Both branches have value delta^2 / 2 and slope delta where they meet.
     return torch.where(distance < delta, distance.square() / 2, delta * (distance - delta / 2)).mean()
 
 

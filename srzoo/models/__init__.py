@@ -1,1 +1,1 @@
-"""Training recipes: networks + losses + one training step each."""
+"""Training recipes: learners, losses and one training step each."""

@@ -125,6 +125,7 @@ class _Constants(NamedTuple):
 @functools.lru_cache(maxsize=16)
 @torch.inference_mode(False)  # cached tensors must also work in training
 def _constants(dtype: torch.dtype, device: torch.device, table: Table) -> _Constants:
+    """Return the constants in the dtype and on the device of an image."""
     frequency, sample = torch.arange(8.0, dtype=torch.float64)[:, None], torch.arange(8.0, dtype=torch.float64)[None]
     # Orthonormal 8-point DCT (T.81, A.3.3), frequencies as rows.
     dct = torch.cos((2 * sample + 1) * frequency * math.pi / 16) / 2

@@ -1,1 +1,1 @@
-"""From a loss to new weights: optimisers, learning-rate schedules, the update step, the moving average."""
+"""From a loss to new weights: learners, the update step, moving averages, optimisers, learning-rate schedules."""

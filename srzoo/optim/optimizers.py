@@ -1,7 +1,7 @@
-"""The optimisers of ``torch.optim`` under their own names, each with its own typed arguments.
+"""The optimisers of ``torch.optim`` by their names, each with its own typed arguments.
 
-Every argument of the installed PyTorch version is an option; types come from its signatures, where "a number or a
-tensor" becomes "a number".
+Every argument of the installed PyTorch version is an option. Types come from its signatures, without the alternative of
+a tensor in place of a number.
 """
 
 import functools
@@ -15,11 +15,11 @@ import torch
 
 from srzoo.registry import OPTIMIZERS
 
-# Those that take one closure-free step on any parameter shape.
+# Optimisers that need no closure and take parameters of any shape.
 NAMES = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD")
 NAMES += ("NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
 
-# Meanings by argument name; the same word means the same thing in all of them.
+# Meanings by argument name, which are the same in all optimisers.
 _MEANINGS = {
     "alpha": "smoothing constant, or power of the learning-rate decay (ASGD)",
     "amsgrad": "keep the largest second moment (Reddi et al., ICLR 2018)",
@@ -51,7 +51,7 @@ _MEANINGS = {
 
 
 def _without_tensors(annotation: object) -> object:
-    """float | Tensor -> float, also inside tuples."""
+    """Return float for float | Tensor, also inside tuples."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return functools.reduce(operator.or_, [_without_tensors(arg) for arg in args if arg is not torch.Tensor])
@@ -61,12 +61,14 @@ def _without_tensors(annotation: object) -> object:
 
 
 def _keyword_only(name: str) -> Callable[..., torch.optim.Optimizer]:
+    """Return a builder of an optimiser with the signature that the registry asks for."""
     optimizer = getattr(torch.optim, name)
 
     @functools.wraps(optimizer, updated=())
     def build(**arguments: object) -> torch.optim.Optimizer:
         return optimizer(**arguments)
 
+    # PyTorch takes positional arguments; the registry refuses them, because options have names.
     parameters = [
         parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_without_tensors(parameter.annotation))
         for parameter in inspect.signature(optimizer, eval_str=True).parameters.values()

@@ -2,6 +2,6 @@
 
 from srzoo.options.load import LoadedOptions, load_chain, load_options
 from srzoo.options.schema import Options
-from srzoo.options.source import OptionFault, OptionsError
+from srzoo.options.tree import OptionFault, OptionsError
 
 __all__ = ["LoadedOptions", "OptionFault", "Options", "OptionsError", "load_chain", "load_options"]

@@ -92,7 +92,7 @@ def test_the_values_of_depths_only_spread_stochastic_depth():
 def test_stochastic_depth_drops_whole_images_and_keeps_the_mean():
     block = build(drop_path_rate=0.5).layers[1].swin1.train()
     torch.manual_seed(0)
-    kept = torch.stack([block._kept(torch.ones(2 * 64, 60), 2).view(2, -1) for _ in range(400)])
+    kept = torch.stack([block._stochastic_depth(torch.ones(2 * 64, 60), 2).view(2, -1) for _ in range(400)])
     assert (kept == kept[..., :1]).all(), "an image is kept or dropped as a whole"
     assert kept.mean().item() == pytest.approx(1.0, abs=0.1)
 

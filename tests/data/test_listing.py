@@ -1,4 +1,4 @@
-"""Which files belong together, and what is said when they do not."""
+"""Pairing of files, and the faults reported where it fails."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def faults(dataset, full=False):
 def test_folders_pair_by_template(folders):
     dataset = paired(folders)
     first = dataset.pairs[0]
-    assert (first.key, first.gt.name, first.lq and first.lq.name) == ("00", "00.png", "00x2.png")
+    assert (first.key, first.gt and first.gt.name, first.lq and first.lq.name) == ("00", "00.png", "00x2.png")
     assert len(dataset) == 4
     assert faults(dataset) == []
     item = dataset[0]
@@ -156,9 +156,41 @@ def test_training_images_in_a_validation_set_are_found_by_content(folders):
     }
     ((split, fault),) = check_datasets(sets, full=False, allow_overlap=False)
     assert (split, fault.file.name) == ("train", "02.png")
-    assert "stands also in val/held" in fault.reason
+    assert "is also in val/held" in fault.reason
     assert check_datasets(sets, full=False, allow_overlap=True) == []
     assert "1 fault(s) in the data:\n  train:" in str(DataError([(split, fault)]))
+
+
+def test_files_of_equal_size_with_other_content_do_not_overlap(folders):
+    for name, value in (("train", 0), ("val", 9)):
+        (folders / name).mkdir()
+        np.save(folders / name / "a.npy", np.full((40, 40, 3), value, np.uint8))
+    sets = {
+        "train": GTImages(scale=2, phase="train", gt=folders / "train", gt_size=32),
+        "val/held": GTImages(scale=2, phase="eval", gt=folders / "val"),
+    }
+    sizes = {(folders / name / "a.npy").stat().st_size for name in ("train", "val")}
+    assert len(sizes) == 1
+    assert check_datasets(sets, full=False, allow_overlap=False) == []
+
+
+def test_evaluation_images_hold_what_the_metrics_need(folders):
+    sets = {name: GTImages(scale=2, phase="eval", gt=folders / "gt") for name in ("val/a",)}
+    sets["train"] = GTImages(scale=2, phase="train", gt=folders / "gt", gt_size=32)
+    assert check_datasets(sets, full=False, allow_overlap=True, least_side=96) == []
+    found = check_datasets(sets, full=False, allow_overlap=True, least_side=97)
+    assert {split for split, _ in found} == {"val/a"}
+    assert {fault.reason for _, fault in found} == {"smaller than metrics need: 96x120, needed 97x97"}
+
+
+def test_pairs_of_a_list_with_one_name_get_their_paths_as_keys(folders):
+    (folders / "other").mkdir()
+    (folders / "other" / "00.png").write_bytes((folders / "gt" / "01.png").read_bytes())
+    lines = ["lq/00x2.png gt/00.png", "lq/01x2.png other/00.png", "lq/02x2.png gt/02.png"]
+    (folders / "list.txt").write_text("\n".join(lines))
+    keys = [pair.key for pair in PairedImages(scale=2, phase="eval", pairs=folders / "list.txt").pairs]
+    below = folders.as_posix().lstrip("/")
+    assert keys == [f"{below}/gt/00", f"{below}/other/00", "02"]
 
 
 def test_gt_is_cropped_to_what_lq_was_made_from(folders):
@@ -176,6 +208,6 @@ def test_lq_made_on_the_fly_is_the_file(folders):
     from srzoo.ops.resize import imresize
 
     dataset = GTImages(scale=2, phase="eval", gt=folders / "gt")
-    gt = read_image(dataset.pairs[0].gt).rgb
+    gt = read_image(dataset.pairs[0].main_file).rgb
     lq = imresize(torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1))), 0.5).numpy().transpose(1, 2, 0)
     assert torch.equal(dataset[0]["lq"], to_tensor(lq))

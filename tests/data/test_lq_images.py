@@ -41,8 +41,19 @@ def test_without_images_or_with_training_it_is_refused(tmp_path):
     write_photographs(tmp_path / "lq", 1, 21, 33)
     with pytest.raises(OptionsError, match=r"datasets.test.mine: there is no GT .* add val.save_img: true"):
         load_options(write_options(tmp_path / "a.yml", options(tmp_path)))
-    with pytest.raises(ValueError, match="no ground truth to train on"):
+    with pytest.raises(ValueError, match="no GT to train on"):
         LQImages(scale=2, phase="train", lq=tmp_path / "lq")
     wrong = options(tmp_path, save_img=True, tile=20) | {"network_g": {"type": "DRCT"}}
     with pytest.raises(OptionsError, match=r"val.tile: .*multiples of 16"):
         load_options(write_options(tmp_path / "b.yml", wrong))
+
+
+def test_files_are_the_lq_of_their_pairs_and_may_be_smaller_than_the_scale(tmp_path):
+    write_photographs(tmp_path / "lq", 1, 3, 2)
+    (tmp_path / "list.txt").write_text("00.png (5,2,3)")
+    (pair,) = LQImages(scale=4, phase="eval", lq=tmp_path / "lq").pairs
+    assert (pair.gt, pair.lq, pair.main_file) == (None, tmp_path / "lq" / "00.png", tmp_path / "lq" / "00.png")
+    assert not any(LQImages(scale=4, phase="eval", lq=tmp_path / "lq").check(full=True, least_side=20))
+    listed = LQImages(scale=4, phase="eval", lq=tmp_path / "lq", meta_info=tmp_path / "list.txt")
+    ((fault,),) = [found for found in listed.check(full=False) if found]
+    assert fault.reason == "is 3x2 but the list says 5x2"

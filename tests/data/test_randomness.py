@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
 from srzoo.data.gt_images import GTImages, Source
-from srzoo.data.loading import DrawnSamples, StepSampler, training_loader
+from srzoo.data.loading import DrawnSamples, SampleKey, StepSampler, training_loader
 from srzoo.data.paired import PairedImages
 from srzoo.images import to_uint8, write_image
-from srzoo.streams import Purpose, network_seed, stream
+from srzoo.streams import Purpose, stream
 from tests.support import photograph, write_photographs
 
 SEED = 3
@@ -85,20 +85,8 @@ def test_epochs_are_in_different_orders():
 
 
 def test_uneven_batches_are_refused():
-    with pytest.raises(ValueError, match="6 cannot be cut into equal parts for 4 process"):
+    with pytest.raises(ValueError, match="batch_size 6 is not divisible by 4 ranks x 1 micro-batch; choose"):
         StepSampler(10, 6, seed=0, start=0, total=1, world_size=4)
-
-
-@given(st.integers(0, 2**31), st.integers(0, 10**7), st.integers(0, 4096))
-def test_streams_are_reproducible_and_apart(seed, step, slot):
-    draw = stream(seed, Purpose.SAMPLE, step, slot).random(4)
-    np.testing.assert_array_equal(draw, stream(seed, Purpose.SAMPLE, step, slot).random(4))
-    for other in (
-        stream(seed + 1, Purpose.SAMPLE, step, slot), stream(seed, Purpose.ORDER, step, slot),
-        stream(seed, Purpose.SAMPLE, step + 1, slot), stream(seed, Purpose.SAMPLE, step, slot + 1),
-    ):  # fmt: skip
-        assert not np.array_equal(draw, other.random(4))
-    assert 0 <= network_seed(seed, step, slot) < 2**63
 
 
 def test_a_crop_is_the_crop_of_the_whole_reduced_image(tmp_path):
@@ -161,7 +149,7 @@ def test_orientations_are_as_asked_for(tmp_path):
 
 
 class Plain(Dataset):
-    """A user's dataset that draws from the global generators."""
+    """A user's dataset, which draws from the global generators."""
 
     def __len__(self):
         return 6
@@ -173,6 +161,72 @@ class Plain(Dataset):
 
 def test_plain_datasets_are_reproducible_too():
     assert_same(batches(Plain()), batches(Plain(), workers=2))
+
+
+def test_plain_datasets_draw_other_numbers_for_each_sample_from_each_generator():
+    samples = DrawnSamples(Plain(), SEED)
+    values = torch.stack([samples[SampleKey(0, step, slot)]["lq"] for step in (0, 1) for slot in (0, 1)])
+    for generator in values.T:
+        assert len(set(generator.tolist())) == 4
+
+
+def test_crops_differ_between_steps_slots_and_seeds(dataset):
+    draws = [
+        DrawnSamples(dataset, seed)[SampleKey(0, step, slot)]["gt"]
+        for seed, step, slot in ((3, 0, 0), (3, 1, 0), (3, 0, 1), (4, 0, 0))
+    ]
+    assert all(not torch.equal(draws[0], other) for other in draws[1:])
+
+
+def test_orders_differ_between_seeds():
+    first, second = (
+        [key.image for batch in StepSampler(50, 50, seed=seed, start=0, total=1) for key in batch] for seed in (0, 1)
+    )
+    assert first != second
+
+
+def test_uneven_micro_batches_are_refused():
+    with pytest.raises(ValueError, match="batch_size 6 is not divisible by 2 ranks x 2 micro-batches; choose"):
+        StepSampler(10, 6, seed=0, start=0, total=1, world_size=2, accumulate=2)
+
+
+def gradient_image(folder, side):
+    """Write an image whose pixel values give their position: row * side + column."""
+    image = np.arange(side * side, dtype=np.uint8).reshape(side, side, 1).repeat(3, 2)
+    write_image(folder / "a.png", image)
+    return image[..., 0]
+
+
+def test_every_window_of_an_image_is_drawn(tmp_path):
+    image = gradient_image(tmp_path / "gt", 5)
+    dataset = GTImages(scale=1, phase="train", gt=tmp_path / "gt", gt_size=3)
+    corners = {int(to_uint8(dataset.draw(0, stream(0, Purpose.SAMPLE, n))["gt"])[0, 0, 0]) for n in range(200)}
+    assert corners == set(image[:3, :3].flatten().tolist())
+
+
+def test_hflip_mirrors_left_and_right(tmp_path):
+    image = gradient_image(tmp_path / "gt", 4)
+    dataset = GTImages(scale=1, phase="train", gt=tmp_path / "gt", gt_size=4, use_hflip=True)
+    seen = {to_uint8(dataset.draw(0, stream(0, Purpose.SAMPLE, n))["gt"])[..., 0].tobytes() for n in range(40)}
+    assert seen == {image.tobytes(), image[:, ::-1].tobytes()}
+
+
+def test_lq_is_left_to_the_degradation(tmp_path):
+    write_photographs(tmp_path / "gt", 1)
+    arguments = {"scale": 2, "phase": "train", "gt": tmp_path / "gt", "gt_size": 32}
+    without, both = (GTImages(**arguments, gt_only=gt_only).draw(0, np.random.default_rng(0)) for gt_only in (1, 0))
+    assert set(without) == {"gt", "key"}
+    assert torch.equal(without["gt"], both["gt"])
+
+
+def test_a_cached_image_is_read_once(tmp_path):
+    (path,) = write_photographs(tmp_path / "gt", 1)
+    cached, plain = (GTImages(scale=2, phase="eval", gt=tmp_path / "gt", cache=cache) for cache in (True, False))
+    first = cached[0]["gt"]
+    path.unlink()
+    assert torch.equal(cached[0]["gt"], first)
+    with pytest.raises(FileNotFoundError):
+        plain[0]
 
 
 def test_cached_images_are_the_same(tmp_path):
@@ -247,4 +301,4 @@ def test_a_fraction_of_a_weight_is_drawn_anew_in_each_epoch(tmp_path):
     assert keys == [samples[key]["key"] for (key,) in sampler]
     too_little = {"a": Source(gt=tmp_path / "a", weight=0.1), "b": sources["b"]}
     (fault,) = next(iter(GTImages(scale=2, phase="train", sources=too_little, gt_size=32).check(full=False)))
-    assert fault.reason == "weight 0.1 of 4 images makes none in an epoch: raise it"
+    assert fault.reason == "weight 0.1 of 4 images gives no sample per epoch: raise it"

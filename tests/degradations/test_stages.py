@@ -65,7 +65,7 @@ def test_what_happens_to_a_sample_does_not_depend_on_the_others(build):
     images, stage = photos(), build()
     together = stage(images, samples(4))
     for number, image in enumerate(images):
-        (alone,) = stage([image], samples(4).of([number]))
+        (alone,) = stage([image], samples(4).select([number]))
         torch.testing.assert_close(alone, together[number], atol=1e-6, rtol=0)
 
 
@@ -102,7 +102,7 @@ def test_the_limits_of_the_stages_are_identities():
 # --- blur ---
 
 
-def kernel_facts(stage, count=4000):
+def kernels_and_grid(stage, count=4000):
     kernels = stage.kernels(samples(count))
     side = kernels.shape[-1]
     y, x = np.mgrid[:side, :side] - side // 2
@@ -110,7 +110,7 @@ def kernel_facts(stage, count=4000):
 
 
 def test_kernels_are_as_often_of_each_side_as_the_range_says():
-    kernels, x, y = kernel_facts(Blur(sigma_range=(3, 3), sinc_prob=0))
+    kernels, x, y = kernels_and_grid(Blur(sigma_range=(3, 3), sinc_prob=0))
     np.testing.assert_allclose(kernels.sum((1, 2)), 1)
     radius = np.array([np.maximum(abs(x), abs(y))[kernel != 0].max() for kernel in kernels])
     counts = np.bincount(radius, minlength=11)
@@ -120,7 +120,7 @@ def test_kernels_are_as_often_of_each_side_as_the_range_says():
 
 def test_kinds_and_sigmas_follow_their_options():
     stage = Blur(kinds={"iso": 1, "aniso": 1}, sinc_prob=0, kernel_range=(21, 21), sigma_range=(1, 2))
-    kernels, x, y = kernel_facts(stage)
+    kernels, x, y = kernels_and_grid(stage)
     xx, yy, xy = ((kernels * part).sum((1, 2)) for part in (x * x, y * y, x * y))
     isotropic = np.isclose(xx, yy, atol=1e-6) & np.isclose(xy, 0, atol=1e-6)
     assert stats.binomtest(int(isotropic.sum()), len(kernels), 0.5).pvalue > 1e-3
@@ -133,11 +133,11 @@ def test_kinds_and_sigmas_follow_their_options():
 
 
 def test_sinc_filters_come_as_often_as_asked_and_ring():
-    kernels, _, _ = kernel_facts(Blur(sinc_prob=0.3))
+    kernels, _, _ = kernels_and_grid(Blur(sinc_prob=0.3))
     ringing = (kernels < 0).any((1, 2))
     # A cutoff near pi leaves next to nothing negative, so some go uncounted.
     assert 0.25 < ringing.mean() < 0.31
-    every, _, _ = kernel_facts(Blur(sinc_prob=1, kernel_range=(21, 21), cutoff_range=(2.0, 2.0)), 2)
+    every, _, _ = kernels_and_grid(Blur(sinc_prob=1, kernel_range=(21, 21), cutoff_range=(2.0, 2.0)), 2)
     if (SHARED / "reference" / "kernels.npz").is_file():
         with np.load(SHARED / "reference" / "kernels.npz") as published:
             np.testing.assert_allclose(every[0], published["sinc_c2.0"], atol=1e-7)
@@ -212,6 +212,11 @@ def test_noise_has_the_published_moments():
     # Values beyond [0, 1] are clipped by the stage: the moment is that of the noise itself.
     counts = poisson(torch.full((400, 400), 128, dtype=torch.int32), 1 / 255, seed=0).float()
     assert abs((counts - 128 / 255).std().item() - numbers["poisson_scale1_half_std"]) < 5e-3
+
+
+def test_gaussian_noise_has_its_standard_deviation():
+    (noisy,) = GaussianNoise(sigma_range=(20, 20), grey_prob=0)([torch.full((3, 200, 200), 0.5)], samples(1))
+    assert (noisy - 0.5).std().item() * 255 == pytest.approx(20, rel=0.02)
 
 
 @pytest.mark.parametrize("level", [0, 1, 20, 200, 255])
@@ -302,8 +307,8 @@ def test_usm_and_rounding_do_what_they_say():
         ),
         (lambda: Blur(kinds={"iso": 0}), "kinds: at least one must be above 0"),
         (lambda: JPEG(quality_range=(0, 50)), "quality_range: expected 1 <= low <= high <= 100, got 0 and 50"),
-        (lambda: JPEG(codec="exact", table="basicsr"), "a real codec has standard tables"),
-        (lambda: Resize(scale=2, direction_weights=(1, 0, 0), factor_range=(0.2, 0.8)), "leaves nothing on a side"),
+        (lambda: JPEG(codec="exact", table="basicsr"), "codec: exact has standard tables only"),
+        (lambda: Resize(scale=2, direction_weights=(1, 0, 0), factor_range=(0.2, 0.8)), "has no factor on a side"),
         (lambda: Resize(scale=2, modes=()), "modes: at least one"),
         (lambda: GaussianNoise(sigma_range=(-1, 3)), "sigma_range"),
     ],

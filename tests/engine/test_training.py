@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -69,6 +70,11 @@ def test_tensorboard_has_scalars_and_images(options, tmp_path):
     events.Reload()
     assert {"loss/pixel", "lr", "speed/steps_per_s", "val/held_out/psnr"} <= set(events.Tags()["scalars"])
     assert len(events.Tags()["images"]) == 2
+    mean = json.loads((tmp_path / "experiments" / "run" / "results" / "held_out.json").read_text())["mean"]
+    for metric, value in mean.items():
+        assert [event.value for event in events.Scalars(f"val/held_out/{metric}")] == [pytest.approx(value)]
+        assert f"{metric} {value:.4f}" in (tmp_path / "experiments" / "run" / "train.log").read_text()
+    assert [event.value for event in events.Scalars("lr")] == [pytest.approx(1e-3)] * 2
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -80,7 +86,8 @@ def test_resumed_runs_continue_bit_for_bit(options, tmp_path, accumulate):
     assert run_train(halves, resume="auto") == 0
     experiments = tmp_path / "experiments"
     assert equal(weights(experiments / "whole", 8), weights(experiments / "halves", 8))
-    one, two = (load_state(experiments / name / "states" / "8.state") for name in ("whole", "halves"))
+    states: list[Any] = [load_state(experiments / name / "states" / "8.state") for name in ("whole", "halves")]
+    one, two = states
     assert equal(one["model"]["net_g"], two["model"]["net_g"])
     for a, b in zip(
         one["model"]["step_g"]["optimizer"]["state"].values(),

@@ -1,18 +1,21 @@
 """Attention with a bias: our CPU forms against the formula, in values and gradients."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srzoo.layers.attention import _fused, biased_attention
+from srzoo.layers.attention import _fused, attention_by_products, biased_attention
+from srzoo.layers.plain import plain_form
 from srzoo.layers.window import (
     Permute,
     edge_masks,
-    from_windows,
+    from_rows,
+    plain_and_shifted_windows,
     relative_position_index,
-    shifted_order,
-    to_windows,
+    to_rows,
 )
 
 CPU = torch.device("cpu")
@@ -91,35 +94,72 @@ def test_dropout_of_weights_keeps_the_mean():
     torch.testing.assert_close(dropped.mean(0), formula(qkv[:1], bias, (1,))[0], atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_plain_form_is_the_formula(shared):
+    torch.manual_seed(0)
+    qkv = torch.randn(5, 9, 3, 2, 4, dtype=torch.float64)
+    bias = torch.randn(1 if shared else 5, 2, 9, 9, dtype=torch.float64)
+    expected = formula(qkv, bias, (5,) if shared else (1,) * 5)
+    torch.testing.assert_close(attention_by_products(qkv, bias), expected)
+    dropped = attention_by_products(qkv[:1].expand(4000, -1, -1, -1, -1), bias[:1], dropout=0.4)
+    torch.testing.assert_close(dropped.mean(0), formula(qkv[:1], bias[:1], (1,))[0], atol=0.15, rtol=0)
+
+
+def windows_of(size, window):
+    return plain_and_shifted_windows(size, window, CPU, torch.float32)
+
+
+def cut(image, window):
+    """Windows of (B, 1, H, W) in raster order, as tuples of pixels."""
+    batch, _, height, width = image.shape
+    return [
+        tuple(image[b, 0, y : y + window, x : x + window].flatten().tolist())
+        for b in range(batch)
+        for y in range(0, height, window)
+        for x in range(0, width, window)
+    ]
+
+
+@pytest.mark.parametrize("form", [nullcontext, plain_form])
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.sampled_from([2, 4, 6]))
-def test_shifted_rows_are_those_of_the_rolled_image(batch, down, across, window):
-    height, width = down * window, across * window
-    image = torch.arange(batch * height * width).view(batch, 1, height, width)
-    rows = to_windows(image, window)
-    assert torch.equal(from_windows(rows, window, (batch, height, width)), image)
-    order = shifted_order((batch, height, width), window, CPU)
-    shifted = rows[order.there]
-    assert torch.equal(shifted[order.back], rows)
-    assert order.counts == (
-        batch * (down - 1) * (across - 1),
-        batch * (down - 1),
-        batch * (across - 1),
-        batch,
-    )
-    rolled = to_windows(image.roll((-window // 2, -window // 2), (2, 3)), window).view(-1, window**2)
-    assert {tuple(row) for row in shifted.view(-1, window**2).tolist()} == {tuple(row) for row in rolled.tolist()}
+def test_windows_are_those_of_the_image_and_of_the_rolled_image(form, batch, down, across, window):
+    size = (batch, down * window, across * window)
+    image = torch.arange(batch * size[1] * size[2]).view(batch, 1, *size[1:])
+    rolled = image.roll((-window // 2, -window // 2), (2, 3))
+    count = batch * down * across
+    with form():
+        rows = to_rows(image, window)
+        assert torch.equal(from_rows(rows, window, size), image)
+        for windows, expected in zip(windows_of(size, window), (image, rolled), strict=True):
+            ordered = windows.partition(rows)
+            assert torch.equal(windows.merge(ordered), rows)
+            found = [tuple(row) for row in ordered.view(-1, window**2).tolist()[:count]]
+            # The fast form sorts shifted windows by kind.
+            assert (found if windows.counts is None else sorted(found)) == (
+                cut(expected, window) if windows.counts is None else sorted(cut(expected, window))
+            )
+    interior = (down - 1) * (across - 1)
+    counts = tuple(batch * number for number in (interior, down - 1, across - 1, 1))
+    assert [windows.counts for windows in windows_of(size, window)] == [(count,), counts]
 
 
-@given(st.sampled_from([2, 4, 8]))
-def test_masks_separate_what_only_the_shift_brought_together(window):
-    """A pixel may see another of its shifted window exactly if both lay on the same side of the image's edges."""
-    order = shifted_order((1, 2 * window, 2 * window), window, CPU)
-    assert order.counts == (1, 1, 1, 1)
-    image = torch.arange(4 * window**2).view(1, 1, 2 * window, 2 * window)
-    pixels = to_windows(image, window)[order.there].view(4, window**2)
-    y, x = pixels // (2 * window), pixels % (2 * window)
+@pytest.mark.parametrize("form", [nullcontext, plain_form])
+@given(st.sampled_from([2, 4, 8]), st.integers(1, 2), st.integers(2, 3), st.integers(2, 3))
+def test_masks_separate_what_only_the_shift_brought_together(form, window, batch, down, across):
+    """A pixel may see another of its shifted window exactly if both were near each other before the shift."""
+    height, width = size = (down * window, across * window)
+    with form():
+        _, shifted = windows_of((batch, *size), window)
+        pixels = to_rows(torch.arange(batch * height * width).view(batch, 1, *size), window)
+        pixels = shifted.partition(pixels).view(-1, window**2)[: batch * down * across]
+    y, x = pixels // width % height, pixels % width
     far = ((y[:, :, None] - y[:, None]).abs() >= window) | ((x[:, :, None] - x[:, None]).abs() >= window)
-    assert torch.equal(edge_masks(window, CPU, torch.float32)[:, 0] == -100, far)
+    assert shifted.masks is not None
+    masks = (
+        shifted.masks if shifted.counts is None else shifted.masks.repeat_interleave(torch.tensor(shifted.counts), 0)
+    )
+    assert torch.equal(masks[: len(far), 0] == -100, far)
+    assert torch.equal(edge_masks(window, CPU, torch.float32).unique(), torch.tensor([-100.0, 0.0]))
 
 
 def test_each_offset_has_its_own_row_of_the_table():
@@ -135,7 +175,7 @@ def test_each_offset_has_its_own_row_of_the_table():
 
 
 def test_the_gradient_of_a_permutation_is_the_inverse_permutation():
-    order = shifted_order((1, 4, 4), 2, CPU)
+    _, shifted = windows_of((1, 4, 4), 2)
     rows = torch.randn(16, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda r: Permute.apply(r, order.there, order.back), (rows,))
-    assert torch.autograd.gradgradcheck(lambda r: Permute.apply(r, order.there, order.back), (rows,))
+    assert torch.autograd.gradcheck(lambda r: Permute.apply(r, shifted.order, shifted.inverse), (rows,))
+    assert torch.autograd.gradgradcheck(lambda r: Permute.apply(r, shifted.order, shifted.inverse), (rows,))

@@ -46,6 +46,23 @@ def test_labels_can_be_softened():
     loss = LOSSES.build("GANLoss", {"gan_type": "lsgan", "real_label": 0.9, "fake_label": 0.1})
     real, fake = loss.discriminator(torch.tensor([0.9]), torch.tensor([0.1]))
     assert (real.item(), fake.item()) == (0.0, 0.0)
+    assert loss.generator(torch.tensor([0.9])).item() == 0.0
+    vanilla = LOSSES.build("GANLoss", {"real_label": 0.9, "fake_label": 0.2})
+    logits = torch.tensor([X])
+
+    def entropy(label: float) -> float:
+        return label * math.log1p(math.exp(-X)) + (1 - label) * math.log1p(math.exp(X))
+
+    terms = [vanilla.generator(logits), *vanilla.discriminator(logits, logits)]
+    assert [term.item() for term in terms] == pytest.approx([entropy(0.9), entropy(0.9), entropy(0.2)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_term_of_the_discriminator_sees_its_images(kind):
+    loss, other = LOSSES.build("GANLoss", {"gan_type": kind}), torch.tensor([-0.4])
+    first, second = loss.discriminator(torch.tensor([X]), other), loss.discriminator(other, torch.tensor([X]))
+    assert first[0].item() == pytest.approx(VALUES[kind][1], rel=1e-6)
+    assert second[1].item() == pytest.approx(VALUES[kind][2], rel=1e-6)
 
 
 def test_penalties_of_a_linear_discriminator_are_known():
@@ -59,3 +76,17 @@ def test_penalties_of_a_linear_discriminator_are_known():
     gradient_penalty(net, real, fake).backward()
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, 2 * (norm - 1) * weight.detach() / norm)
+
+
+def test_gradient_penalty_interpolates_each_image_with_one_number():
+    real, fake = (torch.rand(4, 3, 2, 2, dtype=torch.float64) for _ in range(2))
+
+    def half_square(image: torch.Tensor) -> torch.Tensor:
+        """Return logits whose gradient is the image."""
+        return image.square().flatten(1).sum(1) / 2
+
+    torch.manual_seed(5)
+    fraction = torch.rand(4, 1, 1, 1, dtype=torch.float64)
+    expected = ((fraction * real + (1 - fraction) * fake).flatten(1).norm(dim=1) - 1).square().mean()
+    torch.manual_seed(5)
+    torch.testing.assert_close(gradient_penalty(half_square, real, fake), expected)

@@ -71,3 +71,31 @@ def test_wrong_shapes_are_refused():
         loss(gt, gt)
     with pytest.raises(ValueError, match="expected at least 2 leaves in groups of 2 siblings, got 3"):
         loss(torch.rand(1, 3, 3, 8, 8), gt)
+
+
+def test_options_reach_the_formula():
+    torch.manual_seed(0)
+    leaves, gt = torch.rand(2, 6, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    options = {"sibling_margin": 0.1, "margin": 0.4, "sibling_factor": 0.3, "siblings": 3}
+    expected = divergence(leaves, gt, (0.1, 0.4), 3, 0.3)
+    assert torch.equal(LOSSES.build("DivergenceLoss", options)(leaves, gt), expected)
+    # Each option changes the value, so that none is ignored.
+    for name, default in (("sibling_margin", 2e-5), ("margin", 5e-5), ("sibling_factor", 0.8), ("siblings", 2)):
+        other = LOSSES.build("DivergenceLoss", {**options, name: default})(leaves, gt)
+        assert abs((other - expected).item()) > 1e-3, name
+
+
+def test_a_single_leaf_is_refused():
+    with pytest.raises(ValueError, match="expected at least 2 leaves in groups of 1 siblings, got 1"):
+        LOSSES.build("DivergenceLoss", {"siblings": 1})(torch.rand(1, 1, 3, 8, 8), torch.rand(1, 3, 8, 8))
+
+
+def test_pairs_beyond_the_margin_contribute_nothing():
+    gt = rand(0, (1, 3, 16, 16))
+    change = 0.2 * (rand(1, (1, 3, 16, 16)) - 0.5)
+    far = torch.stack([gt, gt + change], 1)
+    own = [(standardised(leaf) - standardised(gt)).abs() for leaf in far.unbind(1)]
+    hinge = float(own[1].square().mean() - (own[1] - own[0]).square().mean())
+    # Leaf 0 equals gt: its term is -mean(d_1^2), clipped to 0. Leaf 1 is as far from gt as from leaf 0.
+    assert hinge == pytest.approx(0, abs=1e-7)
+    assert divergence(far, gt, (0.0, 0.0), 2, 1.0).item() == pytest.approx(0, abs=1e-6)

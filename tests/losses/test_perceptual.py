@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from srzoo.losses import perceptual
 from srzoo.losses.perceptual import PerceptualLoss, gram, layer_names, vgg_features
 
 
@@ -40,13 +39,14 @@ def test_layer_names_follow_torchvisions_order():
 
 
 def test_the_value_is_the_weighted_distance_of_features_before_their_activation(weights):
-    loss = PerceptualLoss(net="vgg16", layers=LAYERS, weights=weights, style_weight=3.0)
+    loss = PerceptualLoss(net="vgg16", layers=LAYERS, weights=weights, content_weight=0.5, style_weight=3.0)
     sr, gt = images()
     features = vgg_features("vgg16", weights)
     expected = 0.0
     activations = []
     for image in (sr, gt):
-        x = (image - torch.tensor(perceptual.MEAN).view(3, 1, 1)) / torch.tensor(perceptual.STD).view(3, 1, 1)
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        x = (image - mean.view(3, 1, 1)) / std.view(3, 1, 1)
         found = {}
         for name, layer in features.items():
             x = layer(x)
@@ -54,7 +54,7 @@ def test_the_value_is_the_weighted_distance_of_features_before_their_activation(
         activations.append(found)
     for name, weight in LAYERS.items():
         ours, theirs = (found[name] for found in activations)
-        expected += weight * (ours - theirs).abs().mean() + 3 * weight * (gram(ours) - gram(theirs)).abs().mean()
+        expected += 0.5 * weight * (ours - theirs).abs().mean() + 3 * weight * (gram(ours) - gram(theirs)).abs().mean()
     torch.testing.assert_close(loss(sr, gt), expected)
     assert (activations[0]["conv1_2"] < 0).any(), "before the activation"
     assert loss(gt, gt).item() == 0
@@ -68,6 +68,40 @@ def test_gradients_reach_the_image_and_not_the_classifier(weights, criterion):
     assert sr.grad is not None
     assert sr.grad.abs().sum() > 0
     assert not any(parameter.requires_grad for parameter in loss.parameters())
+
+
+def test_criteria_are_means_or_the_frobenius_norm_and_normalisation_can_be_left_out(weights):
+    sr, gt = images()
+    convolution = vgg_features("vgg16", weights)["conv1_1"]
+    difference = convolution(sr) - convolution(gt)
+    for criterion, expected in (
+        ("l1", difference.abs().mean()),
+        ("l2", difference.square().mean()),
+        ("fro", difference.square().sum().sqrt()),
+    ):
+        loss = PerceptualLoss(
+            net="vgg16", layers={"conv1_1": 1.0}, criterion=criterion, use_input_norm=False, weights=weights
+        )
+        torch.testing.assert_close(loss(sr, gt), expected)
+
+
+def test_either_factor_may_be_zero(weights):
+    sr, gt = images()
+
+    def value(content_weight: float, style_weight: float) -> torch.Tensor:
+        loss = PerceptualLoss(
+            net="vgg16",
+            layers={"conv2_1": 1.0},
+            content_weight=content_weight,
+            style_weight=style_weight,
+            weights=weights,
+        )
+        return loss(sr, gt)
+
+    content, style, both = value(1.0, 0.0), value(0.0, 1.0), value(2.0, 5.0)
+    torch.testing.assert_close(both, 2 * content + 5 * style)
+    assert content > 0
+    assert style > 0
 
 
 def test_the_classifier_is_built_once_per_process(weights):

@@ -96,7 +96,7 @@ def test_properties_of_every_metric_and_protocol(name, protocol):
         metric(gt, gt[..., :-1])
     described = metric.protocol.describe(2)
     assert described["name"] == protocol
-    assert isinstance(described["crop_border"], int)
+    assert described["crop_border"] == metric.protocol.border(2)
     json.dumps(described)
 
 
@@ -144,3 +144,72 @@ def test_borders_are_cropped_by_the_scale_or_by_the_protocol():
     assert PSNR(scale=3, protocol="basicsr-rgb")(sr, gt).item() == math.inf
     assert PSNR(scale=2, protocol="reflash-rgb")(sr, gt).item() == math.inf
     assert math.isfinite(PSNR(scale=4, protocol="rt4ksr-rgb")(sr, gt).item())
+
+
+@pytest.mark.parametrize(
+    ("protocol", "black", "white"),
+    [
+        ("basicsr-rgb", [0, 0, 0], [255, 255, 255]),
+        ("basicsr-y", [16], [235]),
+        ("matlab-y", [16], [235]),
+        ("rt4ksr", [16], [235]),
+        ("d2c-y", [0], [(65.738 + 129.057 + 25.064) * 255 / 256]),
+    ],
+)
+def test_black_and_white_have_the_levels_of_the_protocol(protocol, black, white):
+    images = torch.zeros(1, 3, 12, 12), torch.ones(1, 3, 12, 12)
+    prepared = PROTOCOLS[protocol].prepare(*images, scale=2)
+    for image, levels in zip(prepared, (black, white), strict=True):
+        assert image.dtype == torch.float64
+        assert image[0, :, 0, 0].tolist() == pytest.approx(levels)
+
+
+def test_values_outside_the_range_are_clipped():
+    gt, sr = batch(photograph(32, 32)), torch.from_numpy(np.random.default_rng(0).normal(0.5, 1, (1, 3, 32, 32)))
+    for protocol in PROTOCOLS:
+        metric = METRICS.build("PSNR", {"protocol": protocol}, scale=2)
+        assert metric(sr, gt).item() == metric(sr.clamp(0, 1), gt).item()
+
+
+def test_all_four_borders_are_cropped():
+    gt = torch.rand(1, 3, 20, 24)
+    for border in ((..., 0, slice(None)), (..., -1, slice(None)), (..., 0), (..., -1)):
+        sr = gt.clone()
+        sr[border] = 1 - sr[border]
+        assert PSNR(scale=1, protocol="basicsr-rgb")(sr, gt).item() == math.inf
+        assert math.isfinite(PSNR(scale=1, protocol="rt4ksr-rgb")(sr, gt).item())
+
+
+def test_ssim_windows_follow_the_protocol():
+    gt = photograph(32, 36)
+    images = batch(noisy(gt)), batch(gt)
+    zero_padded = ssim(*PROTOCOLS["d2c-y"].prepare(*images, scale=2), padding="zero").item()
+    assert SSIM(scale=2, protocol="d2c-y")(*images).item() == zero_padded
+    assert zero_padded != pytest.approx(ssim(*PROTOCOLS["d2c-y"].prepare(*images, scale=2)).item(), abs=1e-5)
+    # Zero padding: the weights of the window that fall outside the image are missing from both means.
+    flat = torch.full((1, 1, 16, 16), 100.0, dtype=torch.float64)
+    assert ssim(flat, flat, padding="zero").item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("protocol", ["basicsr-y", "reflash-rgb", "rt4ksr"])
+def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
+    metric = METRICS.build(name, {"protocol": protocol}, scale=3)
+    side = metric.least_side
+    assert metric(torch.rand(1, 3, side, side + 1), torch.rand(1, 3, side, side + 1)).shape == (1,)
+    with pytest.raises(ValueError, match=r"nothing inside|SSIM needs"):
+        metric(torch.rand(1, 3, side - 1, side), torch.rand(1, 3, side - 1, side))
+
+
+# As in docs/protocols.md: border at scale 3, and compared channels.
+BORDERS = {
+    "basicsr-y": (3, 1), "basicsr-rgb": (3, 3), "matlab-y": (3, 1), "imdn-y": (3, 1), "rt4ksr": (0, 1),
+    "rt4ksr-rgb": (0, 3), "rt4ksr-fixed": (0, 1), "d2c-y": (3, 1), "reflash-rgb": (4, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_each_protocol_crops_its_border_and_compares_its_channels(protocol):
+    border, channels = BORDERS[protocol]
+    sr, gt = PROTOCOLS[protocol].prepare(torch.rand(1, 3, 20, 24), torch.rand(1, 3, 20, 24), scale=3)
+    assert sr.shape == gt.shape == (1, channels, 20 - 2 * border, 24 - 2 * border)

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
+from srzoo.batch import Batch
 from srzoo.images import to_tensor
 from srzoo.losses.adversarial import GANLoss
-from srzoo.losses.criterion import Criterion
 from srzoo.losses.divergence import DivergenceLoss
 from srzoo.losses.pixel import L1Loss, MSELoss
 from srzoo.losses.structure import TVLoss
@@ -19,40 +19,26 @@ from srzoo.models.gan import GANModel
 from srzoo.models.sr import SRModel
 from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
-from srzoo.optim.schedules import Constant
-from srzoo.optim.stepper import Stepper
-from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS, OPTIMIZERS
+from srzoo.optim.schedules import Iteration
+from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS
 from srzoo.weights import read_weights
-from tests.support import ROOT, photograph, run_train, training_options, write_options
+from tests.support import ROOT, criterion, learner, merged, photograph, run_train, training_options, write_options
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
-BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+BATCH: Batch = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
 ALWAYS = {"divergence_start": 0, "divergence_every": 1, "divergence_length": 1}
 TREE = {"num_feat": 16, "num_group": 1, "num_block": 1}
-
-
-def stepper(net, lr=1e-3, accumulate=1):
-    return Stepper(
-        net, OPTIMIZERS.build("Adam", {"lr": lr}, params=net.parameters()), Constant(), accumulate=accumulate
-    )
-
-
-def criterion(**losses):
-    return Criterion({name: loss for name, (loss, _) in losses.items()}, {n: w for n, (_, w) in losses.items()})
 
 
 def gan(weight=0.1, loss=None, accumulate=1, **options):
     torch.manual_seed(0)
     net_g = ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)
     net_d = DISCRIMINATORS.build("UNetDiscriminatorSN", {"num_feat": 8})
-    losses = criterion(pixel=(L1Loss(), 1.0), gan=(loss or GANLoss(), weight))
+    shared = {"iteration": Iteration(), "accumulate": accumulate}
     return GANModel(
-        net_g=net_g,
-        net_d=net_d,
-        criterion=losses,
-        step_g=stepper(net_g, accumulate=accumulate),
-        step_d=stepper(net_d, accumulate=accumulate),
-        ema=None,
+        g=learner(net_g, **shared),
+        d=learner(net_d, name="d", **shared),
+        criterion=criterion(pixel=(L1Loss(), 1.0), gan=(loss or GANLoss(), weight)),
         **options,
     )
 
@@ -62,21 +48,22 @@ def d2c(divergence=1.0, epoch_length=1, **options):
     net = ARCHS.build("D2CNet", TREE, scale=2)
     margins = DivergenceLoss(sibling_margin=0.5, margin=1.0)
     losses = criterion(pixel=(MSELoss(), 1.0), divergence=(margins, divergence))
-    parts = {"net_g": net, "criterion": losses, "step_g": stepper(net), "ema": None, "epoch_length": epoch_length}
+    parts = {"g": learner(net), "criterion": losses, "epoch_length": epoch_length}
     return MODELS.build("D2CModel", ALWAYS | options, **parts)
 
 
 def moved(recipe, part):
-    """Whether a training step changes the parameters of a part of the network."""
+    """True if an iteration changes the parameters of a part of the network."""
     before = copy.deepcopy(part.state_dict())
     recipe.training_step(BATCH)
+    recipe.g.iteration.number += 1
     return any(not torch.equal(value, before[key]) for key, value in part.state_dict().items())
 
 
 def after_steps(recipe, count=2):
     for _ in range(count):
         recipe.training_step(BATCH)
-    return torch.cat([value.flatten() for value in recipe.net_g.state_dict().values()])
+    return torch.cat([value.flatten() for value in recipe.g.module.state_dict().values()])
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "lsgan", "wgan", "wgan_softplus", "hinge"])
@@ -88,16 +75,16 @@ def test_the_adversarial_term_reaches_the_generator(kind):
 
 def test_the_generators_gradient_is_that_of_its_terms():
     recipe = gan(0.3)
-    reference, discriminator = copy.deepcopy(recipe.net_g), copy.deepcopy(recipe.net_d)
+    reference, discriminator = copy.deepcopy(recipe.g.module), copy.deepcopy(recipe.d.module)
     gradients = []
-    recipe.step_g._update = lambda: gradients.extend(p.grad for p in recipe.net_g.parameters())
+    recipe.g.stepper._update = lambda: gradients.extend(p.grad for p in recipe.g.module.parameters())
     recipe.training_step(BATCH)
     sr = reference.train()(BATCH["lq"])
     loss = (sr - GT).abs().mean() + 0.3 * torch.nn.functional.softplus(-discriminator.train()(sr)).mean()
     loss.backward()
     for ours, parameter in zip(gradients, reference.parameters(), strict=True):
         torch.testing.assert_close(ours, parameter.grad)
-    assert all(parameter.requires_grad for parameter in recipe.net_d.parameters())
+    assert all(parameter.requires_grad for parameter in recipe.d.module.parameters())
 
 
 def test_the_discriminator_learns_to_tell_images_apart():
@@ -113,16 +100,16 @@ def test_penalties_are_terms_of_the_discriminator():
     assert terms["d_r1"] > 0
     assert terms["d_gp"] > 0
     plain.training_step(BATCH)
-    weights = [model.net_d.state_dict()["conv9.weight"] for model in (plain, penalised)]
+    weights = [model.d.module.state_dict()["conv9.weight"] for model in (plain, penalised)]
     assert not torch.equal(*weights)
 
 
 def test_the_generator_waits_and_takes_turns():
     recipe = gan(net_d_init_iters=2, net_d_iters=2)
-    turns = [moved(recipe, recipe.net_g) for _ in range(6)]
+    turns = [moved(recipe, recipe.g.module) for _ in range(6)]
     assert turns == [False, False, True, False, True, False]
-    assert recipe.step_g.step == 2
-    assert recipe.step_d.step == 6
+    assert recipe.g.stepper.num_updates == 2
+    assert recipe.d.stepper.num_updates == 6
 
 
 @pytest.mark.parametrize("option", ["l1_gt_usm", "gan_gt_usm"])
@@ -137,11 +124,12 @@ def test_accumulated_parts_equal_the_whole_batch():
     whole, parts = gan(), gan(accumulate=2)
     whole.training_step(BATCH)
     for part in range(2):
-        parts.training_step({key: value[part : part + 1] for key, value in BATCH.items()})
+        place = slice(part, part + 1)
+        parts.training_step({"lq": BATCH["lq"][place], "gt": GT[place], "key": BATCH["key"][place]})
     # Spectral norms take a power iteration per forward pass: only the generator's first update is comparable.
-    for ours, theirs in zip(whole.net_g.parameters(), parts.net_g.parameters(), strict=True):
+    for ours, theirs in zip(whole.g.module.parameters(), parts.g.module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
-    assert parts.step_d.step == parts.step_g.step == 1
+    assert parts.d.stepper.num_updates == parts.g.stepper.num_updates == 1
 
 
 @pytest.mark.parametrize("make", [gan, d2c], ids=["gan", "d2c"])
@@ -168,7 +156,7 @@ def test_a_saved_recipe_continues_bit_for_bit(make):
 )
 def test_each_stage_trains_its_part(stage, tree, fusion):
     recipe = d2c(stage=stage)
-    parts = [recipe.net_g.get_submodule(name) for name in ("tree", "fusion")]
+    parts = [recipe.g.module.get_submodule(name) for name in ("tree", "fusion")]
     before = [copy.deepcopy(part.state_dict()) for part in parts]
     recipe.training_step(BATCH)
     for part, old, expected in zip(parts, before, (tree, fusion), strict=True):
@@ -181,14 +169,14 @@ def test_only_end_to_end_lets_the_fused_image_train_the_tree():
     for stage in ("joint", "divergence", "end_to_end"):
         recipe = d2c(stage=stage)
         recipe.training_step(BATCH)
-        trees[stage] = torch.cat([value.flatten() for value in recipe.net_g.get_submodule("tree").parameters()])
+        trees[stage] = torch.cat([value.flatten() for value in recipe.g.module.get_submodule("tree").parameters()])
     assert torch.equal(trees["joint"], trees["divergence"])
     assert not torch.equal(trees["joint"], trees["end_to_end"])
 
 
 def test_one_adam_over_both_parts_equals_two():
     recipe = d2c()
-    net = copy.deepcopy(recipe.net_g).train()
+    net = copy.deepcopy(recipe.g.module).train()
     adams = [torch.optim.Adam(part.parameters(), lr=1e-3) for part in net.children()]
     recipe.training_step(BATCH)
     out = net(BATCH["lq"], output="all", detach_leaves=True)
@@ -197,7 +185,7 @@ def test_one_adam_over_both_parts_equals_two():
     loss.backward()
     for adam in adams:
         adam.step()
-    for ours, theirs in zip(recipe.net_g.parameters(), net.parameters(), strict=True):
+    for ours, theirs in zip(recipe.g.module.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
@@ -218,28 +206,25 @@ def test_the_divergence_schedule_is_the_published_one():
     assert [by_updates.divergence_weight(step) for step in (4, 5, 6, 9, 10, 20, 29, 30)] == [0, 1, 1, 1, 0, 1, 1, 0]
 
 
-def test_the_plain_recipe_trains_a_tree_end_to_end_with_losses_on_its_leaves():
-    torch.manual_seed(0)
+def test_the_plain_recipe_sends_a_tree_to_the_recipe_for_trees():
     net = ARCHS.build("D2CNet", TREE, scale=2)
-    losses = criterion(pixel=(L1Loss(), 1.0), divergence=(DivergenceLoss(margin=1.0), 0.5))
-    terms = SRModel(net_g=net, criterion=losses, step_g=stepper(net), ema=None).training_step(BATCH)
-    assert set(terms) == {"pixel", "divergence"}
-    assert all(parameter.grad is None for parameter in net.parameters()), "updated"
+    with pytest.raises(ValueError, match=r"D2CNet returns the leaves .* \{type: D2CModel, stage: end_to_end\}"):
+        SRModel(g=learner(net), criterion=criterion(pixel=(L1Loss(), 1.0)))
 
 
 def test_losses_that_a_recipe_cannot_compute_are_refused():
     net = ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)
     for loss, message in ((GANLoss(), "GANLoss is computed from logits"), (DivergenceLoss(), "computed from leaves")):
         with pytest.raises(ValueError, match=message):
-            SRModel(net_g=net, criterion=criterion(own=(loss, 1.0)), step_g=stepper(net), ema=None)
+            SRModel(g=learner(net), criterion=criterion(own=(loss, 1.0)))
     with pytest.raises(ValueError, match=r"network_g\.type must be D2CNet"):
-        D2CModel(net_g=net, criterion=criterion(a=(L1Loss(), 1.0)), step_g=stepper(net), ema=None, epoch_length=1)
+        D2CModel(g=learner(net), criterion=criterion(a=(L1Loss(), 1.0)), epoch_length=1)
     losses = criterion(gan=(GANLoss(), 1.0))
     with pytest.raises(ValueError, match=r"add network_d and train\.optim_d"):
-        GANModel(net_g=net, net_d=None, criterion=losses, step_g=stepper(net), step_d=None, ema=None)
+        GANModel(g=learner(net), d=None, criterion=losses)
     losses = criterion(tv=(TVLoss(), 1.0))
     with pytest.raises(ValueError, match="exactly one GANLoss, got 0"):
-        GANModel(net_g=net, net_d=net, criterion=losses, step_g=stepper(net), step_d=stepper(net), ema=None)
+        GANModel(g=learner(net), d=learner(net, name="d"), criterion=losses)
 
 
 GAN_RUN = {
@@ -263,7 +248,16 @@ D2C_RUN = {
 }
 
 
-@pytest.mark.parametrize("changes", [GAN_RUN, D2C_RUN], ids=["gan", "d2c"])
+SCHEDULED_RUN = merged(
+    GAN_RUN,
+    {
+        "model": {"net_d_init_iters": 1},
+        "train": {"scheduler": {"type": "MultiStepRestart", "milestones": [1, 3]}, "warmup_iter": 4},
+    },
+)
+
+
+@pytest.mark.parametrize("changes", [GAN_RUN, SCHEDULED_RUN, D2C_RUN], ids=["gan", "scheduled", "d2c"])
 def test_whole_runs_resume_bit_for_bit(tmp_path, changes):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     assert run_train(file, "name=straight") == 0

@@ -2,28 +2,23 @@
 
 import torch
 
+from srzoo.batch import Batch
 from srzoo.images import to_tensor
-from srzoo.losses.criterion import Criterion
 from srzoo.losses.pixel import L1Loss, MSELoss
 from srzoo.models.sr import SRModel
 from srzoo.ops.resize import imresize
-from srzoo.optim.ema import EMA
-from srzoo.optim.schedules import Constant
-from srzoo.optim.stepper import Stepper
-from srzoo.registry import ARCHS, OPTIMIZERS
-from tests.support import photograph
+from srzoo.registry import ARCHS
+from tests.support import criterion, learner, photograph
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
-BATCH = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
+BATCH: Batch = {"gt": GT, "lq": imresize(GT, 0.5), "key": ["a", "b"]}
 
 
-def model(ema=None, losses=None, lr=5e-3):
+def model(ema=0.0, losses=None, lr=5e-3):
     torch.manual_seed(0)
     net = ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)
     losses = losses or {"pixel": (L1Loss(), 1.0)}
-    criterion = Criterion({name: loss for name, (loss, _) in losses.items()}, {n: w for n, (_, w) in losses.items()})
-    stepper = Stepper(net, OPTIMIZERS.build("Adam", {"lr": lr}, params=net.parameters()), Constant())
-    return SRModel(net_g=net, criterion=criterion, step_g=stepper, ema=EMA(net, ema) if ema else None)
+    return SRModel(g=learner(net, lr, ema_decay=ema), criterion=criterion(**losses))
 
 
 def test_one_batch_overfits():
@@ -44,7 +39,7 @@ def test_every_active_loss_moves_the_generator():
         recipe = model(losses=losses)
         for _ in range(2):
             recipe.training_step(BATCH)
-        weights[name] = recipe.net_g.state_dict()["model.0.weight"]
+        weights[name] = recipe.g.module.state_dict()["model.0.weight"]
     assert not torch.equal(weights["both"], weights["l1"])
     assert torch.equal(weights["none"], weights["l1"])
 
@@ -52,12 +47,12 @@ def test_every_active_loss_moves_the_generator():
 def test_inference_uses_the_moving_average_where_there_is_one():
     recipe = model(ema=0.5)
     recipe.training_step(BATCH)
-    assert recipe.inference_net is not recipe.net_g
+    assert recipe.g.inference_net is not recipe.g.module
     assert not torch.equal(
-        recipe.inference_net.state_dict()["model.0.weight"], recipe.net_g.state_dict()["model.0.weight"]
+        recipe.g.inference_net.state_dict()["model.0.weight"], recipe.g.module.state_dict()["model.0.weight"]
     )
     plain = model()
-    assert plain.inference_net is plain.net_g
+    assert plain.g.inference_net is plain.g.module
     assert set(recipe.state_dict()) == {"net_g", "step_g", "net_g_ema"}
 
 

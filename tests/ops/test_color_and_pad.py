@@ -29,5 +29,8 @@ def test_padding_mirrors_where_possible_and_repeats_elsewhere():
     image = torch.rand(1, 3, 5, 7)
     assert pad_to_multiple(image, 1) is image
     torch.testing.assert_close(pad_to_multiple(image, 4), F.pad(image, (0, 1, 0, 3), mode="reflect"))
+    # Reflection needs more pixels than the padding: not 4 of 4.
+    four = torch.rand(1, 3, 4, 8)
+    torch.testing.assert_close(pad_to_multiple(four, 8), F.pad(four, (0, 0, 0, 4), mode="replicate"))
     tiny = torch.rand(1, 3, 1, 1)
     torch.testing.assert_close(pad_to_multiple(tiny, 4), tiny.expand(1, 3, 4, 4))

@@ -13,7 +13,7 @@ from PIL import Image
 from srzoo.ops.blur_kernels import Shape, gaussian_kernels, sinc_kernels
 from srzoo.ops.filter import gaussian_blur, gaussian_kernel
 from srzoo.ops.filter2d import FilterMethod, choose_methods, filter2d
-from srzoo.ops.jpeg import jpeg
+from srzoo.ops.jpeg import Table, jpeg
 from srzoo.ops.pad import mirror_pad
 from srzoo.ops.sharpen import usm_sharpen
 from tests.support import SHARED, needs_shared, photograph
@@ -190,6 +190,27 @@ def test_sharpening_keeps_flat_images_and_takes_any_size():
         assert usm_sharpen(torch.rand(1, 3, height, width)).shape == (1, 3, height, width)
 
 
+@pytest.mark.parametrize(("radius", "side", "weight", "threshold"), [(6, 7, 3.0, 4.0), (9, 9, 0.7, 20.0)])
+def test_sharpening_follows_its_options(radius, side, weight, threshold):
+    image = image_of(photograph(60, 72))
+    sigma = 0.3 * ((side - 1) / 2 - 1) + 0.8
+    residual = image - gaussian_blur(image, side, sigma)
+    soft = gaussian_blur((residual.abs() * 255 > threshold).float(), side, sigma)
+    sharp = image + weight * residual
+    assert (sharp.min() < 0 and sharp.max() > 1) or weight < 1, "otherwise clipping is not tested"
+    expected = soft * sharp.clamp(0, 1) + (1 - soft) * image
+    found = usm_sharpen(image, radius=radius, weight=weight, threshold=threshold)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_gaussian_blur_mirrors_the_border_and_repeats_the_edge_of_small_images():
+    image, weights = rand(0, (1, 2, 5, 7)).double(), gaussian_kernel(7, 1.3)
+    kernel = torch.outer(weights, weights).expand(2, 1, 7, 7)
+    for height, mode in ((5, "reflect"), (3, "replicate")):
+        padded = F.pad(image[:, :, :height], (3, 3, 3, 3), mode=mode)
+        torch.testing.assert_close(gaussian_blur(image[:, :, :height], 7, 1.3), F.conv2d(padded, kernel, groups=2))
+
+
 @needs_shared
 @pytest.mark.parametrize("quality", [30, 60, 95])
 def test_jpeg_with_basicsrs_tables_matches_the_published_image(quality):
@@ -222,8 +243,38 @@ def test_each_image_has_its_own_quality():
     assert (both[0] - image[0]).abs().mean() > 2 * (both[1] - image[1]).abs().mean()
 
 
+def test_jpeg_pads_whole_blocks_with_the_edge_or_with_black():
+    image, quality = image_of(photograph(24, 40)), torch.tensor([70.0])
+    modes: dict[Table, str] = {"standard": "replicate", "basicsr": "constant"}
+    for table, mode in modes.items():
+        whole = F.pad(image, (0, 8, 0, 8), mode=mode)
+        torch.testing.assert_close(jpeg(image, quality, table=table), jpeg(whole, quality, table=table)[..., :24, :40])
+
+
+def test_jpeg_halves_the_resolution_of_chroma_only():
+    columns = torch.tensor([0.3, 0.7]).repeat(16).expand(1, 3, 32, 32)
+    torch.testing.assert_close(jpeg(columns, torch.tensor([100.0])), columns, atol=0.02, rtol=0)
+    red = columns.clone()
+    red[:, 1:] = 0.5
+    flat = jpeg(red, torch.tensor([100.0]))
+    # Cr is the same in all columns afterwards, so that red and green differ by a constant.
+    difference = flat[0, 0] - flat[0, 1]
+    assert difference.std() < 0.02
+    assert (red[0, 0] - red[0, 1]).std() > 0.19
+
+
 def test_soft_rounding_has_a_gradient_and_exact_rounding_none():
     image = (0.2 + 0.6 * image_of(photograph(16, 16))).requires_grad_()
     for rounding in ("soft", "exact"):
         (gradient,) = torch.autograd.grad(jpeg(image, torch.tensor([50.0]), rounding=rounding).square().sum(), image)
         assert (gradient.abs().sum() > 0) == (rounding == "soft")
+
+
+def test_soft_rounding_adds_the_cube_of_the_rounding_error():
+    # A flat grey image has one coefficient per block, 8 times its level; luma step 3 at quality 90.
+    level, step = 0.55, 3.0
+    coefficient = 8 * (level * 255 - 128) / step
+    rounded = round(coefficient) + (coefficient - round(coefficient)) ** 3
+    expected = (rounded * step / 8 + 128) / 255
+    soft = jpeg(torch.full((1, 3, 16, 16), level), torch.tensor([90.0]), rounding="soft")
+    torch.testing.assert_close(soft, torch.full_like(soft, expected), atol=1e-4, rtol=0)

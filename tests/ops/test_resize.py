@@ -1,4 +1,4 @@
-"""Bicubic resampling against the reference pack, the classic LR files, PyTorch's kernel and its own plain form."""
+"""Bicubic resampling against the reference pack, the classic LR files, PyTorch's kernel and the definition."""
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def test_one_step_rounding_differs_from_matlabs_two():
     assert (imresize(gt, 0.5) != one_step).double().mean() > 0.1
 
 
-def per_row(image: torch.Tensor, size: tuple[int, int], border: str) -> torch.Tensor:
-    """The definition, one output pixel at a time: Keys' kernel, stretched when shrinking."""
+def per_row(image: torch.Tensor, size: tuple[int, int], border: str, antialias: bool = True) -> torch.Tensor:
+    """Resize by the definition, one output pixel at a time: Keys' kernel, stretched when shrinking."""
 
     def kernel(x: float) -> float:
         x = abs(x)
@@ -71,7 +71,7 @@ def per_row(image: torch.Tensor, size: tuple[int, int], border: str) -> torch.Te
     def along_rows(rows: torch.Tensor, target: int) -> torch.Tensor:
         source = rows.shape[0]
         factor = target / source
-        stretch = min(1.0, factor)
+        stretch = min(1.0, factor) if antialias else 1.0
         result = torch.zeros(target, rows.shape[1], dtype=rows.dtype)
         for k in range(target):
             centre = (k + 0.5) / factor - 0.5
@@ -88,6 +88,33 @@ def per_row(image: torch.Tensor, size: tuple[int, int], border: str) -> torch.Te
         return result
 
     return along_rows(along_rows(image, size[0]).T.contiguous(), size[1]).T
+
+
+@pytest.mark.parametrize("size", [(5, 6), (30, 25)])
+def test_without_antialiasing_the_kernel_keeps_its_width(size):
+    image = torch.from_numpy(np.random.default_rng(0).random((16, 17)))
+    plain = imresize(image, size=size, antialias=False)
+    torch.testing.assert_close(plain, per_row(image, size, "symmetric", antialias=False), atol=1e-12, rtol=0)
+    assert torch.equal(plain, imresize(image, size=size)) == (size == (30, 25)), "it matters when shrinking only"
+
+
+def test_uint8_passes_run_by_factor_and_rows_first_on_a_tie_and_round_half_up():
+    image = chw(photograph(40, 44))
+
+    def in_steps(*sizes: tuple[int, int]) -> torch.Tensor:
+        result = image
+        for size in sizes:
+            result = (imresize(result.double(), size=size) + 0.5).floor().clamp(0, 255).byte()
+        return result
+
+    rows_first, columns_first = in_steps((20, 44), (20, 22)), in_steps((40, 22), (20, 22))
+    assert not torch.equal(rows_first, columns_first)
+    assert torch.equal(imresize(image, 0.5), rows_first)
+    assert torch.equal(imresize(image, size=(30, 11)), in_steps((40, 11), (30, 11)))
+    assert torch.equal(imresize(image, size=(10, 33)), in_steps((10, 44), (10, 33)))
+    # The mean of 0 and 1 rounds up.
+    step = torch.tensor([0, 1], dtype=torch.uint8).view(1, 2, 1)
+    assert imresize(step, size=(1, 1)).item() == 1
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ from torch import nn
 
 from srzoo.optim.ema import EMA
 from srzoo.optim.optimizers import NAMES
-from srzoo.optim.schedules import Constant, MultiStepRestart
+from srzoo.optim.schedules import Constant, Iteration, MultiStepRestart
 from srzoo.optim.stepper import NonFiniteLossError, Stepper
 from srzoo.registry import OPTIMIZERS
 
@@ -44,7 +44,8 @@ def test_ema_is_the_plain_recursion_buffers_included():
 
 def stepper(net, **options):
     optimizer = OPTIMIZERS.build("SGD", {"lr": 0.1}, params=net.parameters())
-    return Stepper(net, optimizer, options.pop("schedule", Constant()), **options)
+    schedule, iteration = options.pop("schedule", Constant()), options.pop("iteration", Iteration())
+    return Stepper(net, optimizer, schedule, iteration=iteration, **options)
 
 
 def quadratic(net, x):
@@ -62,7 +63,7 @@ def test_accumulated_parts_equal_one_large_batch():
         updated = [parts.minimise(quadratic(parts_net, part), ["k"]) for part in x.split(2)]
         assert updated == [False, False, False, True]
     torch.testing.assert_close(parts_net.weight, whole_net.weight, rtol=1e-12, atol=1e-12)
-    assert parts.step == whole.step == 3
+    assert parts.num_updates == whole.num_updates == 3
 
 
 def test_clipping_bounds_the_joint_norm():
@@ -76,9 +77,10 @@ def test_clipping_bounds_the_joint_norm():
 def test_the_schedule_sets_the_rate_before_each_update():
     net = nn.Linear(1, 1, bias=False).double()
     nn.init.zeros_(net.weight)
-    scheduled = stepper(net, schedule=MultiStepRestart(milestones=(1, 2), gamma=0.1))
+    iteration = Iteration()
+    scheduled = stepper(net, schedule=MultiStepRestart(milestones=(1, 2), gamma=0.1), iteration=iteration)
     rates = []
-    for _ in range(3):
+    for iteration.number in range(3):
         before = net.weight.item()
         rates.append(scheduled.lr)
         scheduled.minimise({"a": net(torch.ones(1, 1, dtype=torch.float64)).sum()}, ["k"])
@@ -112,7 +114,8 @@ def test_state_round_trip_continues_exactly():
     net = nn.Linear(3, 2)
 
     def make(module):
-        return Stepper(module, OPTIMIZERS.build("Adam", {"lr": 0.01}, params=module.parameters()), Constant())
+        adam = OPTIMIZERS.build("Adam", {"lr": 0.01}, params=module.parameters())
+        return Stepper(module, adam, Constant(), iteration=Iteration())
 
     first, x = make(net), torch.randn(6, 3)
     for _ in range(3):
@@ -124,7 +127,7 @@ def test_state_round_trip_continues_exactly():
         first.minimise(quadratic(net, x), ["k"])
         second.minimise(quadratic(other, x), ["k"])
     assert torch.equal(net.weight, other.weight)
-    assert second.step == 6
+    assert second.num_updates == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +136,6 @@ def test_every_optimizer_of_torch_takes_its_own_arguments_and_steps(name):
     assert all("Tensor" not in str(parameter.annotation) for parameter in OPTIMIZERS.parameters(name).values())
     net = nn.Linear(3, 2)
     before = net.weight.detach().clone()
-    Stepper(net, OPTIMIZERS.build(name, {"lr": 0.01}, params=net.parameters()), Constant()).minimise(
-        quadratic(net, torch.randn(4, 3)), ["k"]
-    )
+    optimizer = OPTIMIZERS.build(name, {"lr": 0.01}, params=net.parameters())
+    Stepper(net, optimizer, Constant(), iteration=Iteration()).minimise(quadratic(net, torch.randn(4, 3)), ["k"])
     assert not torch.equal(before, net.weight)

@@ -51,6 +51,12 @@ def test_a_restart_begins_again_from_its_weight():
     assert [schedule(1.0, step) for step in (0, 2, 4, 5, 6, 7)] == pytest.approx([1, 0.1, 0.1, 0.5, 0.5, 0.05])
 
 
+def test_a_milestone_at_a_restart_does_not_count():
+    """BasicSR's MultiStepRestartLR looks for a restart first, and then for milestones after it only."""
+    schedule = MultiStepRestart(milestones=(2, 5, 7), gamma=0.1, restarts=(5,), restart_weights=(0.5,))
+    assert [schedule(1.0, step) for step in (2, 4, 5, 6, 7)] == pytest.approx([0.1, 0.1, 0.5, 0.5, 0.05])
+
+
 def test_warm_up_rises_to_the_schedule():
     warm = WarmUp(MultiStepRestart(milestones=(6,), gamma=0.5), 4)
     assert [warm(1.0, step) for step in range(8)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.5, 0.5])

@@ -5,12 +5,14 @@ import json
 import pytest
 import torch
 
-from srzoo.options.describe import editor_schema, explain, markdown, rows, type_name
+from srzoo.options.annotations import type_name
+from srzoo.options.describe import editor_schema, explain, markdown
+from srzoo.options.lookup import all_options
 from tests.support import ROOT
 
 
 def test_every_framework_option_is_explained():
-    assert [row.path for row in rows() if not row.meaning and not row.owner] == []
+    assert [option.path for option in all_options() if not option.field.meaning and not option.plugin] == []
 
 
 @pytest.mark.skipif(not torch.__version__.startswith("2.12."), reason="optimiser arguments are those of torch 2.12")
@@ -19,9 +21,9 @@ def test_the_generated_pages_are_fresh():
     assert json.loads((ROOT / "docs" / "options.schema.json").read_text()) == editor_schema(), "run: srzoo options docs"
 
 
-def test_explain_tells_type_unit_default_and_meaning():
+def test_explain_prints_type_unit_default_and_meaning():
     text = explain("train.total_iter")
-    for part in ("train.total_iter", "when to stop", "integer > 0", "required", "updates"):
+    for part in ("train.total_iter", "length of the training", "integer > 0", "required", "updates"):
         assert part in text
     assert explain("gt_size").count("type: GTImages") == 1
     assert "  unit:    GT pixels" in explain("gt_size")

@@ -8,7 +8,7 @@ import yaml
 from srzoo.chain import weights_after
 from srzoo.components import build_metrics, build_network
 from srzoo.options import OptionsError, load_chain
-from srzoo.options.describe import options_at
+from srzoo.options.lookup import options_at
 from tests.support import ROOT
 
 FILES = sorted((ROOT / "options").rglob("*.yml"))

@@ -1,13 +1,16 @@
-"""Option files to options: what is accepted, what is refused, and in which words."""
+"""Loading option files: accepted values, refused values and their messages, resolved paths."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from srzoo.options import OptionsError, load_options
-from srzoo.options.schema import plain
+from srzoo.options.paths import resolve_paths
+from srzoo.options.plain import plain
+from srzoo.options.schema import MetricEntry, NetworkEntry, Options, PathOptions, ValOptions
 from tests.support import ROOT, training_options, write_options
 
 
@@ -39,8 +42,31 @@ def test_paths_inside_a_plugins_own_mappings_are_resolved(tmp_path):
     changes = {"path": {"root": str(tmp_path)}, "datasets": {"train": {"gt": None, "sources": sources}}}
     options = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))).options
     assert options.datasets.train is not None
-    source = options.resolved_args(options.datasets.train)["sources"]["mine"]
+    source = options.datasets.train.args["sources"]["mine"]
     assert (source.gt, source.limit) == (tmp_path / "photographs", 3)
+
+
+def test_every_path_starts_at_the_root_but_is_kept_as_written(tmp_path):
+    path = {"root": "elsewhere", "experiments": "e", "pretrain_network_g": "w.pth"}
+    changes = {"path": path, "datasets": {"train": {"gt": "images"}, "val": {"held_out": {"gt": "/far/away"}}}}
+    loaded = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes)))
+    options, text = loaded.options, yaml.safe_load(loaded.text)
+    assert options.datasets.train is not None
+    assert options.path.root == Path("elsewhere")
+    assert options.path.pretrain_network_g == Path("elsewhere/w.pth")
+    assert options.datasets.train.args["gt"] == Path("elsewhere/images")
+    assert options.datasets.val["held_out"].args["gt"] == Path("/far/away")
+    # Run folders and training states keep this text, and resuming compares it.
+    assert {key: text["path"][key] for key in path} == path
+    assert text["datasets"]["train"]["gt"] == "images"
+
+
+def test_paths_in_lists_start_at_the_root():
+    entry = MetricEntry(type="PSNR", args={"files": (Path("a.txt"), Path("/b.txt"))})
+    network = NetworkEntry(type="IMDN", args={})
+    path, val = PathOptions(root=Path("elsewhere")), ValOptions(metrics={"mine": entry})
+    options = resolve_paths(Options(name="run", scale=2, network_g=network, path=path, val=val))
+    assert options.val.metrics["mine"].args["files"] == (Path("elsewhere/a.txt"), Path("/b.txt"))
 
 
 def test_keys_inside_a_plugins_own_mappings_are_checked(faults):
@@ -98,7 +124,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"network_g": {"type": "IMDN_AS", "num_modules": 6}}, "scale: the network IMDN_AS works at scale 1, got 2"),
         ({"network_g": {"num_feat": 12.5}}, "network_g.num_feat: expected integer > 0, got 12.5"),
         ({"datasets": {"train": {"gt_size": 33}}}, "gt_size: expected a multiple of the scale 2, got 33"),
-        ({"train": {"accumulate": 3}}, "train.accumulate: the batch of 4 cannot be cut into 3 equal parts"),
+        ({"train": {"accumulate": 3}}, "train.accumulate: batch_size 4 is not divisible by 3 micro-batches"),
         ({"train": {"ema_decay": 1}}, "train.ema_decay: expected number >= 0 < 1, got 1"),
         ({"train": None}, "datasets.train: there is data to train on but no `train` section"),
         ({"datasets": {"train": None}}, "train: there is nothing to train on: add datasets.train"),
@@ -109,7 +135,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"plugins": ["missing.py"]}, "plugins[0]: plugin file"),
     ],
 )
-def test_each_fault_is_told_in_words(faults, changes, message):
+def test_each_fault_has_a_plain_message(faults, changes, message):
     found = faults(changes)
     assert any(message in fault for fault in found), found
 
@@ -127,7 +153,7 @@ def test_misspelt_keys_with_null_are_refused(faults):
     assert any("train.grad_clp: unknown option" in fault for fault in faults({}, "train.grad_clp=null"))
 
 
-def test_environment_variables_stand_in_paths_only(tmp_path, monkeypatch, faults):
+def test_environment_variables_are_for_paths_only(tmp_path, monkeypatch, faults):
     monkeypatch.setenv("SRZOO_TEST_DATA", str(tmp_path / "train"))
     path = write_options(tmp_path / "x.yml", training_options(tmp_path))
     options = load_options(path, ["datasets.train.gt=${env:SRZOO_TEST_DATA}/deep"]).options

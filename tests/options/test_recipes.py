@@ -5,8 +5,8 @@ import torch
 import yaml
 
 from srzoo.chain import weights_after
-from srzoo.components import build_datasets, build_loader, build_model, build_pipeline
-from srzoo.optim.stepper import Stepper
+from srzoo.components import build_datasets, build_degradation, build_loader, build_model
+from srzoo.optim.learner import Learner
 from srzoo.options import load_chain
 from srzoo.registry import ARCHS
 from srzoo.weights import read_weights
@@ -26,7 +26,7 @@ SMALLER = {
 
 @pytest.fixture(scope="session")
 def vgg(tmp_path_factory):
-    """VGG19's features with weights of their own making: the published ones need a download."""
+    """Write random weights of VGG19's features: the published ones need a download."""
     import torchvision.models
 
     torch.manual_seed(0)
@@ -36,7 +36,7 @@ def vgg(tmp_path_factory):
 
 
 def small(loaded, tmp_path, vgg):
-    """A training over small crops of photographs: only data, sizes and steps are changed."""
+    """Return the options with other data, sizes and steps: a training over small crops of photographs."""
     options = loaded.options
     scale, network = options.scale, options.network_g
     write_photographs(tmp_path / f"gt{scale}", 4, 48 * scale, 56 * scale)
@@ -88,7 +88,7 @@ def test_a_chain_trains_from_stage_to_stage(path, tmp_path, vgg):
     for name, loaded in load_chain(path, (), weights_after).items():
         stages[name] = small(loaded, tmp_path, vgg)
         given = loaded.options.path
-        # Weights are handed over where the file has them so, and kept strictly or in part as it says.
+        # As in the file: which stages start from the one before, and whether all weights must fit.
         stages[name]["path"] = {"load": given.load} | (
             {"pretrain_network_g": None} if not given.pretrain_network_g else {}
         )
@@ -107,28 +107,27 @@ def test_a_chain_trains_from_stage_to_stage(path, tmp_path, vgg):
 
 
 def gradients_of_terms(tree, tmp_path, monkeypatch):
-    """name of each term of the generator's loss in one step -> whether it has a gradient on the generator's weights."""
+    """Return name -> True if it has a gradient on the generator's weights, for each term of the generator's loss."""
     (loaded,) = load_chain(write_options(tmp_path / "one.yml", tree), (), weights_after).values()
     options, device, found = loaded.options, torch.device("cpu"), {}
     data = build_datasets(options, ("train",))
     batch = next(iter(build_loader(options, data["train"], 0, device)))
-    pipeline = build_pipeline(options, None)
-    batch = pipeline(batch, 0, 0) if pipeline is not None else batch
+    degradation = build_degradation(options, None)
+    batch = degradation(batch, 0, 0) if degradation is not None else batch
     model = build_model(options, device, None, data["train"])
-    step_g = model.step_g  # pyright: ignore[reportAttributeAccessIssue]  # every recipe has one
     # Losses on a schedule of epochs (D2C-SR's divergence) are on in the first of every thousand.
-    step_g.step = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
+    model.g.iteration.number = 1000 * max(len(data["train"]["train"]) // 2, 1)  # pyright: ignore[reportArgumentType]
 
     def minimise(self, terms, keys):
         del keys
-        if self is step_g:
-            weights = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        if self is model.g:
+            weights = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
             for name, term in terms.items():
                 gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
                 found[name] = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
         return False
 
-    monkeypatch.setattr(Stepper, "minimise", minimise)
+    monkeypatch.setattr(Learner, "minimise", minimise)
     model.training_step(batch)
     return found
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srzoo.options.source import read_tree
+from srzoo.options.inheritance import read_tree
 
 
 def tree(tmp_path, text, *overrides, name="file.yml"):
@@ -65,8 +65,8 @@ def test_bases_merge_and_null_removes(tmp_path):
     (tmp_path / "other.yml").write_text("b: 5\n")
     result = tree(tmp_path, "base: [base.yml, other.yml]\na: {y: [3], z: null}\nb: null\nc: null\n")
     assert result.value == {"a": {"x": 2, "y": [3]}, "keep": "yes", "c": None}
-    assert result.place(("a", "x")).endswith("base.yml:2")
-    assert result.place(("a", "y", 0)).endswith("file.yml:2")
+    assert result.location(("a", "x")).endswith("base.yml:2")
+    assert result.location(("a", "y", 0)).endswith("file.yml:2")
     assert not result.faults
 
 
@@ -74,7 +74,7 @@ def test_overrides_come_last_and_say_so(tmp_path):
     result = tree(tmp_path, "a: {x: 1}\n", "a.x=1e-3", "a.list=[1, 2]", "new.deep.key=text", "broken", "a.=3")
     assert result.value["a"] == {"x": 1e-3, "list": [1, 2]}
     assert result.value["new"] == {"deep": {"key": "text"}}
-    assert result.place(("a", "x")) == "--set a.x=1e-3"
+    assert result.location(("a", "x")) == "--set a.x=1e-3"
     assert len(result.faults) == 2
 
 

@@ -1,7 +1,7 @@
-"""The convolutional networks as their papers' figures read, step by step from a state dict.
+"""Convolutional networks step by step from a state dict, as the figures of their papers show them.
 
-What srzoo's networks are measured against: no layers, no views, nothing shared. Each function takes srzoo's state dict
-of the network with its default options and images (B, 3, H, W).
+Baselines for srzoo's networks, without modules, views or shared parts. Each function takes the state dict of srzoo's
+network under its default options, and images (B, 3, H, W).
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,25 @@ MEAN = (0.4488, 0.4371, 0.4040)
 
 
 def conv(w: Weights, name: str, x: Tensor) -> Tensor:
-    """The 3x3 or 1x1 convolution of that name, zeros around."""
+    """Apply the 3x3 or 1x1 convolution `name`, padded with zeros."""
     kernel = w[f"{name}.weight"]
     return F.conv2d(x, kernel, w.get(f"{name}.bias"), padding=kernel.shape[-1] // 2)
 
 
 def gates(w: Weights, first: str, second: str, statistic: Tensor) -> Tensor:
+    """Compute channel attention from a statistic (B, C, 1, 1) -> (B, C, 1, 1)."""
     return torch.sigmoid(conv(w, second, F.relu(conv(w, first, statistic))))
 
 
 def imdn(w: Weights, lq: Tensor) -> Tensor:
+    """Run IMDN x4."""
     x = head = conv(w, "fea_conv", lq)
     collected = []
     for block in range(1, 7):
         name, rest, kept = f"IMDB{block}", x, []
         for step in range(1, 4):
             out = F.leaky_relu(conv(w, f"{name}.c{step}", rest), 0.05)
+            # Distillation: 16 of 64 channels are kept, 48 go on.
             kept.append(out[:, :16])
             rest = out[:, 16:]
         kept.append(conv(w, f"{name}.c4", rest))
@@ -46,6 +49,7 @@ def imdn(w: Weights, lq: Tensor) -> Tensor:
 
 
 def srresnet(w: Weights, lq: Tensor) -> Tensor:
+    """Run SRResNet x4."""
     x = F.leaky_relu(conv(w, "conv_first", lq), 0.1)
     for block in range(16):
         x = x + conv(w, f"body.{block}.conv2", F.relu(conv(w, f"body.{block}.conv1", x)))
@@ -56,6 +60,7 @@ def srresnet(w: Weights, lq: Tensor) -> Tensor:
 
 
 def rrdb(w: Weights, lq: Tensor) -> Tensor:
+    """Run RRDBNet x4 with 23 blocks."""
     x = head = conv(w, "conv_first", lq)
     for block in range(23):
         outer = x
@@ -73,17 +78,20 @@ def rrdb(w: Weights, lq: Tensor) -> Tensor:
 
 
 def _shifted(lq: Tensor) -> tuple[Tensor, Tensor]:
-    mean = torch.tensor(MEAN, dtype=lq.dtype, device=lq.device).view(1, 3, 1, 1)
+    """Subtract DIV2K's mean and scale to [0, 255]; return the mean too."""
+    mean = torch.tensor(MEAN, dtype=lq.dtype, device=lq.device).view(1, 3, 1, 1)  # (1, 3, 1, 1)
     return (lq - mean) * 255, mean
 
 
 def _subpixel_tail(w: Weights, x: Tensor, mean: Tensor) -> Tensor:
+    """Enlarge features by 4 and undo :func:`_shifted`."""
     x = F.pixel_shuffle(conv(w, "upsample.0", x), 2)
     x = F.pixel_shuffle(conv(w, "upsample.2", x), 2)
     return conv(w, "conv_last", x) / 255 + mean
 
 
 def edsr(w: Weights, lq: Tensor) -> Tensor:
+    """Run EDSR (baseline) x4."""
     lq, mean = _shifted(lq)
     x = head = conv(w, "conv_first", lq)
     for block in range(16):
@@ -92,6 +100,7 @@ def edsr(w: Weights, lq: Tensor) -> Tensor:
 
 
 def rcan(w: Weights, lq: Tensor) -> Tensor:
+    """Run RCAN x4."""
     lq, mean = _shifted(lq)
     x = head = conv(w, "conv_first", lq)
     for group in range(10):
@@ -106,6 +115,7 @@ def rcan(w: Weights, lq: Tensor) -> Tensor:
 
 
 def srvgg(w: Weights, lq: Tensor) -> Tensor:
+    """Run SRVGGNetCompact x4."""
     x = lq
     for number in range(0, 34, 2):
         x = F.prelu(conv(w, f"body.{number}", x), w[f"body.{number + 1}.weight"])
@@ -113,6 +123,8 @@ def srvgg(w: Weights, lq: Tensor) -> Tensor:
 
 
 def d2c(w: Weights, lq: Tensor) -> Tensor:
+    """Run D2C-SR x4 with two levels of two branches, and its fusion."""
+
     def body(node: str, x: Tensor) -> Tensor:
         for group in range(2):
             y = x
@@ -137,5 +149,5 @@ def d2c(w: Weights, lq: Tensor) -> Tensor:
     x = torch.cat(leaves, 1)
     for layer in range(3):
         x = F.relu(conv(w, f"fusion.fusion_final.{layer}.conv", x))
-    shares = x.softmax(1)
+    shares = x.softmax(1)  # (B, 4, H, W), one map per leaf
     return sum((leaf * shares[:, i : i + 1] for i, leaf in enumerate(leaves)), torch.zeros_like(leaves[0]))

@@ -1,6 +1,6 @@
-"""DRCT as a textbook writes it: images permuted for every part, windows cut and rolled, masks and biases materialised.
+"""DRCT as in a textbook: images permuted for every part, windows cut and rolled, masks and biases materialised.
 
-What srzoo's DRCT is measured against. The same state-dict keys, so that weights carry over.
+Baseline for srzoo's DRCT, with the same state-dict keys, so that weights can be copied.
 """
 
 import functools
@@ -10,30 +10,36 @@ from torch import Tensor, nn
 
 
 def window_partition(x: Tensor, window: int) -> Tensor:
+    """Cut images into windows: (B, H, W, C) -> (B * windows, window^2, C)."""
     b, h, w, c = x.shape
-    x = x.view(b, h // window, window, w // window, window, c)
+    x = x.view(b, h // window, window, w // window, window, c)  # (B, rows, window, columns, window, C)
+    # (B, rows, columns, window, window, C) -> (B * windows, window^2, C)
     return x.permute(0, 1, 3, 2, 4, 5).contiguous().view(-1, window * window, c)
 
 
 def window_reverse(windows: Tensor, window: int, h: int, w: int) -> Tensor:
+    """Join windows again: (B * windows, window^2, C) -> (B, H, W, C)."""
     b = windows.shape[0] // (h * w // window**2)
-    x = windows.view(b, h // window, w // window, window, window, -1)
+    x = windows.view(b, h // window, w // window, window, window, -1)  # (B, rows, columns, window, window, C)
+    # (B, rows, window, columns, window, C) -> (B, H, W, C)
     return x.permute(0, 1, 3, 2, 4, 5).contiguous().view(b, h, w, -1)
 
 
 @functools.cache
 def attention_mask(h: int, w: int, window: int, shift: int) -> Tensor:
-    """-100 between pixels of different regions of the shifted image: (windows, pixels, pixels)."""
+    """Return the mask with -100 between pixels of different regions of the shifted image: (windows, n, n)."""
     regions = torch.zeros(1, h, w, 1)
     parts = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     for row, rows in enumerate(parts):
         for column, columns in enumerate(parts):
             regions[:, rows, columns] = 3 * row + column
-    ids = window_partition(regions, window)[..., 0]
+    ids = window_partition(regions, window)[..., 0]  # (windows, n)
     return torch.where(ids[:, None] != ids[:, :, None], -100.0, 0.0)
 
 
 class Attention(nn.Module):
+    """Window attention with relative position bias: (B * windows, n, C) -> the same."""
+
     index: Tensor
 
     def __init__(self, dim: int, window: int, heads: int) -> None:
@@ -49,19 +55,24 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         b, n, c = x.shape
+        # Each of q, k and v is (B * windows, heads, n, C / heads).
         q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        attention = (q * self.scale) @ k.transpose(-2, -1)
+        attention = (q * self.scale) @ k.transpose(-2, -1)  # (B * windows, heads, n, n)
+        # One bias per head and pair of pixels: (heads, n, n).
         bias = self.relative_position_bias_table[self.index.view(-1)].view(n, n, -1).permute(2, 0, 1).contiguous()
         attention = attention + bias.unsqueeze(0)
         if mask is not None:
             windows = mask.shape[0]
+            # The mask is the same for all images and heads: (B, windows, heads, n, n) + (1, windows, 1, n, n).
             attention = attention.view(b // windows, windows, self.heads, n, n) + mask.unsqueeze(1).unsqueeze(0)
-            attention = attention.view(-1, self.heads, n, n)
+            attention = attention.view(-1, self.heads, n, n)  # (B * windows, heads, n, n)
         attention = attention.softmax(-1)
-        return self.proj((attention @ v).transpose(1, 2).reshape(b, n, c))
+        return self.proj((attention @ v).transpose(1, 2).reshape(b, n, c))  # (B * windows, n, C)
 
 
 class Mlp(nn.Module):
+    """Two linear layers with GELU between them."""
+
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
@@ -73,6 +84,8 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
+    """Transformer block over plain or shifted windows: (B, H * W, C) -> the same."""
+
     def __init__(self, dim: int, window: int, heads: int, shift: int, mlp_ratio: float) -> None:
         super().__init__()
         self.window, self.shift = window, shift
@@ -84,7 +97,7 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, h: int, w: int) -> Tensor:
         b, _, c = x.shape
         shortcut = x
-        x = self.norm1(x).view(b, h, w, c)
+        x = self.norm1(x).view(b, h, w, c)  # (B, H, W, C)
         mask = None
         if self.shift:
             x = torch.roll(x, (-self.shift, -self.shift), (1, 2))
@@ -93,11 +106,13 @@ class SwinBlock(nn.Module):
         x = window_reverse(x, self.window, h, w)
         if self.shift:
             x = torch.roll(x, (self.shift, self.shift), (1, 2))
-        x = shortcut + x.view(b, h * w, c)
+        x = shortcut + x.view(b, h * w, c)  # (B, H * W, C)
         return x + self.mlp(self.norm2(x))
 
 
 class Group(nn.Module):
+    """Residual dense group of five Swin blocks: (B, H * W, C) -> the same."""
+
     def __init__(self, dim: int, gc: int, window: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
         self.act = nn.LeakyReLU(0.2)
@@ -110,10 +125,10 @@ class Group(nn.Module):
 
     def forward(self, x: Tensor, h: int, w: int) -> Tensor:
         def unembed(tokens: Tensor) -> Tensor:
-            return tokens.transpose(1, 2).view(tokens.shape[0], -1, h, w)
+            return tokens.transpose(1, 2).view(tokens.shape[0], -1, h, w)  # (B, C, H, W)
 
         def embed(image: Tensor) -> Tensor:
-            return image.flatten(2).transpose(1, 2)
+            return image.flatten(2).transpose(1, 2)  # (B, H * W, C)
 
         outputs = [x]
         for k in range(1, 6):
@@ -124,7 +139,7 @@ class Group(nn.Module):
 
 
 class PlainDRCT(nn.Module):
-    """DRCT at x4 for three colours and sizes that the window divides."""
+    """DRCT x4 for RGB images whose sides are multiples of the window."""
 
     mean: Tensor
 
@@ -144,9 +159,9 @@ class PlainDRCT(nn.Module):
     def forward(self, lq: Tensor) -> Tensor:
         h, w = lq.shape[-2:]
         head = self.conv_first(lq - self.mean)
-        x = self.patch_embed["norm"](head.flatten(2).transpose(1, 2))
+        x = self.patch_embed["norm"](head.flatten(2).transpose(1, 2))  # (B, H * W, C)
         for group in self.layers:
             x = group(x, h, w)
-        x = self.norm(x).transpose(1, 2).view(head.shape)
+        x = self.norm(x).transpose(1, 2).view(head.shape)  # (B, C, H, W)
         x = self.conv_after_body(x) + head
         return self.conv_last(self.upsample(self.conv_before_upsample(x))) + self.mean

@@ -1,4 +1,4 @@
-"""A network applied to an image piece by piece, for images that do not fit into memory whole."""
+"""A network applied tile by tile, for images too large for memory."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,15 @@ from srzoo.contract import contract_of
 
 
 class TiledNet(nn.Module):
-    """`net` on tiles of (B, C, H, W), each with some of its surroundings, which are cut off again.
+    """`net` on overlapping tiles: (B, C, H, W) -> (B, C, scale*H, scale*W). The overlap is cropped from each output.
 
-    With an overlap of the network's `receptive_radius` or more the result is that of the whole image. Networks that see
-    everything (global pooling, shifted windows) come close to it; the overlap says how close.
+    With an overlap of at least the network's `receptive_radius` the result equals that of the whole image. For networks
+    with unbounded radius (global pooling, shifted windows) it is an approximation, which improves with the overlap.
 
     Args:
-        net: the network; sizes that it works on (`multiple_of`) must divide `tile` and `overlap`.
-        tile: side of what a tile contributes [LQ pixels].
-        overlap: surroundings on each side, where the image has them [LQ pixels].
+        net: the network; its `multiple_of` must divide `tile` and `overlap`.
+        tile: side of a tile without its overlap [LQ pixels].
+        overlap: pixels added on each side of a tile, up to the image's edge [LQ pixels].
         scale: magnification.
     """
 
@@ -24,8 +24,8 @@ class TiledNet(nn.Module):
         multiple = contract_of(net).multiple_of
         if tile % multiple or overlap % multiple:
             raise ValueError(
-                f"{type(net).__name__} works on multiples of {multiple} pixels: tiles and overlaps must be some too, "
-                f"got {tile} and {overlap}"
+                f"{type(net).__name__} works on multiples of {multiple} pixels: tile and overlap must be multiples "
+                f"too, got {tile} and {overlap}"
             )
         self.net = net
         self.tile, self.overlap, self.scale = tile, overlap, scale

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srzoo.layers.tiled import TiledNet
+from srzoo.infer.tile import TiledNet
 from srzoo.registry import ARCHS
 
 # (options, receptive radius known) of small networks.
@@ -57,6 +57,6 @@ def test_more_overlap_brings_windows_closer():
 def test_tiles_that_a_network_cannot_take_are_refused():
     net = ARCHS.build("DRCT", {"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 4, "gc": 4}, scale=2)
     with pytest.raises(
-        ValueError, match="DRCT works on multiples of 4 pixels: tiles and overlaps must be some too, got 18 and 8"
+        ValueError, match="DRCT works on multiples of 4 pixels: tile and overlap must be multiples too, got 18 and 8"
     ):
         TiledNet(net, tile=18, overlap=8, scale=2)
