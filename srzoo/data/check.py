@@ -63,7 +63,7 @@ def _find_overlap(sets: Mapping[str, ImageSet]) -> list[tuple[str, Fault]]:
         if split != "train":
             for pair in dataset.pairs:
                 held_out.setdefault(pair.main_file.stat().st_size, []).append((split, pair.main_file))
-    hashes: dict[Path, str] = {}
+    hashes: dict[Path, str] = {}  # each file is hashed once
 
     def checksum(path: Path) -> str:
         if path not in hashes:

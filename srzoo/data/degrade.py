@@ -55,6 +55,7 @@ def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> I
         FileNotFoundError: no such folder, or no image in it.
         ValueError: an unknown kind; an image that has not 8 bits or is smaller than `scale`; a file that exists.
     """
+    # All requests are checked before the first file is written.
     images = [(path, key_of(path, gt)) for path in list_images(gt)]
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:

@@ -133,6 +133,7 @@ class ImageSet(Dataset[Sample]):
         assert pair.gt is not None
         faults = self._check_listed_size(pair, sizes)
         height, width = sizes[pair.gt]
+        # LQ was made from GT cropped to multiples of modcrop.
         cropped = (height - height % self.modcrop, width - width % self.modcrop)
         expected = (cropped[0] // self.scale, cropped[1] // self.scale)
         if pair.lq is not None and sizes[pair.lq] != expected:
@@ -182,7 +183,7 @@ class ImageSet(Dataset[Sample]):
         assert pair.gt is not None
         gt = self._read(pair.gt)
         height, width = (side - side % self.modcrop for side in gt.shape[:2])
-        return gt[:height, :width]
+        return gt[:height, :width]  # rows and columns are dropped at the bottom and right, as in MATLAB's modcrop
 
     @staticmethod
     def _window(height: int, width: int, size: int, generator: np.random.Generator) -> tuple[int, int]:

@@ -98,6 +98,7 @@ def find_images(folder: Path, meta_info: Path | None) -> tuple[list[ImageFile], 
         return [ImageFile(key_of(path, folder), path) for path in list_images(folder)], []
     images, faults = [], []
     for number, line in _lines(meta_info):
+        # A name, which may hold spaces, and (H,W) or (H,W,C).
         match = re.fullmatch(r"(.+?)(?:\s+\((\d+),\s*(\d+)(?:,\s*\d+)?\))?", line)
         assert match is not None
         path = folder / match.group(1)
@@ -114,6 +115,7 @@ def match_folders(gt: list[ImageFile], lq_folder: Path, template: str) -> tuple[
 
     Returns the pairs, and the faults: GT images without exactly one partner, LQ files without GT ("extra").
     """
+    # A key has several files where only their suffixes differ, such as a.png and a.jpg.
     unmatched: dict[str, list[Path]] = {}
     for path in list_images(lq_folder):
         unmatched.setdefault(key_of(path, lq_folder), []).append(path)
@@ -147,6 +149,7 @@ def read_pair_list(file: Path) -> tuple[list[Pair], list[Fault]]:
         if len(fields) != 2:
             faults.append(Fault(file, f"line {number}: expected `lq_path gt_path`, got {line!r}"))
             continue
+        # An absolute path replaces the folder of the list.
         lq, gt = (file.parent / field.strip() for field in fields)
         missing = [path for path in (lq, gt) if not path.is_file()]
         faults += [Fault(path, f"named in {file}:{number} but missing") for path in missing]

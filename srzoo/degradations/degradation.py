@@ -161,7 +161,7 @@ def _sections(names: Sequence[str | None]) -> list[list[Group]]:
     sections: list[list[Group]] = []
     for moves, numbers in groupby(range(len(names)), lambda number: names[number] is not None):
         groups = [list(group) for _, group in groupby(numbers, lambda number: names[number])]
-        # A stage without a name is a section by itself, with nothing to change places with.
+        # A stage without a name is a section by itself, with nothing to be shuffled against.
         sections += [groups] if moves else [[[number]] for group in groups for number in group]
     return sections
 

@@ -214,7 +214,9 @@ def test_hflip_mirrors_left_and_right(tmp_path):
 def test_lq_is_left_to_the_degradation(tmp_path):
     write_photographs(tmp_path / "gt", 1)
     arguments = {"scale": 2, "phase": "train", "gt": tmp_path / "gt", "gt_size": 32}
-    without, both = (GTImages(**arguments, gt_only=gt_only).draw(0, np.random.default_rng(0)) for gt_only in (1, 0))
+    without, both = (
+        GTImages(**arguments, gt_only=gt_only).draw(0, np.random.default_rng(0)) for gt_only in (True, False)
+    )
     assert set(without) == {"gt", "key"}
     assert torch.equal(without["gt"], both["gt"])
 

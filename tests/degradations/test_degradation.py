@@ -31,7 +31,11 @@ def batch(count=4, side=64) -> Any:
     return {"gt": gt, "key": [f"image {n}" for n in range(count)]}
 
 
-def part_of(whole, first, last):
+def black(count, side) -> Any:
+    return {"gt": torch.zeros(1, 3, side, side).expand(count, 3, side, side), "key": [""] * count}
+
+
+def part_of(whole, first, last) -> Any:
     return {"gt": whole["gt"][first:last], "key": whole["key"][first:last]}
 
 
@@ -102,8 +106,7 @@ def diaries(plan, count=200):
     diary: dict[int, list[str]] = {}
     planned = [ScheduledStage(stage(diary), *rest) for stage, *rest in plan]
     degradation = Degradation(planned, scale=1, seed=0)
-    image = {"gt": torch.zeros(1, 3, 64, 64).expand(count, 3, 64, 64), "key": [""] * count}
-    degradation(image, 0, 0)
+    degradation(black(count, 64), 0, 0)
     return ["".join(letters) for letters in diary.values()]
 
 
@@ -158,7 +161,7 @@ def test_stages_that_stray_from_lqs_size_are_refused():
         Degradation([], scale=2, seed=0)(batch(), 0, 0)
 
 
-def numbered(step, count=2):
+def numbered(step, count=2) -> Any:
     values = torch.arange(count * step, count * step + count).float()
     keys = [str(int(value)) for value in values]
     return {"lq": values.view(-1, 1, 1, 1), "gt": values.view(-1, 1, 1, 1) + 0.5, "key": keys}
@@ -215,7 +218,7 @@ def test_numbers_of_the_batch_differ_between_stages_steps_and_seeds_but_not_part
 def test_every_window_of_a_crop_is_cut():
     gt = torch.arange(36.0).view(1, 1, 6, 6).expand(200, 3, 6, 6) / 36
     stages = [ScheduledStage(Resize(scale=2, modes=("area",)))]
-    made = Degradation(stages, scale=2, seed=0, gt_size=4)({"gt": gt, "key": [""] * 200}, 0, 0)
+    made = Degradation(stages, scale=2, seed=0, gt_size=4)({**black(200, 6), "gt": gt}, 0, 0)  # pyright: ignore[reportArgumentType]
     corners = {round(value * 36) for value in made["gt"][:, 0, 0, 0].tolist()}
     assert corners == {0, 2, 12, 14}
 
@@ -224,8 +227,8 @@ def test_other_pairs_leave_the_pool_in_each_step_and_part():
     def chosen(seed, step, part):
         degradation = Degradation([], scale=1, seed=seed, pool=PairPool(20))
         for filling in range(10):
-            degradation({"gt": torch.zeros(2, 3, 4, 4), "key": [f"{filling}a", f"{filling}b"]}, filling, part)
-        return tuple(degradation({"gt": torch.zeros(2, 3, 4, 4), "key": ["x", "y"]}, step, part)["key"])
+            degradation({**black(2, 4), "key": [f"{filling}a", f"{filling}b"]}, filling, part)  # pyright: ignore[reportArgumentType]
+        return tuple(degradation({**black(2, 4), "key": ["x", "y"]}, step, part)["key"])  # pyright: ignore[reportArgumentType]
 
     assert len({chosen(*address) for address in ((0, 10, 0), (0, 11, 0), (0, 10, 1), (1, 10, 0))}) == 4
 
@@ -245,13 +248,17 @@ def test_ranks_share_the_pool_and_get_their_own_part_of_its_state(monkeypatch):
         PairPool(7)
 
 
+def pool_state(state) -> Any:
+    return state["data"]
+
+
 def test_training_with_a_pool_resumes_exactly(tmp_path):
     path = ROOT / "options" / "degradations" / "realesrgan_classical.yml"
     file = shipped(path, tmp_path, degradation={"pool": 8}, logger={"save_freq": 3, "num_states": None})
     assert run_train(file, "name=straight", "train.total_iter=6") == 0
     assert run_train(file, "name=halves", "train.total_iter=3") == 0
     state = load_state(RunFolder(tmp_path / "experiments" / "halves").state_of(3))
-    assert len(state["data"]["key"]) == 8
+    assert len(pool_state(state)["key"]) == 8
     assert run_train(file, "name=halves", "train.total_iter=6", resume="auto") == 0
     nets = [
         read_weights(tmp_path / "experiments" / name / "models" / "net_g_6.safetensors").tensors
@@ -277,8 +284,9 @@ def test_the_pool_of_two_processes_resumes_exactly(tmp_path):
     train("--resume", "auto", "--set", "name=halves", "train.total_iter=6")
     runs = [RunFolder(tmp_path / "experiments" / name) for name in ("straight", "halves")]
     states = [load_state(run.state_of(6)) for run in runs]
-    assert len(states[0]["data"]["key"]) == 8
-    assert torch.equal(states[0]["data"]["lq"], states[1]["data"]["lq"])
+    pools = [pool_state(state) for state in states]
+    assert len(pools[0]["key"]) == 8
+    assert torch.equal(pools[0]["lq"], pools[1]["lq"])
     nets = [read_weights(run.weights_of(6)).tensors for run in runs]
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 

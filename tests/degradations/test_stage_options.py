@@ -1,5 +1,7 @@
 """Options of stages and the draws behind them: each reaches the images, in its proportion."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -58,11 +60,11 @@ def test_stacks_hold_images_of_one_shape_and_key_in_order():
 
 def drawn_parameters(monkeypatch, stage, count=2000):
     """Return the arguments that a stage calls its kernel functions with."""
-    calls: dict[str, list[torch.Tensor]] = {}
+    calls: dict[str, list[Any]] = {}
     for name in ("gaussian_kernels", "sinc_kernels"):
 
-        def record(side, *tensors, name=name, support=None, **_):
-            calls[name] = [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)] + [support]
+        def record(side, *tensors, support, name=name):
+            calls[name] = [*(tensor for tensor in tensors if isinstance(tensor, torch.Tensor)), support]
             return torch.ones(len(support), side, side, dtype=torch.float64)
 
         monkeypatch.setattr(blur, name, record)
@@ -74,7 +76,8 @@ def drawn_parameters(monkeypatch, stage, count=2000):
     ("kind", "option", "high"), [("generalized_iso", "generalized_range", 4), ("plateau_aniso", "plateau_range", 2)]
 )
 def test_half_of_the_exponents_are_below_one(monkeypatch, kind, option, high):
-    stage = blur.Blur(kinds={kind: 1}, sinc_prob=0, **{option: (0.5, high)})
+    options: dict[str, Any] = {option: (0.5, high)}
+    stage = blur.Blur(kinds={kind: 1}, sinc_prob=0, **options)
     _, _, beta, _ = drawn_parameters(monkeypatch, stage)["gaussian_kernels"]
     assert stats.binomtest(int((beta < 1).sum()), len(beta), 0.5).pvalue > 1e-3
     assert stats.kstest(beta[beta < 1], stats.uniform(0.5, 0.5).cdf).pvalue > 1e-3
@@ -107,8 +110,9 @@ def test_types_of_kernels_come_in_proportion_to_their_weights(monkeypatch):
 
 
 def test_modes_are_equally_likely():
-    image, modes = photos(1)[0], ("area", "bilinear", "bicubic", "matlab")
-    single: dict[Mode, torch.Tensor] = {mode: Resize(scale=4, modes=(mode,))([image], samples(1))[0] for mode in modes}
+    image = photos(1)[0]
+    modes: tuple[Mode, ...] = ("area", "bilinear", "bicubic", "matlab")
+    single = {mode: Resize(scale=4, modes=(mode,))([image], samples(1))[0] for mode in modes}
     resized = Resize(scale=4, modes=modes)([image] * 400, samples(400))
     counts = [sum(torch.allclose(result, expected, atol=1e-6) for result in resized) for expected in single.values()]
     assert sum(counts) == 400
@@ -124,7 +128,8 @@ def test_factor_one_is_the_size_of_the_image_of_gt_or_of_lq():
 
 
 def test_a_mode_for_the_batch_is_one_for_all_samples():
-    image, modes = photos(1)[0], ("area", "bilinear", "bicubic")
+    image = photos(1)[0]
+    modes: tuple[Mode, ...] = ("area", "bilinear", "bicubic")
     for seed in range(4):
         first, *others = Resize(scale=4, modes=modes, per="batch")([image] * 8, samples(8, seed))
         assert all(torch.equal(first, other) for other in others)
@@ -162,7 +167,8 @@ def test_the_table_of_the_simulation_is_an_option():
 
 def test_sharpening_follows_its_options():
     image = photos(1)[0]
-    for options in ({"radius": 9}, {"weight": 1.5}, {"threshold": 40.0}):
+    changes: list[dict[str, Any]] = [{"radius": 9}, {"weight": 1.5}, {"threshold": 40.0}]
+    for options in changes:
         (sharp,) = USM(**options)([image], samples(1))
         torch.testing.assert_close(sharp, usm_sharpen(image[None], **options)[0])
         assert not torch.equal(sharp, usm_sharpen(image[None])[0])
