@@ -6,11 +6,12 @@ dropout of whole channels before the last convolution (`last`) the best; figure 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue
 from srzoo.registry import Probability
 
 # Residual blocks per dropout layer inside them.
@@ -58,9 +59,9 @@ class DropoutPlaces:
         ValueError: a position is unknown, no block has its number, or it selects no block.
     """
 
-    def __init__(self, dropout: Dropout | Mapping[str, Any] | None, num_block: int) -> None:
+    def __init__(self, dropout: Dropout | Mapping[str, PlainValue] | None, num_block: int) -> None:
         if isinstance(dropout, Mapping):  # from a weights file
-            dropout = Dropout(**dropout)
+            dropout = Dropout(**dropout)  # pyright: ignore[reportArgumentType]  # checked when it was saved
         dropout = dropout or Dropout(prob=0.0)
         self._mode, self._prob = dropout.mode, dropout.prob
         names = (dropout.position,) if isinstance(dropout.position, str) else tuple(dropout.position)

@@ -24,7 +24,7 @@ CASES = {
 DROPOUT_CASES = {
     "reflash_MSRResNet_details_dropoutlast_channel07": ("SRResNet", 0.7, 1e-5),
     "reflash_MSRResNet_dropoutlast_channel07": ("SRResNet", 0.7, 1e-5),
-    "reflash_RRDBNet_dropoutlast_channel05": ("RRDBNet", 0.5, 2e-5),
+    "reflash_RRDBNet_dropoutlast_channel05": ("RRDBNet", 0.5, 3e-5),
 }
 
 

@@ -117,8 +117,8 @@ def test_an_edsr_tree_sees_as_far_as_it_declares():
         ({"backbone": "RCANN"}, "unknown backbone 'RCANN'; did you mean 'RCAN'"),
         ({"backbone": "IMDN", "num_feat": 40}, "num_feat must be a multiple of 16"),
         ({"backbone": "RCAN", "num_feat": 8}, "needs num_feat of at least 16"),
-        ({"levels": []}, "levels must name 1 to 9 children"),
-        ({"levels": [10]}, "levels must name 1 to 9 children"),
+        ({"levels": []}, "levels must give 1 to 9 children"),
+        ({"levels": [10]}, "levels must give 1 to 9 children"),
     ],
 )
 def test_what_cannot_be_built_is_refused(options, message):

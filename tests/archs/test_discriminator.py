@@ -37,7 +37,7 @@ def test_the_u_net_discriminator_judges_every_pixel():
 
 
 def test_wrong_sizes_are_refused():
-    with pytest.raises(ValueError, match="8 must divide 20x24"):
+    with pytest.raises(ValueError, match="8 must divide both sides, got 20x24"):
         DISCRIMINATORS.build("UNetDiscriminatorSN", {"num_feat": 8})(torch.rand(1, 3, 20, 24))
     with pytest.raises(ValueError, match="built for crops of 128x128"):
         DISCRIMINATORS.build("VGGStyleDiscriminator", {"num_feat": 8})(torch.rand(1, 3, 64, 64))

@@ -351,7 +351,7 @@ def test_partial_pretraining_keeps_what_fits_and_says_so(options, tmp_path, caps
     larger = options(name="x4", scale=4, path=start, datasets=data, train={"optim_g": {"lr": 1e-12}, "ema_decay": 0.0})
     assert run_train(larger, "train.total_iter=1") == 0
     log = (tmp_path / "experiments" / "x4" / "train.log").read_text()
-    assert "initialised anew: model.2.weight, model.2.bias; of the file not used: model.2." in log
+    assert "keep their initial values: model.2.weight, model.2.bias; unused in the file: model.2." in log
     kept, new = safetensors.torch.load_file(first), weights(tmp_path / "experiments" / "x4", 1)
     torch.testing.assert_close(new["model.0.weight"], kept["model.0.weight"], atol=1e-6, rtol=0)
     assert new["model.2.weight"].shape != kept["model.2.weight"].shape
@@ -388,7 +388,7 @@ def test_weights_of_another_network_by_their_own_word_are_refused(options, tmp_p
     trained = tmp_path / "experiments" / "run" / "models" / "net_g_1.safetensors"
     other = {"type": "IMDN_RTE", "num_modules": None}
     assert run_train(options(name="b", network_g=other, path={"pretrain_network_g": str(trained)})) == 2
-    assert "img_range: 255.0 there, 1.0 here" in capsys.readouterr().err
+    assert "img_range: 255.0 in the file, 1.0 here" in capsys.readouterr().err
 
 
 def test_a_users_plugins_train_and_score(options, tmp_path, monkeypatch):

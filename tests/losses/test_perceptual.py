@@ -1,5 +1,7 @@
 """Perceptual loss over VGG layers with random weights, because the trained ones are not part of the repository."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -74,11 +76,12 @@ def test_criteria_are_means_or_the_frobenius_norm_and_normalisation_can_be_left_
     sr, gt = images()
     convolution = vgg_features("vgg16", weights)["conv1_1"]
     difference = convolution(sr) - convolution(gt)
-    for criterion, expected in (
+    cases: tuple[tuple[Literal["l1", "l2", "fro"], torch.Tensor], ...] = (
         ("l1", difference.abs().mean()),
         ("l2", difference.square().mean()),
         ("fro", difference.square().sum().sqrt()),
-    ):
+    )
+    for criterion, expected in cases:
         loss = PerceptualLoss(
             net="vgg16", layers={"conv1_1": 1.0}, criterion=criterion, use_input_norm=False, weights=weights
         )
