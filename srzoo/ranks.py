@@ -109,7 +109,7 @@ def on_main(work: Callable[[], T]) -> T:
 
 
 def broadcast_buffers(net: nn.Module) -> None:
-    """Copy the buffers of rank 0 to all ranks: after a training step each has running statistics of its own batches."""
+    """Copy the buffers of rank 0 to all ranks: each rank has collected running statistics from different batches."""
     if world_size() > 1:
         for buffer in net.buffers():
             dist.broadcast(buffer, src=0)

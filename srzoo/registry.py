@@ -123,7 +123,7 @@ class Registry(Generic[T]):
         return f"unknown {self.family} {name!r}; {hint}{own}"
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
-        """The options of a member: its constructor parameters without the supplied ones, annotations resolved."""
+        """Return the options of a member: its constructor parameters without the supplied ones, with their types."""
         return {key: value for key, value in self.signature(name).items() if key not in self.supplied}
 
     def signature(self, name: str) -> dict[str, inspect.Parameter]:
@@ -189,7 +189,7 @@ def closest(word: str, known: list[str]) -> str:
 
 
 def parameter_docs(documented: object) -> dict[str, str]:
-    """The ``Args:`` section of a docstring: parameter name -> explanation on one line."""
+    """Read the ``Args:`` section of a docstring: parameter name -> explanation on one line."""
     section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", inspect.getdoc(documented) or "", re.MULTILINE)
     docs: dict[str, str] = {}
     name = ""

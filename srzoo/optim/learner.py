@@ -102,7 +102,7 @@ class Learner:
 
     @property
     def inference_net(self) -> nn.Module:
-        """The network to validate and to publish: the moving average if there is one."""
+        """Return the network to validate and to publish: the moving average if there is one."""
         return self.module if self.ema is None else self.ema.module
 
     @property

@@ -39,12 +39,12 @@ class Field:
 
     @property
     def meaning(self) -> str:
-        """The documentation without the unit."""
+        """Return the documentation without the unit."""
         return _UNIT.sub("", self.doc)
 
     @property
     def unit(self) -> str:
-        """The unit, "" if there is none."""
+        """Return the unit, "" if there is none."""
         found = _UNIT.search(self.doc)
         return found.group(1) if found else ""
 
@@ -76,7 +76,7 @@ class Entry:
 
     @property
     def plugin(self) -> Any:
-        """The registered class (or function) itself, for its class attributes."""
+        """Return the registered class (or function), for its class attributes."""
         return self.registry[self.type]
 
     def build(self, **supplied: object) -> Any:
@@ -119,7 +119,7 @@ class Entry:
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Return a union over all plugins of the family, told apart by `type`; see pydantic's custom types."""
+        """Return a union over all plugins of the family, distinguished by `type`; see pydantic's custom types."""
         del source
 
         def member(name: str) -> core_schema.CoreSchema:

@@ -30,7 +30,7 @@ class KnownOption:
 
     @property
     def name(self) -> str:
-        """The last key of the path."""
+        """Return the last key of the path."""
         return self.path.rpartition(".")[2]
 
 
