@@ -8,12 +8,13 @@ import torch
 import yaml
 
 from srzoo import ranks
-from srzoo.components import build_datasets, build_loader
+from srzoo.components import build_datasets
 from srzoo.engine.log import log_to, logger
 from srzoo.engine.resume import refuse_used
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tables import table
 from srzoo.options import LoadedOptions, Options, load_chain
+from srzoo.training import build_loader
 
 # (options, --resume, --debug): runs one training.
 TrainOne = Callable[[LoadedOptions, str, bool], None]

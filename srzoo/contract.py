@@ -26,7 +26,6 @@ class NetworkContract:
     Args:
         scales: magnifications the network is made for; None: any.
         multiple_of: input sides that need no padding inside the network are multiples of this [LQ pixels].
-        export_multiple_of: input sides that an exported network accepts are multiples of this [LQ pixels].
         min_size: smallest input side [LQ pixels].
         receptive_radius: distance that an output pixel sees to each side; None: unbounded, so that tiles are never
             exact (global pooling, chained windows) [LQ pixels].
@@ -44,7 +43,6 @@ class NetworkContract:
 
     scales: tuple[int, ...] | None = None
     multiple_of: int = 1
-    export_multiple_of: int = 1
     min_size: int = 1
     receptive_radius: int | None = None
     half_safe: tuple[str, ...] = ()
@@ -59,7 +57,7 @@ class NetworkContract:
     def __post_init__(self) -> None:
         faults = [
             f"{name} must be a positive integer, got {getattr(self, name)!r}"
-            for name in ("multiple_of", "export_multiple_of", "min_size")
+            for name in ("multiple_of", "min_size")
             if not _is_integer(getattr(self, name), 1)
         ]
         if self.receptive_radius is not None and not _is_integer(self.receptive_radius, 0):

@@ -25,7 +25,8 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
-    from srzoo import components, ranks
+    from srzoo import ranks, training
+    from srzoo.components import build_datasets, parameter_count
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import starting_state
@@ -37,19 +38,19 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     folder, total = RunFolder(options.run_folder), settings.total_iter
     state = starting_state(folder, resume, loaded.text, total)
     start = state["step"] if state else 0
-    data = components.build_datasets(options, ("train", "val"), full_check=debug)
-    loader = components.build_loader(options, data["train"], start, device)
-    model = components.build_model(options, device, state, data["train"])
-    degradation = components.build_degradation(options, state)
+    data = build_datasets(options, ("train", "val"), full_check=debug)
+    loader = training.build_loader(options, data["train"], start, device)
+    model = training.build_model(options, device, state, data["train"])
+    degradation = training.build_degradation(options, state)
     with folder.locked():
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-        size = f"{components.parameter_count(model.g.inference_net):,} parameters"
+        size = f"{parameter_count(model.g.inference_net):,} parameters"
         logger.info(
             f"training {options.network_g.type} x{options.scale} ({size}) on {device} from step {start}: {folder.path}"
         )
-        hooks, validate = components.build_hooks(loaded, folder, model, degradation, data["val"], board, device)
+        hooks, validate = training.build_hooks(loaded, folder, model, degradation, data["val"], board, device)
         if state:
             validate.catch_up(start)
         loop.train(

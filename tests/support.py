@@ -67,7 +67,7 @@ def assert_same_output(net: torch.nn.Module, case: str, index: dict[str, Any], t
     """As :func:`assert_published`, with the weights that the network has."""
     with np.load(SHARED / "reference" / f"{case}.npz") as file:
         arrays = dict(file)
-    lq = reference_input(index).requires_grad_()
+    lq = reference_input(index).to(next(net.parameters()).dtype).requires_grad_()
     sr = net(lq)
     outputs = sr.unbind(1) if sr.ndim == 5 else (sr,)
     expected = [arrays[name] for name in sorted(arrays) if name.startswith("y")]

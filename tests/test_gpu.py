@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from srzoo.batch import Batch
-from srzoo.components import build_degradation
 from srzoo.contract import contract_of
 from srzoo.ops.resize import imresize
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
+from srzoo.training import build_degradation
 from tests.support import ROOT, run_test, run_train, training_options, write_options
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]

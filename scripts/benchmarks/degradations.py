@@ -24,8 +24,8 @@ from torch import Tensor
 from srzoo.archs.drct import DRCT
 from srzoo.archs.srresnet import SRResNet
 from srzoo.batch import Batch
-from srzoo.components import build_degradation
 from srzoo.options import load_options
+from srzoo.training import build_degradation
 
 # An option file whose training data is degraded this way, at x4.
 OPTIONS = Path(__file__).resolve().parents[2] / "options" / "train" / "bsds400" / "SRResNet_x4.yml"

@@ -1,10 +1,11 @@
-"""What every registered network is checked for."""
+"""Checks of every registered network."""
 
 import re
 
 import pytest
 import torch
 
+from srzoo.contract import contract_of
 from srzoo.registry import ARCHS
 from tests.support import photograph
 
@@ -22,7 +23,7 @@ SMALL = {
 
 def scales_of(name):
     """The scales an arch is made for, or a range of them if it takes any."""
-    scales = getattr(ARCHS[name], "scales", None) or (1, 2, 3, 4, 8)
+    scales = contract_of(ARCHS[name]).scales or (1, 2, 3, 4, 8)
     return sorted(scales, key=lambda scale: scale != 2)
 
 
@@ -78,7 +79,7 @@ def test_every_parameter_gets_a_gradient(name):
             if value.requires_grad and (value.grad is None or not value.grad.abs().sum())
         }
         # What a network computes on demand only, it declares.
-        unmoved = {key for key in unmoved if not re.match(getattr(net, "idle_in_training", "$"), key)}
+        unmoved = {key for key in unmoved if not re.match(contract_of(net).idle_in_training or "$", key)}
         idle = unmoved if idle is None else idle & unmoved
     assert idle == set()
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from srzoo.components import build_degradation
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
 from srzoo.degradations.resize import Resize
@@ -19,6 +18,7 @@ from srzoo.ops.sharpen import usm_sharpen
 from srzoo.options import load_options
 from srzoo.options.tree import OptionsError
 from srzoo.state import load_state
+from srzoo.training import build_degradation
 from srzoo.weights import read_weights
 from tests.support import ROOT, photograph, run_train, training_options, write_options
 

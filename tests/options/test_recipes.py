@@ -5,10 +5,12 @@ import torch
 import yaml
 
 from srzoo.chain import weights_after
-from srzoo.components import build_datasets, build_degradation, build_loader, build_model
+from srzoo.components import build_datasets
+from srzoo.contract import contract_of
 from srzoo.optim.learner import Learner
 from srzoo.options import load_chain
 from srzoo.registry import ARCHS
+from srzoo.training import build_degradation, build_loader, build_model
 from srzoo.weights import read_weights
 from tests.options.test_files import WHOLE
 from tests.support import ROOT, run_train, write_options, write_photographs
@@ -40,7 +42,7 @@ def small(loaded, tmp_path, vgg):
     options = loaded.options
     scale, network = options.scale, options.network_g
     write_photographs(tmp_path / f"gt{scale}", 4, 48 * scale, 56 * scale)
-    side = max(16, getattr(ARCHS[network.type], "multiple_of", 1)) * scale
+    side = max(16, contract_of(ARCHS[network.type]).multiple_of) * scale
     train = {"gt_size": side, "batch_size": 2, "num_workers": 0}
     images = {"type": "GTImages", "gt": str(tmp_path / f"gt{scale}")}
     tree = yaml.safe_load(loaded.text)

@@ -1,0 +1,197 @@
+"""The objects that options describe in training alone: loader, degradation, recipe with its learners, hooks."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from srzoo import ranks
+from srzoo.batch import Batch
+from srzoo.components import Datasets, build_network, build_scorer, load_pretrained
+from srzoo.data.loading import StepSampler, training_loader
+from srzoo.degradations.degradation import Degradation, ScheduledStage
+from srzoo.degradations.pool import PairPool
+from srzoo.engine.hooks import Print, Save, Validate
+from srzoo.engine.loop import Hook, Model
+from srzoo.engine.run_folder import RunFolder
+from srzoo.engine.tensorboard import Board
+from srzoo.layers import reparam
+from srzoo.losses.criterion import Criterion
+from srzoo.optim.learner import Learner
+from srzoo.optim.schedules import Iteration, WarmUp
+from srzoo.options import LoadedOptions, Options
+from srzoo.state import TrainingState
+from srzoo.weights import save_weights
+
+
+def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[Batch]:
+    """Build the loader of this rank's micro-batches from step `start` on.
+
+    Raises:
+        ValueError: ranks and micro-batches do not divide the batch evenly.
+    """
+    train, entry = options.train, options.datasets.train
+    assert train is not None
+    assert entry is not None
+    dataset = datasets["train"]
+    sampler = StepSampler(
+        len(dataset),  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
+        entry.batch_size,
+        seed=options.seed,
+        start=start,
+        total=train.total_iter,
+        rank=ranks.rank(),
+        world_size=ranks.world_size(),
+        accumulate=train.accumulate,
+    )
+    return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
+
+
+def build_degradation(options: Options, state: TrainingState | None) -> Degradation | None:
+    """Build the degradation, if the options have one; restore its pool from `state`, if given."""
+    wanted = options.degradation
+    if wanted is None:
+        return None
+    degradation = Degradation(
+        [ScheduledStage(stage.build(scale=options.scale), stage.prob, stage.shuffle) for stage in wanted.stages],
+        scale=options.scale,
+        seed=options.seed,
+        usm=wanted.usm,
+        gt_size=wanted.gt_size,
+        pool=PairPool(wanted.pool) if wanted.pool is not None else None,
+    )
+    if state is not None:
+        degradation.load_state_dict(state["data"])
+    return degradation
+
+
+def build_model(options: Options, device: torch.device, state: TrainingState | None, datasets: Datasets) -> Model:
+    """Build the training recipe with its learners and losses; continue from `state` if given.
+
+    Args:
+        options: of the run.
+        device: where to train.
+        state: training state to continue from, or None.
+        datasets: of the training split; their images and the batch size give the updates per epoch.
+
+    Raises:
+        ValueError: the network has nothing to train, or weights or state do not fit it.
+    """
+    train, entry = options.train, options.datasets.train
+    assert train is not None
+    assert entry is not None
+    net = build_network(options).to(device)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ValueError(f"network {options.network_g.type} has no weights to train")
+    if state is None:
+        forms = [block.merged for _, block in reparam.blocks(net)]
+        load_pretrained(options, net)
+        if forms != [block.merged for _, block in reparam.blocks(net)]:
+            raise ValueError(
+                f"{options.path.pretrain_network_g} holds merged (re-parameterised) blocks, and network_g is in "
+                "training form: train from weights in training form, or train the merged form: network_g.deploy=true"
+            )
+    if train.channels_last:
+        net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
+    iteration = Iteration(0 if state is None else state["step"])
+    idle = getattr(options.model.plugin, "has_idle_parameters", False)
+    g = _learner(options, net, "g", iteration, ema_decay=train.ema_decay, has_idle_parameters=idle)
+    d = None
+    if options.network_d is not None and train.optim_d is not None:
+        net_d = options.network_d.build().to(device)
+        d = _learner(options, net_d, "d", iteration)
+    losses = {name: loss.build() for name, loss in train.losses.items()}
+    criterion = Criterion(losses, {name: loss.weight for name, loss in train.losses.items()}).to(device)
+    model: Model = options.model.build(
+        g=g,
+        d=d,
+        criterion=criterion,
+        epoch_length=max(len(datasets["train"]) // entry.batch_size, 1),  # pyright: ignore[reportArgumentType]
+    )
+    if state is not None:
+        try:
+            model.load_state_dict(state["model"])
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"the training state does not fit this network or recipe: {error}") from error
+    return model
+
+
+def _learner(
+    options: Options,
+    net: nn.Module,
+    name: Literal["g", "d"],
+    iteration: Iteration,
+    *,
+    ema_decay: float = 0.0,
+    has_idle_parameters: bool = False,
+) -> Learner:
+    train = options.train
+    assert train is not None
+    entry = train.optim_g if name == "g" else train.optim_d
+    assert entry is not None
+    schedule = WarmUp(train.scheduler.build(), train.warmup_iter)
+    try:
+        optimizer = entry.build(params=net.parameters())
+    except RuntimeError as error:  # arguments that PyTorch cannot combine
+        raise ValueError(f"train.optim_{name}: {entry.type}: {error}") from error
+    return Learner(
+        net,
+        optimizer,
+        schedule,
+        iteration=iteration,
+        name=name,
+        accumulate=train.accumulate,
+        grad_clip=train.grad_clip,
+        ema_decay=ema_decay,
+        has_idle_parameters=has_idle_parameters,
+    )
+
+
+def build_hooks(
+    loaded: LoadedOptions,
+    folder: RunFolder,
+    model: Model,
+    degradation: Degradation | None,
+    val: Datasets,
+    board: Board,
+    device: torch.device,
+) -> tuple[list[Hook], Validate]:
+    """Build (progress lines and checkpoints, validation) as the options ask for them."""
+    options, train = loaded.options, loaded.options.train
+    assert train is not None
+    total, logging, validation = train.total_iter, options.logger, options.val
+
+    def write_weights(step: int) -> None:
+        save_weights(
+            folder.weights_of(step),
+            model.g.inference_net,
+            {
+                "step": str(step),
+                "weights": "ema" if train.ema_decay else "raw",
+                "options_sha256": loaded.sha256,
+            },
+        )
+
+    hooks: list[Hook] = [
+        Print(model, board, freq=logging.print_freq, total=total, device=device),
+        Save(
+            model,
+            folder,
+            write_weights,
+            loaded.text,
+            freq=logging.save_freq,
+            total=total,
+            keep=logging.num_states,
+            data_state=degradation.state_dict if degradation is not None else dict,
+        ),
+    ]
+    validate = Validate(
+        model,
+        build_scorer(options, folder, val, device),
+        board,
+        freq=validation.val_freq,
+        total=total,
+        num_tb_img=validation.num_tb_img,
+    )
+    return hooks, validate
