@@ -25,8 +25,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
-    from srzoo import ranks, training
-    from srzoo.components import build_datasets, parameter_count
+    from srzoo import components, ranks, training
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import starting_state
@@ -38,7 +37,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     folder, total = RunFolder(options.run_folder), settings.total_iter
     state = starting_state(folder, resume, loaded.text, total)
     start = state["step"] if state else 0
-    data = build_datasets(options, ("train", "val"), full_check=debug)
+    data = components.build_datasets(options, ("train", "val"), full_check=debug)
     loader = training.build_loader(options, data["train"], start, device)
     model = training.build_model(options, device, state, data["train"])
     degradation = training.build_degradation(options, state)
@@ -46,7 +45,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-        size = f"{parameter_count(model.g.inference_net):,} parameters"
+        size = f"{components.parameter_count(model.g.inference_net):,} parameters"
         logger.info(
             f"training {options.network_g.type} x{options.scale} ({size}) on {device} from step {start}: {folder.path}"
         )
