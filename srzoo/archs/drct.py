@@ -9,6 +9,7 @@ Between the first and the last convolution features are rows, one per pixel, in 
 shifted windows and their masks are in layers/window.py, attention in layers/attention.py.
 """
 
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -18,7 +19,6 @@ from torch.utils.checkpoint import checkpoint
 
 from srzoo.layers.attention import attention_by_products, biased_attention
 from srzoo.layers.mean_shift import MeanShift
-from srzoo.layers.plain import in_plain_form
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.layers.window import (
     Windows,
@@ -26,28 +26,32 @@ from srzoo.layers.window import (
     from_rows,
     plain_and_shifted_windows,
     relative_position_index,
+    rows_linear,
     to_rows,
 )
 from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt, Probability
 
 
-def rows_linear(rows: Tensor, layer: nn.Linear | nn.Conv2d, window: int) -> Tensor:
-    """Apply a linear layer or 1x1 convolution to the channels of each row: (R, num_in) -> (R, num_out).
+@dataclass(frozen=True)
+class BlockSettings:
+    """Settings that all Swin blocks of a group share; see :class:`DRCT`.
 
-    In the plain form the layer is called. Otherwise only its weights are used: on a CPU in a channels-last convolution
-    over the windows, which is faster there than a matrix product.
+    Args:
+        window: side of the attention windows [pixels].
+        mlp_ratio: hidden width of an MLP over its width.
+        qkv_bias: biases in the projections to query, key and value.
+        drop: dropout of features.
+        attn_drop: dropout of attention weights.
+        drop_path: probability of dropping a residual of an image.
     """
-    if in_plain_form():
-        if isinstance(layer, nn.Linear):
-            return layer(rows)
-        return layer(rows.mT[None, ..., None])[0, ..., 0].mT  # as an image (1, num_in, R, 1) -> (R, num_out)
-    weight, bias = layer.weight.flatten(1), layer.bias
-    if rows.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.linear(rows, weight, bias)
-    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / w**2, num_in, w, w)
-    out = F.conv2d(tiles, weight[:, :, None, None], bias)
-    return out.permute(0, 2, 3, 1).flatten(0, 2)  # (R, num_out)
+
+    window: int
+    mlp_ratio: float
+    qkv_bias: bool
+    drop: float
+    attn_drop: float
+    drop_path: float
 
 
 class WindowAttention(nn.Module):
@@ -56,14 +60,14 @@ class WindowAttention(nn.Module):
     Rows in the order of `windows` (R, dim) -> (R, dim).
     """
 
-    def __init__(self, dim: int, window: int, num_heads: int, qkv_bias: bool, attn_drop: float, drop: float) -> None:
+    def __init__(self, dim: int, num_heads: int, settings: BlockSettings) -> None:
         super().__init__()
-        self.window, self.num_heads, self.attn_drop = window, num_heads, attn_drop
-        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, num_heads))
+        self.window, self.num_heads, self.attn_drop = settings.window, num_heads, settings.attn_drop
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * self.window - 1) ** 2, num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=settings.qkv_bias)
         self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(drop)
+        self.proj_drop = nn.Dropout(settings.drop)
 
     def forward(self, rows: Tensor, windows: Windows) -> Tensor:
         pixels, dim = self.window**2, rows.shape[1]
@@ -106,23 +110,13 @@ class Mlp(nn.Module):
 class SwinBlock(nn.Module):
     """Attention and MLP, each after a norm and inside a skip connection: rows (R, dim) -> (R, dim)."""
 
-    def __init__(
-        self,
-        dim: int,
-        window: int,
-        num_heads: int,
-        mlp_ratio: float,
-        qkv_bias: bool,
-        drop: float,
-        attn_drop: float,
-        drop_path: float,
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, settings: BlockSettings) -> None:
         super().__init__()
-        self.drop_path = drop_path
+        self.drop_path = settings.drop_path
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop, drop)
+        self.attn = WindowAttention(dim, num_heads, settings)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), window, drop)
+        self.mlp = Mlp(dim, int(dim * settings.mlp_ratio), settings.window, settings.drop)
 
     def forward(self, rows: Tensor, batch: int, windows: Windows) -> Tensor:
         attended = windows.merge(self.attn(windows.partition(self.norm1(rows)), windows))
@@ -145,32 +139,13 @@ class SwinBlock(nn.Module):
 class ResidualDenseGroup(nn.Module):
     """Five Swin blocks, each on the input and all earlier outputs (RDG, section 3.3): rows (R, dim) -> (R, dim)."""
 
-    def __init__(
-        self,
-        dim: int,
-        gc: int,
-        window: int,
-        num_heads: int,
-        mlp_ratio: float,
-        qkv_bias: bool,
-        drop: float,
-        attn_drop: float,
-        drop_path: float,
-    ) -> None:
+    def __init__(self, dim: int, gc: int, num_heads: int, settings: BlockSettings) -> None:
         super().__init__()
-        self.window = window
+        self.window = settings.window
         for number in range(1, 6):
             width = dim + (number - 1) * gc
-            block = SwinBlock(
-                width,
-                window,
-                _num_heads(width, num_heads),
-                mlp_ratio=mlp_ratio if number < 4 else 1.0,
-                qkv_bias=qkv_bias,
-                drop=drop,
-                attn_drop=attn_drop,
-                drop_path=drop_path,
-            )
+            ratio = settings.mlp_ratio if number < 4 else 1.0
+            block = SwinBlock(width, _num_heads(width, num_heads), replace(settings, mlp_ratio=ratio))
             self.add_module(f"swin{number}", block)
             self.add_module(f"adjust{number}", nn.Conv2d(width, gc if number < 5 else dim, 1))
 
@@ -260,19 +235,10 @@ class DRCT(nn.Module):
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(embed_dim)})
         self.pos_drop = nn.Dropout(drop_rate)
         drop_paths = [drop_path_rate * place / max(sum(depths) - 1, 1) for place in range(sum(depths))]
+        settings = BlockSettings(window_size, mlp_ratio, qkv_bias, drop_rate, attn_drop_rate, 0.0)
         self.layers = nn.ModuleList(
-            ResidualDenseGroup(
-                embed_dim,
-                gc,
-                window_size,
-                num_heads[group],
-                mlp_ratio,
-                qkv_bias,
-                drop_rate,
-                attn_drop_rate,
-                drop_paths[sum(depths[:group])],
-            )
-            for group in range(len(depths))
+            ResidualDenseGroup(embed_dim, gc, heads, replace(settings, drop_path=drop_paths[sum(depths[:group])]))
+            for group, heads in enumerate(num_heads)
         )
         self.norm = nn.LayerNorm(embed_dim)
         conv = nn.Conv2d(embed_dim, embed_dim, 3, 1, 1) if resi_connection == "1conv" else nn.Identity()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from srzoo.layers.plain import in_plain_form
@@ -44,6 +45,24 @@ def from_rows(rows: Tensor, window: int, size: tuple[int, int, int]) -> Tensor:
     # Shape now (B, H/w, W/w, w, w, C).
     tiles = tiles.permute(0, 5, 1, 3, 2, 4)  # (B, C, H/w, w, W/w, w)
     return tiles.reshape(batch, rows.shape[1], height, width)  # (B, C, H, W)
+
+
+def rows_linear(rows: Tensor, layer: nn.Linear | nn.Conv2d, window: int) -> Tensor:
+    """Apply a linear layer or 1x1 convolution to the channels of each row: (R, num_in) -> (R, num_out).
+
+    In the plain form the layer is called. Otherwise only its weights are used: on a CPU in a channels-last convolution
+    over the windows, which is faster there than a matrix product.
+    """
+    if in_plain_form():
+        if isinstance(layer, nn.Linear):
+            return layer(rows)
+        return layer(rows.mT[None, ..., None])[0, ..., 0].mT  # as an image (1, num_in, R, 1) -> (R, num_out)
+    weight, bias = layer.weight.flatten(1), layer.bias
+    if rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.linear(rows, weight, bias)
+    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / w**2, num_in, w, w)
+    out = F.conv2d(tiles, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).flatten(0, 2)  # (R, num_out)
 
 
 def _cached(maxsize: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
