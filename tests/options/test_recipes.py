@@ -16,14 +16,28 @@ from tests.options.test_files import WHOLE
 from tests.support import ROOT, run_train, write_options, write_photographs
 
 TRAININGS = [path for path in WHOLE if (ROOT / "options" / "train") in path.parents]
-CHAINS = [path for path in TRAININGS if len(load_chain(path, (), weights_after)) > 1]
+CHAINS = [path for path in TRAININGS if "\nstages:" in path.read_text()]
 SINGLE = [path for path in TRAININGS if path not in CHAINS]
-# The full size of these is for GPUs; a CPU tries the recipe on fewer groups.
+# The full size of these is for GPUs; a CPU tries the recipe on narrower networks of fewer blocks.
 SMALLER = {
-    "RRDBNet": {"num_block": 2},
-    "DRCT": {"depths": [6], "num_heads": [6]},
-    "D2CNet": {"num_group": 1, "num_block": 1},
+    "RRDBNet": {"num_block": 2, "num_feat": 32, "num_grow_ch": 16},
+    "DRCT": {"depths": [6], "num_heads": [6], "embed_dim": 60, "gc": 16},
+    "D2CNet": {"num_group": 1, "num_block": 1, "num_feat": 32},
 }
+# One file of each recipe and each kind of data is tried by default, the others by the slow tests.
+QUICK = {"d2c/D2C_RealSR_x2", "drct/DRCT_x4", "imdn/IMDN_RTE_x2", "reflash/Real-SRResNet_x4", "rt4ksr/RT4KSR_x2"}
+
+
+def label(path):
+    """Return the folder and the name of an option file."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def by_default(paths):
+    """Mark the files that are not in QUICK as slow."""
+    return [
+        pytest.param(path, id=label(path), marks=() if label(path) in QUICK else pytest.mark.slow) for path in paths
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +55,7 @@ def small(loaded, tmp_path, vgg):
     """Return the options with other data, sizes and steps: a training over small crops of photographs."""
     options = loaded.options
     scale, network = options.scale, options.network_g
-    write_photographs(tmp_path / f"gt{scale}", 4, 48 * scale, 56 * scale)
+    write_photographs(tmp_path / f"gt{scale}", 3, 32 * scale, 40 * scale)
     side = max(16, contract_of(ARCHS[network.type]).multiple_of) * scale
     train = {"gt_size": side, "batch_size": 2, "num_workers": 0}
     images = {"type": "GTImages", "gt": str(tmp_path / f"gt{scale}")}
@@ -69,7 +83,11 @@ def small_file(path, tmp_path, vgg):
     return write_options(tmp_path / "small.yml", small(loaded, tmp_path, vgg))
 
 
-@pytest.mark.parametrize("path", SINGLE, ids=lambda path: path.stem)
+def test_the_quick_files_exist():
+    assert {label(path) for path in TRAININGS} > QUICK
+
+
+@pytest.mark.parametrize("path", by_default(SINGLE))
 def test_it_trains_validates_saves_and_resumes_exactly(path, tmp_path, vgg):
     file = small_file(path, tmp_path, vgg)
     assert run_train(file, "name=straight") == 0
@@ -84,6 +102,7 @@ def test_it_trains_validates_saves_and_resumes_exactly(path, tmp_path, vgg):
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
 def test_a_chain_trains_from_stage_to_stage(path, tmp_path, vgg):
     stages = {}
@@ -134,9 +153,7 @@ def gradients_of_terms(tree, tmp_path, monkeypatch):
     return found
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in TRAININGS if "ablation" not in path.stem], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", by_default(path for path in TRAININGS if "ablation" not in path.stem))
 def test_every_loss_moves_the_generator(path, tmp_path, vgg, monkeypatch):
     for loaded in load_chain(path, (), weights_after).values():
         tree = small(loaded, tmp_path, vgg)
