@@ -14,10 +14,15 @@ SIZES = [(1, 1), (7, 7), (16, 16), (17, 17), (33, 65)]
 # Deep networks are checked with few of their repeated parts.
 SMALL = {
     "D2CNet": {"num_feat": 32, "num_group": 1, "num_block": 1},
+    "EDSR": {"num_feat": 16, "num_block": 2},
+    "IMDN": {"num_modules": 2},
+    "IMDN_AS": {"num_modules": 2},
+    "IMDNPlus": {"num_modules": 2},
     "DRCT": {"embed_dim": 60, "depths": [2, 2], "num_heads": [6, 6], "window_size": 8, "gc": 16, "img_size": 32},
-    "RCAN": {"num_group": 2, "num_block": 2},
-    "RRDBNet": {"num_feat": 32, "num_block": 2, "num_grow_ch": 16},
-    "SRResNet": {"num_block": 4},
+    "RCAN": {"num_group": 1, "num_block": 2},
+    "RRDBNet": {"num_feat": 16, "num_block": 1, "num_grow_ch": 8},
+    "SRResNet": {"num_block": 2},
+    "SRVGGNetCompact": {"num_conv": 4},
 }
 
 
@@ -51,7 +56,10 @@ def test_bfloat16_is_close_to_float32(name):
     assert (half.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
-@pytest.mark.parametrize("name", list(ARCHS))
+# Half precision depends on the depth: networks have their full size here.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("D2CNet", "RCAN") else ()) for name in ARCHS]
+)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @torch.no_grad()
 def test_half_precision_is_as_safe_as_declared(name, dtype):
@@ -81,6 +89,8 @@ def test_every_parameter_gets_a_gradient(name):
         # What a network computes on demand only, it declares.
         unmoved = {key for key in unmoved if not re.match(contract_of(net).idle_in_training or "$", key)}
         idle = unmoved if idle is None else idle & unmoved
+        if not idle:
+            break
     assert idle == set()
 
 

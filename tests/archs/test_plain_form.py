@@ -12,15 +12,7 @@ from srzoo.registry import ARCHS, BACKBONES
 from tests.archs.test_all import SMALL, scales_of
 
 # DRCT keeps the published window: at 16 pixels it leaves one window, a case that exports easily lose.
-SMALLER = SMALL | {
-    "DRCT": {"embed_dim": 12, "depths": [2], "num_heads": [6], "gc": 12},
-    "EDSR": {"num_feat": 16, "num_block": 2},
-    "IMDN": {"num_modules": 2},
-    "IMDN_AS": {"num_modules": 2},
-    "IMDNPlus": {"num_modules": 2},
-    "RCAN": {"num_group": 1, "num_block": 2},
-    "RRDBNet": {"num_feat": 16, "num_block": 1, "num_grow_ch": 8},
-}
+SMALLER = SMALL | {"DRCT": {"embed_dim": 12, "depths": [2], "num_heads": [6], "gc": 12}}
 # Forms of networks that take other ways through their code.
 VARIANTS = [(name, {}) for name in ARCHS] + [
     ("DRCT", {"checkpointing": True, "resi_connection": "identity", "window_size": 8}),
@@ -31,6 +23,8 @@ VARIANTS = [(name, {}) for name in ARCHS] + [
     ("D2CNet", {"backbone": "EDSR"}),
     ("D2CNet", {"backbone": "IMDN"}),
 ]
+# A network of windows takes up to a minute to export.
+SLOW = {"DRCT"}
 IDS = [f"{name}-{'-'.join(map(str, options))}".rstrip("-") for name, options in VARIANTS]
 # The smallest, two odd ones, and a multiple of every window; none is traced.
 UNSEEN = [(16, 16), (37, 45), (61, 33), (96, 128)]
@@ -123,7 +117,16 @@ def export(net, height=48, width=40, **keywords):
     return torch.export.export(net, (torch.rand(1, 3, height, width),), dynamic_shapes=(sizes,), **keywords)
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
+def slow_marked(cases):
+    """Mark the cases that take long to export; a case is the name of a network, or begins with it."""
+    marked = []
+    for case in cases:
+        values = (case,) if isinstance(case, str) else case
+        marked.append(pytest.param(*values, marks=pytest.mark.slow if values[0] in SLOW else ()))
+    return marked
+
+
+@pytest.mark.parametrize(("name", "options"), slow_marked(VARIANTS), ids=IDS)
 def test_an_exported_network_gives_the_eager_output_at_sizes_never_traced(name, options):
     net = build(name, options)
     program = export(net).module()
@@ -133,7 +136,7 @@ def test_an_exported_network_gives_the_eager_output_at_sizes_never_traced(name, 
             torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["DRCT", "RT4KSR"])
+@pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
 def test_a_decomposed_program_still_takes_any_size(name):
     # Decompositions fix strides and shapes that the exported operators left open.
     net = build(name, {})
@@ -144,8 +147,9 @@ def test_a_decomposed_program_still_takes_any_size(name):
             torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
 
 
-def test_the_batch_may_vary_too():
-    net = build("DRCT", {})
+@pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
+def test_the_batch_may_vary_too(name):
+    net = build(name, {})
     sizes = {0: Dim("batch", min=1, max=8), 2: Dim("height", min=16, max=512), 3: Dim("width", min=16, max=512)}
     program = torch.export.export(net, (torch.rand(2, 3, 48, 40),), dynamic_shapes=(sizes,)).module()
     for shape in ((1, 3, 16, 16), (3, 3, 37, 45)):
@@ -154,7 +158,7 @@ def test_the_batch_may_vary_too():
             torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["DRCT", "RT4KSR"])
+@pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
 def test_strict_export_and_fixed_sizes_work(name):
     net, lq = build(name, {}), torch.rand(1, 3, 37, 45)
     with torch.no_grad():
@@ -164,7 +168,7 @@ def test_strict_export_and_fixed_sizes_work(name):
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", ["Bicubic", "DRCT", "RT4KSR"])
+@pytest.mark.parametrize("name", slow_marked(["Bicubic", "DRCT", "RT4KSR"]))
 def test_a_traced_network_takes_sizes_never_traced(name):
     net, lq = build(name, {}), torch.rand(1, 3, 37, 45)
     with torch.no_grad():
@@ -172,6 +176,7 @@ def test_a_traced_network_takes_sizes_never_traced(name):
         torch.testing.assert_close(traced(lq), net(lq), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_graph_holds_no_custom_operation_and_every_layer():
     program = export(build("DRCT", {}))
     targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
