@@ -21,12 +21,17 @@ ProtocolName = Literal[
     "rt4ksr-rgb",
     "rt4ksr-fixed",
     "d2c-y",
+    "d2c-y-fixed",
     "reflash-rgb",
 ]
 
-# Luma weights of D2C-SR's authors (over 256 instead of 255), and of RT4KSR's, who apply the BGR order to RGB images.
+# Luma weights of D2C-SR's authors (over 256 instead of 255), meant for R, G and B. Their images are BGR, so that the
+# first weight meets blue. RT4KSR's authors apply the order of BGR to RGB images.
 _D2C_WEIGHTS = (65.738 * 255 / 256, 129.057 * 255 / 256, 25.064 * 255 / 256)
-_SWAPPED = (BT601[2], BT601[1], BT601[0])
+_D2C_BGR = _D2C_WEIGHTS[::-1]
+_SWAPPED = BT601[::-1]
+# Rows that are converted at once on a CPU: they stay in a core's cache.
+_STRIP = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,7 @@ class Protocol:
         luma_weights: weights of R, G and B for values in [0, 255].
         luma_offset: added to the luma; cancels in PSNR, but not in SSIM.
         ssim_padding: SSIM windows inside the image only ("valid"), or over an image padded with zeros ("zero").
+        ssim_raw: SSIM of whole images with their values as they are; neither cropped, clipped nor rounded.
     """
 
     name: str
@@ -52,24 +58,30 @@ class Protocol:
     luma_weights: tuple[float, float, float] = BT601
     luma_offset: float = 16.0
     ssim_padding: Literal["valid", "zero"] = "valid"
+    ssim_raw: bool = False
 
-    def prepare(self, sr: Tensor, gt: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    def prepare(self, sr: Tensor, gt: Tensor, scale: int, *, raw: bool = False) -> tuple[Tensor, Tensor]:
         """Convert (B, 3, H, W) in [0, 1] to (B, C, h, w) float64 in [0, 255], C = 3 or 1, borders cropped.
+
+        Images of one channel, (B, 1, H, W), are compared in that channel, without luma.
+
+        Args:
+            sr: image to score.
+            gt: ground truth.
+            scale: magnification, the border of most protocols [SR pixels].
+            raw: keep borders and values as they are, see `ssim_raw`.
 
         Raises:
             ValueError: the shapes differ, or nothing is left inside the border.
         """
-        if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] != 3:
-            raise ValueError(f"expected two images (B, 3, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}")
-        border = self.border(scale)
+        if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] not in (1, 3):
+            raise ValueError(
+                f"expected two images (B, 3, H, W) or (B, 1, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}"
+            )
+        border = 0 if raw else self.border(scale)
         if min(sr.shape[-2:]) <= 2 * border:
             raise ValueError(f"an image of {_shape(sr)} has nothing inside a border of {border} pixels ({self.name})")
-        sr, gt = self._levels(sr), self._levels(gt)
-        if self.color == "y":
-            sr, gt = self._luma(sr), self._luma(gt)
-        if border:  # a slice up to -0 would be empty
-            sr, gt = (image[..., border:-border, border:-border] for image in (sr, gt))
-        return sr, gt
+        return self._convert(sr, border, raw), self._convert(gt, border, raw)
 
     def border(self, scale: int) -> int:
         """Return the number of pixels cropped on each side."""
@@ -79,11 +91,25 @@ class Protocol:
         """Return all settings of the protocol for result files."""
         return asdict(self) | {"crop_border": self.border(scale), "data_range": 255, "average": "mean over images"}
 
-    def _levels(self, image: Tensor) -> Tensor:
-        """Clip and scale [0, 1] to [0, 255] float64, rounded if the protocol says so."""
+    def _convert(self, image: Tensor, border: int, raw: bool) -> Tensor:
+        """Crop one image and convert its pixels, on a CPU a strip of rows at a time."""
+        height, width = image.shape[-2:]
+        image = image[..., border : height - border, border : width - border]
+        to_luma = self.color == "y" and image.shape[1] == 3
+        converted = image.new_empty(
+            (len(image), 1 if to_luma else image.shape[1], *image.shape[2:]), dtype=torch.double
+        )
+        rows = _STRIP if image.device.type == "cpu" else height
+        for strip, target in zip(image.split(rows, 2), converted.split(rows, 2), strict=True):
+            levels = self._levels(strip, raw)
+            target.copy_(self._luma(levels) if to_luma else levels)
+        return converted
+
+    def _levels(self, image: Tensor, raw: bool) -> Tensor:
+        """Scale [0, 1] to [0, 255] float64, clipped unless `raw`, rounded if the protocol says so."""
         # Scale in the image's precision, as writers of 8-bit files do: float64 would round some values differently.
-        levels = image.clamp(0, 1) * 255
-        return (levels.round() if self.round_rgb else levels).to(torch.float64)
+        levels = (image if raw else image.clamp(0, 1)) * 255
+        return (levels.round() if self.round_rgb and not raw else levels).to(torch.float64)
 
     def _luma(self, image: Tensor) -> Tensor:
         """Convert (B, 3, H, W) in [0, 255] to luma, (B, 1, H, W)."""
@@ -101,7 +127,15 @@ PROTOCOLS = {
         Protocol(name="rt4ksr", crop_border=0, luma_weights=_SWAPPED),
         Protocol(name="rt4ksr-rgb", color="rgb", crop_border=0),
         Protocol(name="rt4ksr-fixed", crop_border=0),
-        Protocol(name="d2c-y", round_rgb=False, luma_weights=_D2C_WEIGHTS, luma_offset=0.0, ssim_padding="zero"),
+        Protocol(
+            name="d2c-y",
+            round_rgb=False,
+            luma_weights=_D2C_BGR,
+            luma_offset=0.0,
+            ssim_padding="zero",
+            ssim_raw=True,
+        ),
+        Protocol(name="d2c-y-fixed", round_rgb=False, luma_weights=_D2C_WEIGHTS, luma_offset=0.0, ssim_padding="zero"),
         Protocol(name="reflash-rgb", color="rgb", crop_border=4),
     )
 }

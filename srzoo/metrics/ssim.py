@@ -21,8 +21,10 @@ class SSIM:
     def __init__(self, *, scale: int, protocol: ProtocolName = "basicsr-y") -> None:
         self.scale = scale
         self.protocol = PROTOCOLS[protocol]
-        # Smallest image with a whole window inside the border.
-        self.least_side = 2 * self.protocol.border(scale) + WINDOW
+        raw, padded = self.protocol.ssim_raw, self.protocol.ssim_padding == "zero"
+        # Smallest image with a window inside the border.
+        self.least_side = (0 if raw else 2 * self.protocol.border(scale)) + (1 if padded else WINDOW)
 
     def __call__(self, sr: Tensor, gt: Tensor) -> Tensor:
-        return ssim(*self.protocol.prepare(sr, gt, self.scale), padding=self.protocol.ssim_padding)
+        prepared = self.protocol.prepare(sr, gt, self.scale, raw=self.protocol.ssim_raw)
+        return ssim(*prepared, padding=self.protocol.ssim_padding)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import skimage.metrics
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from srzoo.images import read_image, to_tensor
 from srzoo.metrics.protocol import PROTOCOLS
@@ -123,7 +125,9 @@ def test_each_protocol_has_its_hand_computed_value():
     assert value("basicsr-y") == pytest.approx(decibels(65.481 / 255), abs=1e-4)
     assert value("rt4ksr-fixed") == pytest.approx(decibels(65.481 / 255), abs=1e-4)
     assert value("rt4ksr") == pytest.approx(decibels(24.966 / 255), abs=1e-4)
-    assert value("d2c-y") == pytest.approx(decibels(65.738 / 256), abs=1e-4)
+    # The authors' first weight meets blue.
+    assert value("d2c-y") == pytest.approx(decibels(25.064 / 256), abs=1e-4)
+    assert value("d2c-y-fixed") == pytest.approx(decibels(65.738 / 256), abs=1e-4)
     # Luma 101.894 + 0.257: both round to 102, so the rounded protocols see no difference.
     assert value("imdn-y") == math.inf
     assert value("matlab-y") == math.inf
@@ -154,6 +158,7 @@ def test_borders_are_cropped_by_the_scale_or_by_the_protocol():
         ("matlab-y", [16], [235]),
         ("rt4ksr", [16], [235]),
         ("d2c-y", [0], [(65.738 + 129.057 + 25.064) * 255 / 256]),
+        ("d2c-y-fixed", [0], [(65.738 + 129.057 + 25.064) * 255 / 256]),
     ],
 )
 def test_black_and_white_have_the_levels_of_the_protocol(protocol, black, white):
@@ -183,20 +188,84 @@ def test_all_four_borders_are_cropped():
 def test_ssim_windows_follow_the_protocol():
     gt = photograph(32, 36)
     images = batch(noisy(gt)), batch(gt)
-    zero_padded = ssim(*PROTOCOLS["d2c-y"].prepare(*images, scale=2), padding="zero").item()
-    assert SSIM(scale=2, protocol="d2c-y")(*images).item() == zero_padded
-    assert zero_padded != pytest.approx(ssim(*PROTOCOLS["d2c-y"].prepare(*images, scale=2)).item(), abs=1e-5)
+    prepared = PROTOCOLS["d2c-y-fixed"].prepare(*images, scale=2)
+    zero_padded = ssim(*prepared, padding="zero").item()
+    assert SSIM(scale=2, protocol="d2c-y-fixed")(*images).item() == zero_padded
+    assert zero_padded != pytest.approx(ssim(*prepared).item(), abs=1e-5)
     # Zero padding: the weights of the window that fall outside the image are missing from both means.
     flat = torch.full((1, 1, 16, 16), 100.0, dtype=torch.float64)
     assert ssim(flat, flat, padding="zero").item() == pytest.approx(1)
 
 
+def test_raw_ssim_sees_borders_and_values_outside_the_range():
+    gt = batch(photograph(32, 36))
+    brighter, bordered = gt + 0.9, gt.clone()
+    bordered[..., 0] = 1 - bordered[..., 0]
+    raw, cropped = SSIM(scale=2, protocol="d2c-y"), SSIM(scale=2, protocol="d2c-y-fixed")
+    assert raw(bordered, gt) < cropped(bordered, gt)
+    assert raw(brighter, gt) != raw(brighter.clamp(0, 1), gt)
+    assert cropped(brighter, gt) == cropped(brighter.clamp(0, 1), gt)
+
+
+@needs_shared
+@pytest.mark.parametrize(("protocol", "expected"), [("d2c-y", (28.6057, 0.81306)), ("d2c-y-fixed", (28.4321, 0.81629))])
+def test_the_authors_of_d2c_sr_get_these_values_for_bicubic_interpolation(protocol, expected):
+    # The 8-bit LQ files of Set5, enlarged in floating point, neither rounded nor clipped.
+    scores = []
+    for path in sorted((SHARED / "data" / "Set5" / "GT").glob("*.png")):
+        lq = batch(read_image(SHARED / "data" / "Set5" / "LRbicx4" / f"{path.stem}x4.png").rgb)
+        sr = imresize(lq.double(), 4)
+        gt = batch(read_image(path).rgb)[..., : sr.shape[2], : sr.shape[3]].double()
+        scores.append([metric(scale=4, protocol=protocol)(sr, gt).item() for metric in (PSNR, SSIM)])
+    assert np.mean(scores, 0) == pytest.approx(expected, abs=6e-5)
+
+
+@given(
+    st.integers(1, 2), st.integers(1, 3), st.integers(11, 90), st.integers(11, 40), st.sampled_from(["valid", "zero"])
+)
+@settings(max_examples=25)
+def test_ssim_in_strips_equals_ssim_by_convolution(images, channels, height, width, padding):
+    # Heights on both sides of one and two strips.
+    generator = torch.Generator().manual_seed(height * width)
+    gt = 255 * torch.rand(images, channels, height, width, generator=generator, dtype=torch.float64)
+    sr = (gt + 30 * torch.randn(gt.shape, generator=generator, dtype=torch.float64)).requires_grad_()
+    by_convolution = ssim(sr, gt, padding)  # because a gradient is wanted
+    assert by_convolution.requires_grad
+    torch.testing.assert_close(ssim(sr.detach(), gt, padding), by_convolution.detach(), atol=1e-13, rtol=0)
+
+
+def test_large_images_are_converted_as_small_ones():
+    # Pixels are converted strip by strip: the strips join.
+    sr, gt = torch.rand(2, 3, 150, 20), torch.rand(2, 3, 150, 20)
+    for protocol in PROTOCOLS.values():
+        whole = protocol.prepare(sr, gt, scale=2)
+        b = protocol.border(2)
+        for top in range(0, 140, 10):  # parts that no strip of the whole image begins with
+            part = slice(top, top + 10 + 2 * b)
+            for image, large in zip(protocol.prepare(sr[:, :, part], gt[:, :, part], scale=2), whole, strict=True):
+                assert torch.equal(image, large[:, :, top : top + 10][:, :, : image.shape[2]])
+
+
+def test_one_channel_is_compared_as_it_is():
+    gt = torch.rand(1, 1, 24, 24)
+    sr = gt + 3 / 255
+    for name, protocol in PROTOCOLS.items():
+        prepared = protocol.prepare(sr.clamp(0, 1), gt, scale=2)
+        assert prepared[0].shape[1] == 1
+        if protocol.color == "y":
+            same = replace(protocol, color="rgb").prepare(sr.clamp(0, 1), gt, scale=2)
+            assert all(torch.equal(a, b) for a, b in zip(prepared, same, strict=True)), name
+
+
 @pytest.mark.parametrize("name", sorted(METRICS))
-@pytest.mark.parametrize("protocol", ["basicsr-y", "reflash-rgb", "rt4ksr"])
+@pytest.mark.parametrize("protocol", ["basicsr-y", "reflash-rgb", "rt4ksr", "d2c-y", "d2c-y-fixed"])
 def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
     metric = METRICS.build(name, {"protocol": protocol}, scale=3)
     side = metric.least_side
     assert metric(torch.rand(1, 3, side, side + 1), torch.rand(1, 3, side, side + 1)).shape == (1,)
+    if (name, protocol) == ("SSIM", "d2c-y"):
+        assert side == 1
+        return
     with pytest.raises(ValueError, match=r"nothing inside|SSIM needs"):
         metric(torch.rand(1, 3, side - 1, side), torch.rand(1, 3, side - 1, side))
 
@@ -204,7 +273,7 @@ def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
 # As in docs/protocols.md: border at scale 3, and compared channels.
 BORDERS = {
     "basicsr-y": (3, 1), "basicsr-rgb": (3, 3), "matlab-y": (3, 1), "imdn-y": (3, 1), "rt4ksr": (0, 1),
-    "rt4ksr-rgb": (0, 3), "rt4ksr-fixed": (0, 1), "d2c-y": (3, 1), "reflash-rgb": (4, 3),
+    "rt4ksr-rgb": (0, 3), "rt4ksr-fixed": (0, 1), "d2c-y": (3, 1), "d2c-y-fixed": (3, 1), "reflash-rgb": (4, 3),
 }  # fmt: skip
 
 
