@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from forked_pytest import TOO_SLOW, run_pytest
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,38 +106,31 @@ def copy_checkout(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def run_tests(root: Path, tests: tuple[str, ...], jobs: int) -> tuple[int, str]:
+def run_tests(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """Run pytest on a copy until the first failure; return its exit code (-1: too slow) and the end of its output."""
     environment = {
-        **os.environ,
         "PYTHONPATH": str(root),
         "PYTHONDONTWRITEBYTECODE": "1",
         # The copy has no reference pack beside it.
         "SRZOO_SHARED": os.environ.get("SRZOO_SHARED", str(ROOT.parent / "shared")),
-        "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1)),
     }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "", *tests]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return -1, "too slow"
-    return done.returncode, done.stdout[-3000:] + done.stderr[-1000:]
+    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "", *tests]
+    code, output = run_pytest(root, arguments, environment, LONGEST)
+    return code, output[-4000:]
 
 
 def verdict(code: int) -> str:
     """Turn pytest's exit code into a verdict: 1 (a test failed) and too slow are kills, 0 is a survivor."""
-    return {0: "survived", 1: "killed", -1: "killed (too slow)"}.get(code, f"broken (pytest exit code {code})")
+    return {0: "survived", 1: "killed", TOO_SLOW: "killed (too slow)"}.get(code, f"broken (pytest exit code {code})")
 
 
-def examine(mutant: Mutant, root: Path, jobs: int) -> dict[str, object]:
+def examine(mutant: Mutant, root: Path) -> dict[str, object]:
     """Apply a mutant to a copy, run its tests, restore the file."""
     file, started = root / mutant.file, time.monotonic()
     source = file.read_text(encoding="utf-8")
     try:
         file.write_text(mutant.applied(source), encoding="utf-8")
-        code, output = run_tests(root, mutant.tests, jobs)
+        code, output = run_tests(root, mutant.tests)
     finally:
         file.write_text(source, encoding="utf-8")
     return {"verdict": verdict(code), "seconds": round(time.monotonic() - started), "output": output}
@@ -155,6 +149,8 @@ def run(mutants: list[Mutant], jobs: int) -> dict[str, dict[str, object]]:
     results = {what: known[fingerprint] for what, fingerprint in prints.items() if fingerprint in known}
     waiting = [mutant for mutant in mutants if mutant.what not in results]
     RESULTS.parent.mkdir(exist_ok=True)
+    # PyTorch counts its threads when it is imported, before the first test process is forked.
+    os.environ["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // jobs, 1))
     lock, copies = threading.Lock(), queue.SimpleQueue[Path]()
     with tempfile.TemporaryDirectory(prefix="mutants ") as folder, tqdm(total=len(waiting), unit="mutant") as bar:
         for number in range(jobs):
@@ -162,14 +158,14 @@ def run(mutants: list[Mutant], jobs: int) -> dict[str, dict[str, object]]:
             copies.put(Path(folder) / str(number))
         tests = tuple(sorted({test for mutant in waiting for test in mutant.tests}))
         if waiting:
-            code, output = run_tests(copies.get(), tests, 1)
+            code, output = run_tests(copies.get(), tests)
             if code:
                 raise ValueError(f"the tests fail without any mutation, so that they prove nothing:\n{output}")
             copies.put(Path(folder) / "0")
 
         def work(mutant: Mutant) -> None:
             root = copies.get()
-            result = {**examine(mutant, root, jobs), "what": mutant.what, "fingerprint": prints[mutant.what]}
+            result = {**examine(mutant, root), "what": mutant.what, "fingerprint": prints[mutant.what]}
             copies.put(root)
             with lock, RESULTS.open("a") as file:
                 file.write(json.dumps(result) + "\n")

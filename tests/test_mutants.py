@@ -8,6 +8,7 @@ import pytest
 from tests.support import ROOT
 
 spec = importlib.util.spec_from_file_location("mutants", ROOT / "scripts" / "mutants.py")
+sys.path.insert(0, str(ROOT / "scripts"))  # as for a program of that folder
 assert spec is not None
 assert spec.loader is not None
 mutants = importlib.util.module_from_spec(spec)
@@ -58,6 +59,12 @@ def test_killed_and_survived_are_told_apart_and_remembered(checkout, monkeypatch
     # A changed file makes its results void.
     (checkout / "code.py").write_text((checkout / "code.py").read_text() + "\n")
     assert all(entry.fingerprint(checkout) not in mutants.earlier_results() for entry in table)
+
+
+def test_a_mutant_that_never_ends_is_killed(checkout, monkeypatch):
+    monkeypatch.setattr(mutants, "LONGEST", 30)  # [seconds]
+    results = mutants.run([mutant("unused = 1", "__import__('time').sleep(900)")], jobs=1)
+    assert results["a fault"]["verdict"] == "killed (too slow)"
 
 
 def test_tests_that_fail_without_a_mutation_prove_nothing(checkout):
