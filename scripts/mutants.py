@@ -37,7 +37,7 @@ class Mutant:
     """One mutation.
 
     Args:
-        what: the fault in words.
+        what: description of the fault.
         file: source file, relative to the checkout.
         old: text that occurs once in the file, within one line.
         new: text that replaces it.

@@ -40,7 +40,7 @@ class Registry(Generic[T]):
         family: word for one member in messages ("network", "loss", ...).
         package: dotted name of the package whose modules register the built-in members; imported at the first look-up.
         supplied: constructor arguments that the framework passes itself and that an option file cannot set.
-        bridges: what stands before the slash of a name -> dotted name of the module that registers such members.
+        bridges: prefix of a name, up to its slash -> dotted name of the module that registers such members.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Registry(Generic[T]):
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Names of the members that are not another package's."""
+        """Return the names of the members that are not another package's."""
         return (name for name in self.everyone() if "/" not in name)
 
     def everyone(self) -> list[str]:
-        """All names known so far, those that came over a bridge too."""
+        """Return all names known so far, those that came over a bridge too."""
         self._discover()
         return sorted(self._members)
 
@@ -127,7 +127,7 @@ class Registry(Generic[T]):
         return {key: value for key, value in self.signature(name).items() if key not in self.supplied}
 
     def signature(self, name: str) -> dict[str, inspect.Parameter]:
-        """All constructor parameters of a member, annotations resolved."""
+        """Return all constructor parameters of a member, annotations resolved."""
         return dict(inspect.signature(self[name], eval_str=True).parameters)
 
     def build(self, name: str, args: dict[str, Any], **supplied: object) -> T:

@@ -27,19 +27,19 @@ needs_shared = pytest.mark.skipif(
 
 
 def reference_case(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One case of the reference pack: its index entry and its arrays."""
+    """Read one case of the reference pack: its index entry and its arrays."""
     index = json.loads((SHARED / "reference" / "index.json").read_text())
     with np.load(SHARED / "reference" / f"{name}.npz") as arrays:
         return index[name], dict(arrays)
 
 
 def reference_input(case: dict[str, Any]) -> Tensor:
-    """The input that a case's outputs were computed from."""
+    """Return the input that a case's outputs were computed from."""
     return torch.from_numpy(np.random.default_rng(case["seed"]).random(case["input_shape"], dtype=np.float32))
 
 
 def synthetic_weights(keys: dict[str, tuple[str, list[int]]]) -> dict[str, Tensor]:
-    """Weights filled from their own key names, by the rule of the reference pack's README."""
+    """Make weights from their own key names, by the rule of the reference pack's README."""
     weights = {}
     for key, (_, shape) in keys.items():
         values = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
@@ -64,7 +64,7 @@ def assert_published(net: torch.nn.Module, case: str, *, keys_of: str = "", tole
 
 
 def assert_same_output(net: torch.nn.Module, case: str, index: dict[str, Any], tolerance: float = 1e-5) -> None:
-    """As :func:`assert_published`, with the weights that the network has."""
+    """Check as :func:`assert_published` does, with the weights that the network has."""
     with np.load(SHARED / "reference" / f"{case}.npz") as file:
         arrays = dict(file)
     lq = reference_input(index).to(next(net.parameters()).dtype).requires_grad_()
@@ -85,12 +85,12 @@ def assert_same_output(net: torch.nn.Module, case: str, index: dict[str, Any], t
 
 
 def parameter_count(net: torch.nn.Module) -> int:
-    """Number of parameters."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
 def photograph(height: int = 96, width: int = 120, top: int = 100, left: int = 140) -> np.ndarray:
-    """A window of a real photograph, (height, width, 3) uint8."""
+    """Return a window of a real photograph, (height, width, 3) uint8."""
     return np.ascontiguousarray(skimage.data.astronaut()[top : top + height, left : left + width])
 
 
@@ -103,7 +103,7 @@ def write_photographs(folder: Path, count: int = 4, height: int = 96, width: int
 
 
 def training_options(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A small but complete training: IMDN_RTC x2 on photographs that are written below `folder`."""
+    """Return the options of a small but complete training: IMDN_RTC x2 on photographs written below `folder`."""
     if not (folder / "train").is_dir():
         write_photographs(folder / "train", 5)
         write_image(folder / "val" / "held_out.png", skimage.data.chelsea()[:64, :72])
@@ -151,7 +151,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def learner(net, lr=1e-3, *, type="Adam", schedule=None, iteration=None, **options):
-    """A learner of `net` with an optimiser of torch and, unless given, a constant rate."""
+    """Make a learner of `net` with an optimiser of torch and, unless given, a constant rate."""
     from srzoo.optim.learner import Learner
     from srzoo.optim.schedules import Constant, Iteration
     from srzoo.registry import OPTIMIZERS
@@ -168,7 +168,7 @@ def criterion(**losses):
 
 
 def write_options(path: Path, options: dict[str, Any]) -> Path:
-    """An option file."""
+    """Write an option file and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(options, sort_keys=False))
     return path

@@ -38,7 +38,7 @@ def metadata(path):
 
 @pytest.fixture
 def options(tmp_path):
-    """An option file that tests the network given."""
+    """Write an option file that tests the network given."""
     write_photographs(tmp_path / "gt", 2, 32, 40)
 
     def write(network, scale=2, **val):

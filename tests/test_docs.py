@@ -19,7 +19,7 @@ HOW_DO_I = ROOT / "docs" / "how-do-i.md"
 
 
 def anchors(text):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -57,7 +57,7 @@ def blocks(text):
 
 
 def command_of(line):
-    """A printed command as one that runs here, shortened to two updates of a small batch."""
+    """Turn a printed command into one that runs here, shortened to two updates of a small batch."""
     words = shlex.split(line, comments=True)
     programs = {
         "python": [sys.executable],

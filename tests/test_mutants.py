@@ -24,7 +24,7 @@ def test_every_entry_applies():
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A package of one function with a test of one of its two lines."""
+    """Write a package of one function with a test of one of its two lines."""
     (tmp_path / "checkout").mkdir()
     (tmp_path / "checkout" / "code.py").write_text("def double(x):\n    unused = 1\n    return 2 * x\n")
     (tmp_path / "checkout" / "test_code.py").write_text(
@@ -65,6 +65,7 @@ def test_a_mutant_that_never_ends_is_killed(checkout, monkeypatch):
     monkeypatch.setattr(mutants, "LONGEST", 30)  # [seconds]
     results = mutants.run([mutant("unused = 1", "__import__('time').sleep(900)")], jobs=1)
     assert results["a fault"]["verdict"] == "killed (too slow)"
+    assert "unused = 1" in (checkout / "code.py").read_text()
 
 
 def test_tests_that_fail_without_a_mutation_prove_nothing(checkout):

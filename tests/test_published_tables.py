@@ -17,7 +17,7 @@ PAPER = {
 
 @pytest.fixture
 def user_folder(tmp_path, monkeypatch):
-    """A working directory laid out as the option files expect."""
+    """Make a working directory laid out as the option files expect."""
     (tmp_path / "datasets").symlink_to(SHARED / "data")
     (tmp_path / "weights").symlink_to(SHARED / "checkpoints")
     monkeypatch.chdir(tmp_path)

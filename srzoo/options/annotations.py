@@ -45,7 +45,7 @@ def takes_path(annotation: Any) -> bool:
 
 
 def type_name(annotation: Any) -> str:
-    """Write a type in words: "integer > 0", "list of number", "a | b"."""
+    """Describe a type: "integer > 0", "list of number", "a | b"."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return type_name(args[0]) + "".join(_bound(bound) for bound in args[1:])

@@ -27,7 +27,7 @@ SMALL = {
 
 
 def scales_of(name):
-    """The scales an arch is made for, or a range of them if it takes any."""
+    """Return the scales that a network is made for, or some if it takes any, 2 first."""
     scales = contract_of(ARCHS[name]).scales or (1, 2, 3, 4, 8)
     return sorted(scales, key=lambda scale: scale != 2)
 

@@ -41,12 +41,12 @@ def build(name, options):
 
 
 def leaves(net):
-    """Modules that hold parameters themselves, by name."""
+    """Return the modules that hold parameters themselves, by name."""
     return {name: module for name, module in net.named_modules() if list(module.parameters(recurse=False))}
 
 
 def silent(net, lq):
-    """Modules with parameters that a forward pass does not call, and its output."""
+    """Return the modules with parameters that a forward pass does not call, and its output."""
     called, handles = set(), []
     for name, module in leaves(net).items():
         handles.append(module.register_forward_hook(lambda *_, name=name: called.add(name)))

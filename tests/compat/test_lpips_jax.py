@@ -16,7 +16,7 @@ WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 
 @pytest.fixture(scope="module")
 def content():
-    """A pickle laid out as the package's, with numbers of its own: kernels (height, width, in, out)."""
+    """Write a pickle laid out as the package's, with other numbers: kernels (height, width, in, out)."""
     generator = np.random.default_rng(0)
     convolutions = {}
     for number, (before, after) in enumerate(itertools.pairwise(WIDTHS)):

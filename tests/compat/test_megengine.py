@@ -25,7 +25,7 @@ def network(seed=0):
 
 
 def arrays(module):
-    """A module's weights as MegEngine pickles them: biases of convolutions are (1, C, 1, 1)."""
+    """Return a module's weights as MegEngine pickles them: biases of convolutions are (1, C, 1, 1)."""
     return {
         name: (value.view(1, -1, 1, 1) if name.endswith("bias") else value).numpy()
         for name, value in module.state_dict().items()

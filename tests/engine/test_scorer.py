@@ -16,7 +16,7 @@ from tests.support import photograph
 
 
 class Darker(nn.Module):
-    """A form that can be told from the network by its scores."""
+    """A form whose scores differ from the network's."""
 
     def __init__(self, net):
         super().__init__()

@@ -392,7 +392,7 @@ def test_weights_of_another_network_by_their_own_word_are_refused(options, tmp_p
 
 
 def test_a_users_plugins_train_and_score(options, tmp_path, monkeypatch):
-    """An arch, a loss, a metric and a dataset in files outside the package."""
+    """Use an arch, a loss, a metric and a dataset in files outside the package."""
     for family in (ARCHS, LOSSES, METRICS, DATASETS):
         assert list(family)
         monkeypatch.setattr(family, "_members", dict(family._members))

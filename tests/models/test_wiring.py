@@ -60,7 +60,7 @@ def discriminator():
 
 
 def recipe(name, losses=None, *, accumulate=1, ema=0.0, schedule=None, gan=None, **options):
-    """One of MODELS over small networks, trained by plain gradient descent."""
+    """Build one of MODELS over small networks, trained by plain gradient descent."""
     torch.manual_seed(0)
     shared = {"type": "SGD", "iteration": Iteration(), "accumulate": accumulate, "schedule": schedule}
     parts = {"epoch_length": 1, "d": None}

@@ -47,7 +47,7 @@ def renamed(tree, path, new):
 
 
 def mutations(key):
-    """One letter more, one less, one other."""
+    """Return a key with one letter more, one less, one other."""
     middle = len(key) // 2
     return {
         key + "x",
