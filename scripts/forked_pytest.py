@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 LARGE = ["torch", "torch.utils.data", "numpy", "cv2", "pydantic", "pytest", "hypothesis", "skimage.data", "yaml"]
 TOO_SLOW = -1
@@ -46,5 +47,7 @@ def _worker(root: Path, arguments: list[str], environment: dict[str, str], outpu
     os.environ.update(environment)
     sys.dont_write_bytecode = True
     sys.path[0] = str(root)
+    # Workers of data loaders import the main module again: it is not this program.
+    sys.modules["__main__"] = ModuleType("__main__")
     sys.argv = ["pytest", *arguments]
     sys.exit(int(pytest.main(arguments)))
