@@ -49,8 +49,8 @@ def test_released_weights_give_the_published_output(case):
     index, arrays = reference_case(f"{case}_official")
     net = ARCHS.build(name, {}, scale=scale).eval().double()
     load_weights(net, SHARED / "checkpoints" / index["config"]["checkpoint"])
-    # In float64, because float32 kernels differ with the number of threads. IMDN_RTE's weights are meant for values up to
-    # 255: on this input in [0, 1] the reference itself, in float32, is 2.1e-5 off.
+    # In float64: float32 kernels differ with the number of threads. IMDN_RTE's weights are meant for values up to 255:
+    # on this input in [0, 1] the float32 reference itself is 2.1e-5 off.
     tolerance = 3e-5 if name == "IMDN_RTE" else 1e-5
     np.testing.assert_allclose(net(reference_input(index).double()).numpy(), arrays["y0"], atol=tolerance, rtol=0)
 
