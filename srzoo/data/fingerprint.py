@@ -23,9 +23,8 @@ def fingerprint(dataset: Dataset[object]) -> str | None:
         return None
     files = [file for pair in dataset.pairs for file in (pair.gt, pair.lq) if file is not None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashes = dict(
-            zip(files, tqdm(pool.map(file_hash, files), "hashing", len(files), leave=False, delay=1), strict=True)
-        )
+        found = tqdm(pool.map(file_hash, files), "hashing", len(files), leave=False, delay=1)
+        hashes = dict(zip(files, found, strict=True))
     lines = [
         "\0".join([pair.key, *("" if file is None else hashes[file] for file in (pair.gt, pair.lq))])
         for pair in dataset.pairs

@@ -121,9 +121,7 @@ def evaluate(
         for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
             sr, key, gt = net(item["lq"].to(device)), item["key"][0], item.get("gt")
             if not sr.isfinite().all():
-                raise ValueError(
-                    f"{name}: {key}: the network's output has values that are not finite (NaN or infinity)"
-                )
+                raise ValueError(f"{name}: {key}: the network's output has values that are not finite")
             scores = {} if gt is None else _scores(name, key, sr, gt.to(device), metrics)
             scored.append((index, {"key": key, **scores}))
             if save_to is not None:
