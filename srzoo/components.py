@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from srzoo import ranks
 from srzoo.batch import Sample
+from srzoo.contract import contract_of
 from srzoo.data.check import DataError, check_datasets
 from srzoo.data.listing import Fault
 from srzoo.engine.evaluate import Metric
@@ -58,7 +59,29 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
     """Return the network to score: with merged blocks for ``val.fused``, applied to tiles for ``val.tile``."""
     val = options.val
     net = reparam.fused(net) if val.fused else net
-    return net if val.tile is None else TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    if val.tile is None:
+        return net
+    radius = contract_of(net).receptive_radius
+    if radius is None or radius > val.tile_overlap:
+        sees = "the whole image" if radius is None else f"{radius} pixels to each side"
+        logger.warning(
+            f"val.tile_overlap {val.tile_overlap}: each pixel of {options.network_g.type} sees {sees}, so that "
+            "scores in tiles differ from those of whole images"
+        )
+    return TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+
+
+def inference_facts(options: Options) -> dict[str, object]:
+    """Return how the network is applied, for results: everything that decides scores beside network and weights."""
+    val, multiple = options.val, contract_of(options.network_g.plugin).multiple_of
+    return {
+        "tile": val.tile,
+        "tile_overlap": None if val.tile is None else val.tile_overlap,
+        "fused": val.fused,
+        "ensemble": "none",
+        "precision": "float32",
+        "padding": "none" if multiple == 1 else f"inside the network, to multiples of {multiple}",
+    }
 
 
 def build_datasets(options: Options, splits: Sequence[str], full_check: bool = False) -> dict[str, Datasets]:
@@ -119,6 +142,7 @@ def build_scorer(options: Options, folder: RunFolder, datasets: Datasets, device
         metrics=build_metrics(options),
         form=functools.partial(scored_form, options),
         network={"type": options.network_g.type, "scale": options.scale} | plain(options.network_g),
+        inference=inference_facts(options),
         scale=options.scale,
         folder=folder,
         device=device,

@@ -4,11 +4,13 @@ Formats: PNG, JPEG, BMP, TIFF, WebP (8 or 16 bits; grey, palette and alpha inclu
 which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB. JPEG orientation tags are applied.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -145,3 +147,9 @@ def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     assert decoded is not None
     return np.ascontiguousarray(decoded[..., ::-1])
+
+
+def codec_versions() -> dict[str, str]:
+    """Return the versions of the codec libraries; decoders of JPEG files differ by a level here and there."""
+    built = re.search(r"^\s*JPEG:\s*(.+)$", cv2.getBuildInformation(), re.MULTILINE)
+    return {"opencv": cv2.__version__, "pillow": PIL.__version__, "jpeg": built.group(1) if built else "unknown"}

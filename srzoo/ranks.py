@@ -35,6 +35,11 @@ def initialise() -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """Return the kind of a device for results: "cpu", or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def finalise() -> None:
     """Leave the process group."""
     if dist.is_initialized():

@@ -20,7 +20,7 @@ def test(arguments: Arguments) -> None:
     from srzoo.components import build_datasets, build_network, build_scorer, load_pretrained
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.run_folder import RunFolder
-    from srzoo.engine.tables import score_table
+    from srzoo.engine.tables import conditions_line, score_table
 
     device = ranks.initialise()
     log_to()
@@ -44,6 +44,7 @@ def test(arguments: Arguments) -> None:
     ranks.on_main(lambda: folder.record(loaded.text, "_test"))
     scores = {each.dataset: each.mean() for each in results}
     logger.info(score_table(f"{options.network_g.type} x{options.scale}", scores, scorer.metrics))
+    logger.info(conditions_line(scorer.inference, weights.name if weights else "none", ranks.device_name(device)))
     logger.info(f"per-image results: {folder.results}")
 
 

@@ -44,14 +44,24 @@ class Results:
         network: Mapping[str, object],
         weights: Mapping[str, str] | None,
         protocols: Mapping[str, object],
+        conditions: Mapping[str, object],
     ) -> None:
-        """Write a JSON file of network, weights, protocols in full, mean scores and the scores of every image."""
+        """Write a JSON file of everything that decides the scores, mean scores, and the scores of every image.
+
+        Args:
+            path: file to write.
+            network: type, scale and options.
+            weights: file and checksum; None: the network has none.
+            protocols: metric -> its protocol in full.
+            conditions: of :meth:`Scorer.conditions`.
+        """
         content = {
             "dataset": self.dataset,
             "step": self.step,
             "network": network,
             "weights": weights,
             "protocols": protocols,
+            **conditions,
             "mean": self.mean(),
             "images": self.images,
         }
@@ -95,8 +105,8 @@ def evaluate(
         step: updates that the network has seen, for the results.
 
     Raises:
-        ValueError: the network's output is not of the size of the ground truth, or a metric cannot take an image; on
-            every rank, naming the image.
+        ValueError: the network's output is not finite or not of the size of the ground truth, or a metric cannot take
+            an image; on every rank, naming the image.
     """
     was_training = net.training
     net.eval()
@@ -110,6 +120,8 @@ def evaluate(
     try:
         for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
             sr, key, gt = net(item["lq"].to(device)), item["key"][0], item.get("gt")
+            if not sr.isfinite().all():
+                raise ValueError(f"{name}: {key}: the network's output has values that are not finite")
             scores = {} if gt is None else _scores(name, key, sr, gt.to(device), metrics)
             scored.append((index, {"key": key, **scores}))
             if save_to is not None:
@@ -139,4 +151,6 @@ def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str
             scores[name] = float(metric(sr, gt))
         except ValueError as error:
             raise ValueError(f"{dataset}: {key}: {name}: {error}") from error
+        if math.isnan(scores[name]):  # infinity is the PSNR of equal images
+            raise ValueError(f"{dataset}: {key}: {name} is not a number")
     return scores

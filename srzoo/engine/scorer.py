@@ -10,8 +10,10 @@ from torch.utils.data import Dataset
 
 from srzoo import ranks
 from srzoo.batch import Sample
+from srzoo.data.fingerprint import fingerprint
 from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.run_folder import RunFolder
+from srzoo.images import codec_versions
 from srzoo.metrics.protocol import Protocol
 from srzoo.tensor_files import sha256
 
@@ -28,6 +30,7 @@ class Scorer:
         metrics: name -> metric.
         form: network -> the network that is scored, for example with merged blocks or in tiles.
         network: type, scale and options of the network, for the results.
+        inference: tiles, form, precision and padding: everything else about the network that decides the scores.
         scale: magnification.
         folder: results go to results/<dataset>.json, output images to visualization/<dataset>/.
         device: where the network is.
@@ -38,6 +41,7 @@ class Scorer:
     metrics: Mapping[str, Metric]
     form: Callable[[nn.Module], nn.Module]
     network: Mapping[str, object]
+    inference: Mapping[str, object]
     scale: int
     folder: RunFolder
     device: torch.device
@@ -93,4 +97,13 @@ class Scorer:
             # The crop of GT before LQ was made decides the number too.
             protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
         file = None if weights is None else {"path": str(weights), "sha256": sha256(weights)}
-        results.write(self.folder.results_of(results.dataset), self.network, file, protocols)
+        results.write(self.folder.results_of(results.dataset), self.network, file, protocols, self.conditions(dataset))
+
+    def conditions(self, dataset: Dataset[Sample]) -> dict[str, object]:
+        """Return what decides scores beside network, weights and protocols: inference, data, codecs and device."""
+        return {
+            "inference": dict(self.inference),
+            "data_sha256": fingerprint(dataset),
+            "codecs": codec_versions(),
+            "device": ranks.device_name(self.device),
+        }

@@ -12,6 +12,14 @@ def score_table(title: str, scores: Mapping[str, Mapping[str, float]], metrics: 
     return table(rows)
 
 
+def conditions_line(inference: Mapping[str, object], weights: str, device: str) -> str:
+    """Describe in one line, below a table, how its scores came about."""
+    tile, fused = inference["tile"], ", merged form" if inference["fused"] else ""
+    applied = "whole images" if tile is None else f"tiles of {tile} with {inference['tile_overlap']} overlap"
+    padding = "no padding" if inference["padding"] == "none" else f"padding {inference['padding']}"
+    return f"{applied}{fused}, {inference['precision']}, {padding}; weights {weights}; {device}"
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Format rows of text with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -48,9 +48,39 @@ def test_a_network_of_another_scale_is_refused():
         evaluate(ARCHS.build("Bicubic", {}, scale=3), Images([(8, 8)]), {}, name="x", device=torch.device("cpu"))
 
 
+class Spoilt(torch.nn.Module):
+    """Enlarge by repetition; one value of the output is not finite."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, lq):
+        sr = lq.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        sr[..., 3, 2] = self.value
+        return sr
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_outputs_that_are_not_finite_are_refused_with_the_name_of_the_image(value):
+    with pytest.raises(ValueError, match="x: image0: the network's output has values that are not finite"):
+        evaluate(Spoilt(value), Images([(8, 8)]), {"psnr": PSNR(scale=2)}, name="x", device=torch.device("cpu"))
+
+
+def test_scores_that_are_no_numbers_are_refused_with_the_name_of_the_image():
+    with pytest.raises(ValueError, match="x: image0: broken is not a number"):
+        evaluate(
+            ARCHS.build("Bicubic", {}, scale=2),
+            Images([(8, 8)]),
+            {"broken": lambda sr, gt: (sr - gt).sum() * float("nan")},
+            name="x",
+            device=torch.device("cpu"),
+        )
+
+
 def test_result_files_are_strict_json_even_for_equal_images(tmp_path):
     results = Results("x", [{"key": "a", "psnr": float("inf")}, {"key": "b", "psnr": 30.0}])
-    results.write(tmp_path / "x.json", {"type": "N"}, None, {})
+    results.write(tmp_path / "x.json", {"type": "N"}, None, {}, {})
     content = json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert content["images"][0]["psnr"] == "inf"
     assert content["mean"]["psnr"] == "inf"

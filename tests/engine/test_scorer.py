@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from srzoo.data.fingerprint import fingerprint
 from srzoo.engine.evaluate import evaluate
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
@@ -38,6 +39,7 @@ def scorer(tmp_path):
         metrics={"psnr": PSNR(scale=2)},
         form=Darker,
         network={"type": "Bicubic", "scale": 2},
+        inference={"tile": None, "fused": False},
         scale=2,
         folder=RunFolder(tmp_path / "run"),
         device=torch.device("cpu"),
@@ -64,6 +66,10 @@ def test_each_dataset_is_scored_in_the_form_asked_for_and_written(scorer, tmp_pa
         assert content["weights"]["path"] == str(weights)
         facts = PSNR(scale=2).protocol.describe(2) | {"modcrop": 2}
         assert content["protocols"]["psnr"] == json.loads(json.dumps(facts))
+        assert content["inference"] == {"tile": None, "fused": False}
+        assert content["device"] == "cpu"
+        assert set(content["codecs"]) == {"opencv", "pillow", "jpeg"}
+        assert content["data_sha256"] == fingerprint(dataset)
         assert (scorer.folder.visualization / name / "7" / f"of_{name}.png").is_file()
 
 
