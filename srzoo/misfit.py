@@ -47,14 +47,13 @@ def _likely_options(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _measure(pattern: str, tensors: Mapping[str, Tensor]) -> str:
     """Count the numbered modules that a pattern with a group matches; without a group, give the first size."""
-    match, tensor = next(
-        ((match, tensors[name]) for name in tensors if (match := re.match(pattern, name))), (None, None)
-    )
-    if match is None or tensor is None:
-        return ""
-    if match.groups():
-        return f"{count_modules(pattern, tensors)} {match.string[: match.start(1)]}*"
-    return f"{tensor.shape[0]} channels in {match.string}"
+    for name, tensor in tensors.items():
+        match = re.match(pattern, name)
+        if match and match.groups():
+            return f"{count_modules(pattern, tensors)} {name[: match.start(1)]}*"
+        if match:
+            return f"{tensor.shape[0]} channels in {name}"
+    return ""
 
 
 def _changes(net: nn.Module, identity: NetworkIdentity) -> str:

@@ -86,7 +86,7 @@ def build_small(identity: NetworkIdentity, tensors: Mapping[str, Tensor], device
     # Re-parameterised blocks have more tensors in training than in the file.
     counts = [4 * len(tensors) + 64, 16 * sum(map(torch.numel, tensors.values())) + 2**20]
 
-    def count(_: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def count(_: nn.Module, __: str, parameter: nn.Parameter | None) -> None:
         counts[0] -= 1
         counts[1] -= 0 if parameter is None else parameter.numel()
         if min(counts) < 0:

@@ -17,6 +17,7 @@ from srzoo.fit import Attempt, check_values, closest_fit
 from srzoo.misfit import explain
 from srzoo.network_input import refuse_other_input
 from srzoo.recognise import TooLargeError, build_small, describe, layout_of, recognise
+from srzoo.registry import DISCRIMINATORS
 from srzoo.state_dicts import FoundState, find_state_dicts, refuse_unusual, shortened
 from srzoo.tensor_files import CheckpointError, read_tensor_file, write_tensors
 
@@ -53,8 +54,8 @@ class Weights:
 def read_weights(source: str | Path | Mapping[str, object], key: str = "auto") -> Weights:
     """Read the state dict in a file (safetensors, or anything that ``torch.save`` wrote) or in a mapping.
 
-    State dicts are found by their content, bare or under any name (``params``, ``state_dict``, srzoo's training states),
-    and freed of the names that wrappers leave in their keys. With several of them, a moving average is preferred.
+    State dicts are found by their content, bare or under any name (``params``, ``state_dict``, in srzoo's training
+    states), and freed of the names that wrappers leave in their keys. Of several, a moving average is preferred.
 
     Args:
         source: path, or what ``torch.load`` returned.
@@ -66,7 +67,7 @@ def read_weights(source: str | Path | Mapping[str, object], key: str = "auto") -
     """
     states, metadata, identity = _read(source, key)
     refuse_unusual(states[0].tensors, _name(source))
-    return _weights(states[0], states[0].tensors, states, metadata, identity)
+    return Weights(states[0].tensors, states[0].key, _others(states[0], states), metadata, identity)
 
 
 def _read(
@@ -93,16 +94,8 @@ def _read(
     return states, metadata, identity
 
 
-def _weights(
-    state: FoundState,
-    tensors: dict[str, Tensor],
-    states: list[FoundState],
-    metadata: dict[str, str],
-    identity: NetworkIdentity | None,
-) -> Weights:
-    return Weights(
-        tensors, state.key, tuple(other.key for other in states if other is not state and other.key), metadata, identity
-    )
+def _others(state: FoundState, states: list[FoundState]) -> tuple[str, ...]:
+    return tuple(other.key for other in states if other is not state and other.key)
 
 
 def load_weights(
@@ -110,9 +103,9 @@ def load_weights(
 ) -> Weights:
     """Copy weights into `net`, all of them or none; with `partial`, those that fit.
 
-    Of several state dicts in a file the most likely one that fits is taken; a prefix common to all keys is removed where
-    the rest fits. The network's contract knows published spellings and keys without a use; re-parameterisable blocks
-    take the form that the file has.
+    Of several state dicts in a file the most likely one that fits is taken; a prefix common to all keys is removed
+    where the rest fits. The network's contract knows published spellings and keys without a use; re-parameterisable
+    blocks take the form that the file has.
 
     Raises:
         CheckpointError: keys are missing, unexpected or of another shape; the message lists them and names the likely
@@ -133,7 +126,7 @@ def load_weights(
     for _, block in form.merging:
         block.take_merged_form()
     net.load_state_dict(tensors, strict=not partial)
-    weights = _weights(closest.state, form.tensors, states, metadata, identity)
+    weights = Weights(form.tensors, closest.state.key, _others(closest.state, states), metadata, identity)
     _log(name, weights, closest, partial)
     return weights
 
@@ -165,8 +158,8 @@ def _log(name: str, weights: Weights, loaded: Attempt, partial: bool) -> None:
 def load_network(path: str | Path, key: str = "auto") -> nn.Module:
     """Rebuild a network from a weights file, in evaluation mode.
 
-    A file that srzoo saved says which network it belongs to; a published one is recognised by its keys and shapes, and a
-    warning says which network it was taken for. The network knows what it is: ``net.scale`` (magnification),
+    A file that srzoo saved says which network it belongs to; a published one is recognised by its keys and shapes, and
+    a warning says which network it was taken for. The network knows what it is: ``net.scale`` (magnification),
     ``net.num_in_ch``, ``net.identity`` (type and all options), and ``srzoo.contract_of(net)`` gives its value range and
     size rules. Called with a NumPy image or with values in [0, 255], it says what it expects.
 
@@ -247,7 +240,8 @@ def refuse_other_network(net: nn.Module, path: Path, identity: NetworkIdentity |
     current = identity_of(net)
     differing = identity.differences(current, contract_of(net).free_options)
     if differing:
-        raise ValueError(f"{path} was trained as another network (network_g): " + "; ".join(differing))
+        section = "network_d" if identity.type in DISCRIMINATORS else "network_g"
+        raise ValueError(f"{path} was trained as another network ({section}): " + "; ".join(differing))
 
 
 def save_weights(path: Path, net: nn.Module, provenance: Mapping[str, str]) -> None:
