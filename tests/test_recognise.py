@@ -252,9 +252,7 @@ def test_metadata_of_a_network_larger_than_the_file_are_refused_before_it_is_bui
     path = tmp_path / "w.safetensors"
     state = ARCHS.build("IMDN_RTC", {}, scale=2).state_dict()
     safetensors.torch.save_file(state, path, {"arch": "IMDN_RTC", "arch_options": options, "scale": "2"})
-    with pytest.raises(
-        CheckpointError, match="larger than the file|metadata of the network are damaged|cannot be built"
-    ):
+    with pytest.raises(CheckpointError, match=r"larger than the file|of the network are damaged|cannot be built"):
         load_network(path)
 
 

@@ -130,6 +130,7 @@ def test_files_in_any_layout_give_the_same_features(weights, tmp_path, prefix):
     assert all(torch.equal(value, given[name]) for name, value in ours.items())
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
 def test_damaged_weights_are_refused_by_name(weights, tmp_path):
     state = torch.load(weights, weights_only=True)
     holed = torch.where(torch.arange(64) == 5, float("nan"), state["features.2.bias"])

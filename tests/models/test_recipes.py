@@ -333,11 +333,8 @@ def test_published_discriminators_load(name):
         ): value
         for key, value in net.state_dict().items()
     }
-    for layout in (
-        {"params": net.state_dict()},
-        {"netD": {f"module.{k}": v for k, v in net.state_dict().items()}},
-        newer,
-    ):
+    of_ranks = {f"module.{key}": value for key, value in net.state_dict().items()}
+    for layout in ({"params": net.state_dict()}, {"netD": of_ranks}, newer):
         other.load_state_dict({key: torch.zeros_like(value) for key, value in net.state_dict().items()})
         load_weights(other, layout)
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in net.state_dict().items())
