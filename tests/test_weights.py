@@ -210,6 +210,8 @@ def test_no_message_advises_to_read_a_file_unsafely(tmp_path, kind):
         text = str(error.value)
         assert name in text
         assert len(text.splitlines()) == 1
+        assert ("holds code" in text) == (kind == "TorchScript")
+        assert ("would run code" in text) == (kind in ("a class", "a class, old format", "a network", "an array"))
         assert not any(advice in text for advice in ("weights_only", "add_safe_globals", "trust", "PyTorch 2.6"))
 
 
