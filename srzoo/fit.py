@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from srzoo.contract import constants_of
 from srzoo.layers.reparam import Form, agree_in_form
 from srzoo.recognise import is_ignored, own_keys
-from srzoo.state_dicts import FoundState, misfits, refuse_unusual, without_prefixes
+from srzoo.state_dicts import FoundState, misfits, parts_of, refuse_unusual, without_prefixes
 from srzoo.tensor_files import CheckpointError, non_finite
 
 
@@ -52,6 +52,8 @@ def _attempts(net: nn.Module, states: list[FoundState], name: str) -> Iterator[A
 def closest_fit(net: nn.Module, states: list[FoundState], name: str, partial: bool) -> Attempt:
     """Return the first attempt that fits; without one, that with fewest other keys, or with most fitting weights.
 
+    Entries are tried in order, then parts of them under one first name.
+
     Args:
         net: the network.
         states: state dicts of a file, the most likely one first.
@@ -66,6 +68,10 @@ def closest_fit(net: nn.Module, states: list[FoundState], name: str, partial: bo
         if not attempt.found:
             return attempt
         kept.append(attempt)
+    # A training framework may save the networks of a recipe as one: net_g.conv.weight, net_d.conv.weight.
+    for attempt in () if partial else _attempts(net, list(parts_of(states)), name):
+        if not attempt.found:
+            return attempt
     if partial:
         return max(kept, key=lambda attempt: len(attempt.fitting))
     return min(kept, key=lambda attempt: sum(map(len, attempt.found.values())))

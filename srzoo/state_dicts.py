@@ -111,6 +111,15 @@ def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return kept or named
 
 
+def parts_of(states: list[FoundState]) -> Iterator[FoundState]:
+    """Yield the weights under each first name of the keys, of state dicts that hold several networks side by side."""
+    for state in states:
+        for first in dict.fromkeys(name.partition(".")[0] for name in state.tensors):
+            part = {name.partition(".")[2]: t for name, t in state.tensors.items() if name.startswith(f"{first}.")}
+            if 0 < len(part) < len(state.tensors):
+                yield FoundState(f"{state.key}.{first}".lstrip("."), part)
+
+
 def without_prefixes(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Yield the state dict, and again without the first name of all its keys while all have the same first name.
 

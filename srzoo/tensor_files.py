@@ -20,6 +20,16 @@ from srzoo.atomic import write_atomic
 # A file that states more than this many times its own size is refused: torch.save does not compress.
 LARGEST_EXPANSION = 8
 
+# First bytes, in lower case, of files that people take for weights -> their kind and the remedy.
+_NOT_WEIGHTS = {
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
+    b"<!doctype html": "a web page: download the file again",
+    b"<html": "a web page: download the file again",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
+    b"rar!": "a RAR archive: unpack it first",
+}
+
 
 class CheckpointError(ValueError):
     """A file that holds no weights or training state, or one that belongs to another network."""
@@ -38,9 +48,12 @@ def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"weights {path} do not exist")
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(64)
+    for magic, kind in _NOT_WEIGHTS.items():
+        if start.lstrip()[: len(magic)].lower() == magic:
+            raise CheckpointError(f"{path}: not a weights file but {kind}")
     # Eight bytes with the length of a JSON header come before it; zip archives and pickles start otherwise.
-    is_safetensors = start[8:] == b"{" and not start.startswith(b"PK")
+    is_safetensors = start[8:9] == b"{" and not start.startswith(b"PK")
     foreign = not start.startswith((b"PK", b"\x80"))
     if is_safetensors or (foreign and path.suffix == ".safetensors"):
         return _read_safetensors(path)
@@ -89,6 +102,8 @@ def _refuse_archives_of_another_kind(path: Path) -> None:
         raise CheckpointError(
             f"{path}: refused, because it unpacks to {unpacked:,} bytes from {size:,}; torch.save writes no such file"
         )
+    if members and not any(member.filename.endswith("/data.pkl") for member in members):
+        raise CheckpointError(f"{path}: not a weights file but an archive of {members[0].filename}: unpack it first")
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise CheckpointError(f"{path}: a TorchScript program, which holds code; ask its author for a plain state dict")
 

@@ -4,6 +4,7 @@ Weights are written as safetensors whose metadata hold the network's identity (t
 code from a file.
 """
 
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from srzoo.misfit import explain
 from srzoo.network_input import refuse_other_input
 from srzoo.recognise import TooLargeError, build_small, describe, layout_of, recognise
 from srzoo.registry import DISCRIMINATORS
-from srzoo.state_dicts import FoundState, find_state_dicts, refuse_unusual, shortened
+from srzoo.state_dicts import FoundState, find_state_dicts, parts_of, refuse_unusual, shortened
 from srzoo.tensor_files import CheckpointError, read_tensor_file, write_tensors
 
 # Metadata about the training that a file's weights come from.
@@ -95,7 +96,8 @@ def _read(
 
 
 def _others(state: FoundState, states: list[FoundState]) -> tuple[str, ...]:
-    return tuple(other.key for other in states if other is not state and other.key)
+    # Parts of an entry have its name before their own.
+    return tuple(other.key for other in states if other.key and not f"{state.key}.".startswith(f"{other.key}."))
 
 
 def load_weights(
@@ -190,7 +192,8 @@ def _recognised(path: Path, states: list[FoundState]) -> NetworkIdentity:
         CheckpointError: there is none, or several networks have this state dict.
     """
     command = f"srzoo convert weights {path} OUT.safetensors -opt FILE"
-    found = next((found for state in states if (found := recognise(state.tensors))), [])
+    candidates = itertools.chain(states, parts_of(states))
+    found = next((found for state in candidates if (found := recognise(state.tensors))), [])
     if not found:
         layout = layout_of(states[0].tensors)
         raise CheckpointError(

@@ -8,7 +8,8 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from srzoo.registry import ARCHS
+from srzoo import weights as weights_module
+from srzoo.registry import ARCHS, DISCRIMINATORS
 from srzoo.state_dicts import find_state_dicts
 from srzoo.tensor_files import CheckpointError, read_tensor_file
 from srzoo.weights import load_network, load_weights, read_weights
@@ -82,6 +83,23 @@ def test_the_entry_that_fits_the_network_is_taken():
     content = {"gan": {"a": ARCHS.build("IMDN", {}, scale=2).state_dict(), "b": {"weights": net.state_dict()}}}
     assert load_weights(other, content).key == "weights"
     assert same(net, other)
+
+
+def test_networks_saved_side_by_side_as_one_are_told_apart(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(weights_module.logger, "propagate", True)
+    net, other = network(0), network(1)
+    discriminator = DISCRIMINATORS.build("UNetDiscriminatorSN", {"num_feat": 8})
+    state = {f"net_g.{key}": value for key, value in net.state_dict().items()}
+    state |= {f"net_d.{key}": value for key, value in discriminator.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.ckpt")
+    with caplog.at_level("INFO", logger="srzoo"):
+        load_weights(other, tmp_path / "w.ckpt")
+    assert same(net, other)
+    assert caplog.text.rstrip().endswith("took state_dict.net_g")
+    assert same(net, load_network(tmp_path / "w.ckpt"))
+    fresh = DISCRIMINATORS.build("UNetDiscriminatorSN", {"num_feat": 8})
+    load_weights(fresh, tmp_path / "w.ckpt")
+    assert same(discriminator, fresh)
 
 
 def test_entries_of_equal_name_go_by_the_whole_path():

@@ -200,6 +200,24 @@ FOREIGN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a pointer of Git LFS: fetch the file itself"),
+        (b"\n<!DOCTYPE html><html>", "a web page: download the file again"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive: unpack it first"),
+    ],
+)
+def test_files_taken_for_weights_are_called_by_their_kind(tmp_path, start, kind):
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(start + bytes(200))
+        with pytest.raises(CheckpointError, match=f"{name}: not a weights file but {kind}"):
+            read_weights(tmp_path / name)
+    zipped(tmp_path / "w.zip")
+    with pytest.raises(CheckpointError, match=r"not a weights file but an archive of note\.txt: unpack it first"):
+        read_weights(tmp_path / "w.zip")
+
+
 @pytest.mark.parametrize("kind", FOREIGN)
 @pytest.mark.filterwarnings("ignore")
 def test_no_message_advises_to_read_a_file_unsafely(tmp_path, kind):
