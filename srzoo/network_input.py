@@ -14,7 +14,7 @@ def refuse_other_input(net: nn.Module, args: tuple[object, ...], kwargs: dict[st
     Raises:
         ValueError: it is no floating-point tensor (B, C, H, W), or its values go far beyond the network's range.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
         return
     image = args[0] if args else next(iter(kwargs.values()), None)
     low, high = contract_of(net).value_range

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from srzoo.contract import NetworkIdentity, contract_of, options_in
+from srzoo.contract import NetworkIdentity, contract_of, identity_of, options_in
 from srzoo.layers.reparam import agree_in_form
 from srzoo.registry import ARCHS, DISCRIMINATORS
 from srzoo.state_dicts import misfits, without_prefixes
@@ -62,7 +62,7 @@ def _identities(name: str, tensors: Mapping[str, Tensor]) -> Iterator[NetworkIde
         used = {own: tensors[key] for key, own in own_keys(net, tensors).items() if not is_ignored(net, key, own)}
         form = agree_in_form(net, used)
         if not misfits(form.expected, form.tensors):
-            yield net.identity
+            yield identity_of(net)
 
 
 def build_small(identity: NetworkIdentity, tensors: Mapping[str, Tensor], device: str = "meta") -> nn.Module:

@@ -76,7 +76,7 @@ def find_state_dicts(content: Mapping[str, object], source: str) -> list[FoundSt
 
 def _mappings_of_tensors(content: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """Yield (names that lead to it, tensors) of each mapping with tensors, breadth first, each mapping once."""
-    queue: deque[tuple[tuple[str, ...], Mapping[object, object]]] = deque([((), dict(content))])
+    queue: deque[tuple[tuple[str, ...], Mapping[str, object]]] = deque([((), content)])
     seen: set[int] = set()
     while queue:
         names, mapping = queue.popleft()

@@ -74,7 +74,8 @@ def test_released_files_are_recognised_and_said_so(file, network, caplog, monkey
     monkeypatch.setattr(weights_module.logger, "propagate", True)
     net = srzoo.load_network(SHARED / "checkpoints" / file)
     assert f"{file} does not say its network: taken for {network}" in caplog.text
-    other = ARCHS.build(net.identity.type, dict(net.identity.options), scale=net.identity.scale).eval()
+    identity = identity_of(net)
+    other = ARCHS.build(identity.type, dict(identity.options), scale=identity.scale).eval()
     load_weights(other, SHARED / "checkpoints" / file)
     lq = torch.rand(1, 3, 16, 16)
     with torch.no_grad():

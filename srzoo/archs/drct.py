@@ -284,13 +284,15 @@ class DRCT(nn.Module):
         """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
         embed_dim, num_in_ch = tensors["conv_first.weight"].shape[:2]
         num_group = count_modules(r"layers\.(\d+)\.swin1", tensors)
+        depths: list[PlainValue] = [6] * num_group
+        heads: list[PlainValue] = [_base_heads(tensors, group) for group in range(num_group)]
         table = tensors["layers.0.swin1.attn.relative_position_bias_table"]  # ((2 * window - 1)**2, heads)
         yield {
             "scale": subpixel_scale(tensors, "upsample."),
             "num_in_ch": num_in_ch,
             "embed_dim": embed_dim,
-            "depths": [6] * num_group,
-            "num_heads": [_base_heads(tensors, group) for group in range(num_group)],
+            "depths": depths,
+            "num_heads": heads,
             "window_size": (math.isqrt(table.shape[0]) + 1) // 2,
             "mlp_ratio": tensors["layers.0.swin1.mlp.fc1.weight"].shape[0] / embed_dim,
             "gc": tensors["layers.0.adjust1.weight"].shape[0],
