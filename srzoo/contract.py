@@ -7,7 +7,7 @@ options; a fact that it leaves out has the default below. Readers ask :func:`con
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -137,10 +137,11 @@ class NetworkIdentity:
             return None
         try:
             options, scale = json.loads(metadata["arch_options"]), int(metadata["scale"])
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"the metadata of the network are damaged ({error!r})") from error
-        if not isinstance(options, dict):
-            raise ValueError(f"the metadata of the network are damaged (arch_options: {options!r})")
+        except (KeyError, ValueError, RecursionError) as error:
+            raise ValueError(f"the metadata of the network are damaged ({error!r:.80})") from error
+        if not isinstance(options, dict) or scale < 1:
+            stated = f"scale: {scale}" if isinstance(options, dict) else f"arch_options: {str(options)[:40]}"
+            raise ValueError(f"the metadata of the network are damaged ({stated})")
         return cls(metadata["arch"], scale, options)
 
     def flat(self) -> dict[str, PlainValue]:
@@ -174,6 +175,33 @@ def identity_of(network: object) -> NetworkIdentity:
 def published_state(network: "nn.Module") -> "dict[str, Tensor]":
     """Return the state dict that the code of the network's authors reads; a plugin may have a method of this name."""
     return getattr(network, "published_state", network.state_dict)()
+
+
+def options_in(plugin: object, tensors: "Mapping[str, Tensor]") -> "Iterator[dict[str, PlainValue]]":
+    """Yield the options, `scale` among them, under which a network has the state dict given, as far as it shows them.
+
+    A plugin that can be recognised has a static method `options_in`, which reads them from keys, shapes and values;
+    several results are candidates that the file does not tell apart. For another network's state dict it raises
+    KeyError, IndexError or ValueError, or yields options that do not fit. Without that method, a network is taken to
+    have its default options.
+    """
+    reader = getattr(plugin, "options_in", None)
+    if reader is None:
+        return ({"scale": scale} for scale in contract_of(plugin).scales or (1, 2, 3, 4, 8))
+    return reader(tensors)
+
+
+def constants_of(network: "nn.Module") -> "dict[str, Tensor]":
+    """Return entries of published files whose values are built into the network; a plugin may have such a method.
+
+    Loading compares them: another mean colour would shift every output.
+    """
+    return getattr(network, "constants", dict)()
+
+
+def count_modules(pattern: str, keys: Iterable[str]) -> int:
+    """Count the numbered modules in state-dict keys: the different texts of the pattern's group."""
+    return len({match.group(1) for name in keys if (match := re.match(pattern, name))})
 
 
 def plain_value(value: object) -> PlainValue:

@@ -1,65 +1,69 @@
 """Explanation of weights that do not fit a network: which keys differ, and which option is the likely cause."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from srzoo.contract import contract_of
-from srzoo.registry import ARCHS
+from srzoo.contract import NetworkIdentity, contract_of, count_modules
+from srzoo.recognise import describe, layout_of, recognise
+from srzoo.state_dicts import shortened
 
 
-def misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """List the keys that are missing, unexpected and of another shape; empty if `tensors` fit `expected`."""
-    found = {
-        "missing": [name for name in expected if name not in tensors],
-        "unexpected": [name for name in tensors if name not in expected],
-        "of another shape": [
-            f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in expected.items()
-            if name in tensors and tensors[name].shape != tensor.shape
-        ],
-    }
-    return {kind: names for kind, names in found.items() if names}
+def explain(
+    net: nn.Module, tensors: Mapping[str, Tensor], published: Mapping[str, Tensor], found: Mapping[str, Sequence[str]]
+) -> str:
+    """Describe the result of :func:`srzoo.state_dicts.misfits` line by line, likely causes and a remedy last.
+
+    Args:
+        net: the network.
+        tensors: the weights under the network's own keys, as far as it knows other spellings.
+        published: the weights under the file's keys.
+        found: keys that differ, by kind.
+    """
+    listed = [f"  {len(names)} {kind}: {shortened(list(names))}" for kind, names in found.items()]
+    causes, recognised = _likely_options(net, tensors), recognise(published)
+    own = getattr(net, "identity", None)
+    same = [identity for identity in recognised if own is not None and identity.type == own.type]
+    if not same and recognised:
+        names = dict.fromkeys(identity.type for identity in recognised)
+        causes = [f"the file holds {name} weights (network_g.type)" for name in names]
+    elif not same and not causes and (layout := layout_of(published)):
+        causes = [f"the file has the layout of {layout}"]
+    listed += [f"  likely cause: {cause}" for cause in causes]
+    listed += [f"  would fit: {changes}" for identity in same or recognised if (changes := _changes(net, identity))]
+    return "\n".join(listed)
 
 
-def explain(net: nn.Module, tensors: Mapping[str, Tensor], found: Mapping[str, Sequence[str]]) -> str:
-    """Describe the result of :func:`misfits` line by line, likely causes last."""
-    listed = [f"  {len(names)} {kind}: {shortened(names)}" for kind, names in found.items()]
-    return "\n".join(listed + [f"  likely cause: {cause}" for cause in _likely_causes(net, tensors)])
-
-
-def shortened(names: Sequence[str], shown: int = 6) -> str:
-    """Join names with commas, the first `shown` of them."""
-    return ", ".join(names[:shown]) + (f", ... ({len(names) - shown} more)" if len(names) > shown else "")
-
-
-def _likely_causes(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Name the options that would explain the differences, or the network types that the keys belong to."""
+def _likely_options(net: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Name the options that would explain the differences."""
     expected, causes = net.state_dict(), []
     for pattern, option in contract_of(net).key_options.items():
         here, in_file = _measure(pattern, expected), _measure(pattern, tensors)
         if here and in_file and here != in_file:
             causes.append(f"`{option}`: the file has {in_file}, the network {here}")
-    if not causes and tensors.keys() != expected.keys():
-        causes += [f"the file holds {name} weights (network_g.type)" for name in ARCHS if _has_keys(name, tensors)]
     return causes
 
 
 def _measure(pattern: str, tensors: Mapping[str, Tensor]) -> str:
     """Count the numbered modules that a pattern with a group matches; without a group, give the first size."""
-    matches = [(match, tensors[name]) for name in tensors if (match := re.match(pattern, name))]
-    if not matches:
-        return ""
-    if matches[0][0].groups():
-        first = matches[0][0]
-        return f"{len({match.group(1) for match, _ in matches})} {first.string[: first.start(1)]}*"
-    return f"{matches[0][1].shape[0]} channels in {matches[0][0].string}"
+    for name, tensor in tensors.items():
+        match = re.match(pattern, name)
+        if match and match.groups():
+            return f"{count_modules(pattern, tensors)} {name[: match.start(1)]}*"
+        if match:
+            return f"{tensor.shape[0]} channels in {name}"
+    return ""
 
 
-def _has_keys(name: str, keys: Iterable[str]) -> bool:
-    """Return True if an arch with default options has exactly these keys at its first scale."""
-    scales = contract_of(ARCHS[name]).scales or (4,)
-    with torch.device("meta"):  # shapes without memory
-        return ARCHS.build(name, {}, scale=scales[0]).state_dict().keys() == set(keys)
+def _changes(net: nn.Module, identity: NetworkIdentity) -> str:
+    """Describe the options that turn a network into another of its type; the whole network if the type differs."""
+    own = getattr(net, "identity", None)
+    if own is None or own.type != identity.type:
+        return describe(identity)
+    free, now = contract_of(net).free_options, own.flat()
+    return ", ".join(
+        f"{name if name == 'scale' else f'network_g.{name}'}: {value}"
+        for name, value in identity.flat().items()
+        if value != now.get(name) and name not in free
+    )

@@ -234,7 +234,7 @@ ARCHS = NetworkRegistry(
     "network", "srzoo.archs", supplied=("scale",), bridges={"basicsr": "srzoo.compat.basicsr.networks"}
 )
 BACKBONES: Registry[Any] = Registry("backbone", "srzoo.archs", supplied=("num_feat",))
-DISCRIMINATORS: Registry[Any] = Registry("discriminator", "srzoo.archs")
+DISCRIMINATORS = NetworkRegistry("discriminator", "srzoo.archs")
 LOSSES: Registry[Any] = Registry("loss", "srzoo.losses")
 METRICS: Registry[Any] = Registry("metric", "srzoo.metrics", supplied=("scale",))
 DEGRADATIONS: Registry[Any] = Registry("degradation", "srzoo.degradations", supplied=("scale",))

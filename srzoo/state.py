@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
+from torch import Tensor
+
 from srzoo.batch import StateDict
-from srzoo.tensor_files import CheckpointError, read_torch, write_torch
+from srzoo.tensor_files import CheckpointError, non_finite, read_torch, write_torch
 
 
 class TrainingState(TypedDict):
@@ -25,7 +27,13 @@ class TrainingState(TypedDict):
 
 
 def save_state(path: Path, state: TrainingState | Mapping[str, object]) -> None:
-    """Write a training state: nested mappings and lists of tensors, numbers and text."""
+    """Write a training state: nested mappings and lists of tensors, numbers and text.
+
+    Raises:
+        ValueError: a weight of a network is NaN or infinite. Nothing is written.
+    """
+    if fault := _non_finite_weights(state):
+        raise ValueError(f"{path} was not written, because of values that are not finite: {fault}")
     write_torch(path, state)
 
 
@@ -34,9 +42,22 @@ def load_state(path: Path) -> TrainingState:
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: not a training state of srzoo.
+        CheckpointError: not a training state of srzoo, or a weight in it is NaN or infinite.
     """
     state = read_torch(path)
     if not state.keys() >= TrainingState.__required_keys__:
         raise CheckpointError(f"{path} is not a training state of srzoo; for weights alone use path.pretrain_network_g")
+    if fault := _non_finite_weights(state):
+        raise CheckpointError(f"{path}: values that are not finite: {fault}; resume from an earlier state")
     return cast(TrainingState, dict(state))
+
+
+def _non_finite_weights(state: Mapping[str, object]) -> str:
+    """Describe the first network of a training state with a value that is not finite; "" if there is none."""
+    model = state.get("model")
+    for name, entry in model.items() if isinstance(model, Mapping) else ():
+        if isinstance(entry, Mapping) and str(name).startswith("net_"):
+            tensors = {f"{name}.{key}": value for key, value in entry.items() if isinstance(value, Tensor)}
+            if fault := non_finite(tensors):
+                return fault
+    return ""

@@ -1,8 +1,12 @@
-"""Files of named tensors, read without running code: safetensors, and PyTorch's format by its restricted unpickler."""
+"""Files of named tensors, read without running code: safetensors, and PyTorch's format by its restricted unpickler.
+
+The content decides which of the two a file is, never its suffix.
+"""
 
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,23 +17,45 @@ from torch import Tensor
 
 from srzoo.atomic import write_atomic
 
+# A file that states more than this many times its own size is refused: torch.save does not compress.
+LARGEST_EXPANSION = 8
+
+# First bytes, in lower case, of files that people take for weights -> their kind and the remedy.
+_NOT_WEIGHTS = {
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
+    b"<!doctype html": "a web page: download the file again",
+    b"<html": "a web page: download the file again",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
+    b"rar!": "a RAR archive: unpack it first",
+}
+
 
 class CheckpointError(ValueError):
     """A file that holds no weights or training state, or one that belongs to another network."""
 
 
 def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
-    """Read the content of a ``.safetensors`` file or of anything that ``torch.save`` wrote, and the file's metadata.
+    """Read the content of a safetensors file or of anything that ``torch.save`` wrote, and the file's metadata.
 
     Raises:
         FileNotFoundError: no such file, or a folder.
-        CheckpointError: another kind of file, a damaged one, or one that would run code on reading.
+        CheckpointError: another kind of file, a damaged one, one that would run code on reading, or one that unpacks
+            to far more than its size.
     """
     if path.is_dir():
         raise FileNotFoundError(f"expected a weights file, but {path} is a folder")
     if not path.is_file():
         raise FileNotFoundError(f"weights {path} do not exist")
-    if path.suffix == ".safetensors":
+    with path.open("rb") as file:
+        start = file.read(64)
+    for magic, kind in _NOT_WEIGHTS.items():
+        if start.lstrip()[: len(magic)].lower() == magic:
+            raise CheckpointError(f"{path}: not a weights file but {kind}")
+    # Eight bytes with the length of a JSON header come before it; zip archives and pickles start otherwise.
+    is_safetensors = start[8:9] == b"{" and not start.startswith(b"PK")
+    foreign = not start.startswith((b"PK", b"\x80"))
+    if is_safetensors or (foreign and path.suffix == ".safetensors"):
         return _read_safetensors(path)
     return read_torch(path), {}
 
@@ -47,28 +73,64 @@ def read_torch(path: Path) -> Mapping[str, object]:
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: another kind of file, a damaged one, or one that would run code on reading.
+        CheckpointError: another kind of file, a damaged one, one that would run code on reading, or one that unpacks
+            to far more than its size.
     """
+    _refuse_archives_of_another_kind(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except Exception as error:  # on foreign bytes PyTorch's readers raise almost any type
-        refused = re.search(r"GLOBAL [\w.]+|Unsupported class[^\n]*", str(error))
-        if refused:
-            raise CheckpointError(
-                f"{path}: refused, because reading it would run code from the file ({refused.group(0)}); ask its "
-                "author for a plain state dict or a safetensors file"
-            ) from error
-        first = (str(error).splitlines() or [type(error).__name__])[0].split(". (1)")[0]
-        raise CheckpointError(f"{path}: not a PyTorch weights file, or a damaged one ({first})") from error
+        raise CheckpointError(f"{path}: {_reason(error)}") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
     return content
 
 
+def _refuse_archives_of_another_kind(path: Path) -> None:
+    """Check the table of contents of a zip archive before anything in it is unpacked."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(f"{path}: not a PyTorch weights file, or a damaged one ({error})") from error
+    unpacked, size = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > LARGEST_EXPANSION * size:
+        raise CheckpointError(
+            f"{path}: refused, because it unpacks to {unpacked:,} bytes from {size:,}; torch.save writes no such file"
+        )
+    if members and not any(member.filename.endswith("/data.pkl") for member in members):
+        raise CheckpointError(f"{path}: not a weights file but an archive of {members[0].filename}: unpack it first")
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise CheckpointError(f"{path}: a TorchScript program, which holds code; ask its author for a plain state dict")
+
+
+def _reason(error: Exception) -> str:
+    """Describe an error of PyTorch's reader in one line, without its advice to read files unsafely."""
+    text = str(error)
+    refused = re.search(r"GLOBAL [\w.]+|Unsupported class[^\n]*", text)
+    if refused:
+        return (
+            f"refused, because reading it would run code from the file ({refused.group(0)}); ask its author for a "
+            "plain state dict or a safetensors file"
+        )
+    # Longer messages give advice, to read the file with weights_only=False among it.
+    short = len(text.splitlines()) == 1 and "weights_only" not in text
+    return f"not a PyTorch weights file, or a damaged one ({text if short else type(error).__name__})"
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors by name: safetensors with metadata, or {"params": ...} in PyTorch's format for a ``.pth`` name."""
+    """Write tensors by name: safetensors with metadata, or {"params": ...} in PyTorch's format for a ``.pth`` name.
+
+    Raises:
+        ValueError: a value is NaN or infinite; names its tensor. Nothing is written.
+    """
+    not_finite = non_finite(tensors)
+    if not_finite:
+        raise ValueError(f"{path} was not written, because of values that are not finite: {not_finite}")
     # Copies, because safetensors refuses tensors that share memory (tied weights).
     copied = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     if path.suffix == ".pth":
@@ -84,6 +146,16 @@ def write_torch(path: Path, content: Mapping[str, object]) -> None:
     encoded = io.BytesIO()
     torch.save(dict(content), encoded)
     write_atomic(path, lambda file: file.write(encoded.getbuffer()))
+
+
+def non_finite(tensors: Mapping[str, Tensor]) -> str:
+    """Describe the first tensor with a NaN or infinite value: its name, their number; "" if all are finite."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            bad = tensor.numel() - int(torch.isfinite(tensor).sum())
+            if bad:
+                return f"{name} has {bad:,} of {tensor.numel():,}"
+    return ""
 
 
 def sha256(path: Path) -> str:

@@ -13,16 +13,18 @@ from srzoo.data.loading import StepSampler, training_loader
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
 from srzoo.engine.hooks import Print, Save, Validate
+from srzoo.engine.log import logger
 from srzoo.engine.loop import Hook, Model
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tensorboard import Board
 from srzoo.layers import reparam
 from srzoo.losses.criterion import Criterion
+from srzoo.models.gan import GANModel
 from srzoo.optim.learner import Learner
 from srzoo.optim.schedules import Iteration, WarmUp
 from srzoo.options import LoadedOptions, Options
 from srzoo.state import TrainingState
-from srzoo.weights import save_weights
+from srzoo.weights import load_weights, refuse_other_network, save_weights
 
 
 def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[Batch]:
@@ -100,6 +102,10 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
     d = None
     if options.network_d is not None and train.optim_d is not None:
         net_d = options.network_d.build().to(device)
+        if state is None and options.path.pretrain_network_d is not None:
+            weights = load_weights(net_d, options.path.pretrain_network_d)
+            refuse_other_network(net_d, options.path.pretrain_network_d, weights.identity)
+            logger.info(f"weights of the discriminator: {options.path.pretrain_network_d}")
         d = _learner(options, net_d, "d", iteration)
     losses = {name: loss.build() for name, loss in train.losses.items()}
     criterion = Criterion(losses, {name: loss.weight for name, loss in train.losses.items()}).to(device)
@@ -163,15 +169,11 @@ def build_hooks(
     total, logging, validation = train.total_iter, options.logger, options.val
 
     def write_weights(step: int) -> None:
-        save_weights(
-            folder.weights_of(step),
-            model.g.inference_net,
-            {
-                "step": str(step),
-                "weights": "ema" if train.ema_decay else "raw",
-                "options_sha256": loaded.sha256,
-            },
-        )
+        provenance = {"step": str(step), "options_sha256": loaded.sha256}
+        average = "ema" if train.ema_decay else "raw"
+        save_weights(folder.weights_of(step), model.g.inference_net, {**provenance, "weights": average})
+        if isinstance(model, GANModel):
+            save_weights(folder.discriminator_of(step), model.d.inference_net, {**provenance, "weights": "raw"})
 
     hooks: list[Hook] = [
         Print(model, board, freq=logging.print_freq, total=total, device=device),

@@ -185,12 +185,32 @@ def test_wrong_requests_are_refused(tmp_path, monkeypatch, options, capfd):
 
 def test_a_network_of_nans_is_not_written(tmp_path, monkeypatch, options, capfd):
     state = ARCHS.build("RT4KSR", {}, scale=2).state_dict()
-    state["upsample.0.weight"] = torch.full_like(state["upsample.0.weight"], float("nan"))
-    torch.save(state, tmp_path / "w.pth")
     out, file = tmp_path / "fused.safetensors", options({"type": "RT4KSR"})
-    assert srzoo(monkeypatch, "fuse", "-opt", file, "--weights", tmp_path / "w.pth", "--out", out) == 2
-    assert "differs from its source by inf" in capfd.readouterr().err
+    # Finite weights may overflow inside the network.
+    for value, message in (
+        ("nan", "values that are not finite: upsample.0.weight has 10,368 of 10,368"),
+        ("inf", "values that are not finite: upsample.0.weight has 10,368 of 10,368"),
+        ("1e38", "differs from its source by inf"),
+    ):
+        state["upsample.0.weight"] = torch.full_like(state["upsample.0.weight"], float(value))
+        torch.save(state, tmp_path / "w.pth")
+        assert srzoo(monkeypatch, "fuse", "-opt", file, "--weights", tmp_path / "w.pth", "--out", out) == 2
+        assert message in capfd.readouterr().err
+    state["upsample.0.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, tmp_path / "w.pth")
+    assert srzoo(monkeypatch, "convert", "weights", tmp_path / "w.pth", out) == 2
+    assert "fused.safetensors was not written, because of values that are not finite: upsa" in capfd.readouterr().err
     assert not out.exists()
+
+
+def test_converting_takes_the_entry_that_fits_the_network(tmp_path, monkeypatch, options, capfd):
+    net = ARCHS.build("IMDN_RTC", {"num_modules": 2}, scale=2)
+    larger = ARCHS.build("IMDN_RTC", {"num_modules": 5}, scale=2)
+    torch.save({"teacher": larger.state_dict(), "student": net.state_dict()}, tmp_path / "w.pth")
+    out, file = tmp_path / "out.safetensors", options({"type": "IMDN_RTC", "num_modules": 2})
+    assert srzoo(monkeypatch, "convert", "weights", tmp_path / "w.pth", out, "-opt", file) == 0
+    assert "took student, not teacher" in capfd.readouterr().out
+    assert torch.equal(load_network(out).state_dict()["model.0.weight"], net.state_dict()["model.0.weight"])
 
 
 def test_an_option_file_may_name_the_network_alone(tmp_path, monkeypatch, capfd):

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "srzoo"
 # Level of each module or package, as in docs/architecture.md: imports point to lower levels, or within a package.
 LEVELS = {
     "atomic": 0, "batch": 0, "contract": 0, "images": 0, "ops": 0, "ranks": 0, "registry": 0, "streams": 0,
-    "layers": 1, "tensor_files": 1,
+    "layers": 1, "network_input": 1, "state_dicts": 1, "tensor_files": 1,
     "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
-    "checkpoint": 3, "data": 3, "misfit": 3, "state": 3, "weights": 3,
+    "checkpoint": 3, "data": 3, "fit": 3, "misfit": 3, "recognise": 3, "state": 3, "weights": 3,
     "optim": 4,
     "infer": 5, "models": 5,
     "analysis": 6, "compat": 6, "engine": 6, "options": 6,
@@ -29,7 +29,12 @@ LEVELS = {
 SAME_LEVEL = {
     ("registry", "contract"): "building a network stamps its identity",
     ("images", "atomic"): "image files are written whole or not at all",
+    ("state_dicts", "tensor_files"): "both refuse a file with the same error",
+    ("weights", "fit"): "loading takes the state dict that fits",
     ("weights", "misfit"): "loading explains what does not fit",
+    ("weights", "recognise"): "a file without a name for its network is rebuilt all the same",
+    ("fit", "recognise"): "published spellings become the network's own",
+    ("misfit", "recognise"): "an explanation names the network that would fit",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,10 +1,15 @@
 """Weights in every published layout, whole or not at all; nothing runs code from a file."""
 
 import errno
+import io
 import json
+import pickle
 import subprocess
 import sys
+import tarfile
+import zipfile
 
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -135,8 +140,108 @@ def test_loading_says_which_entry_it_took(tmp_path, caplog, monkeypatch):
     assert "took params_ema, not params" in caplog.text
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_neither_loaded_nor_saved(tmp_path, value):
+    net, other = network(0), network(1)
+    before = {key: tensor.clone() for key, tensor in other.state_dict().items()}
+    net.state_dict()["model.0.weight"][2, 1, 0, 0] = value
+    torch.save(net.state_dict(), tmp_path / "w.pth")
+    for load in (lambda path: load_weights(other, path), lambda path: load_weights(other, path, partial=True)):
+        with pytest.raises(CheckpointError, match=r"w\.pth: values that are not finite: model\.0\.weight has 1 of 324"):
+            load(tmp_path / "w.pth")
+    assert all(torch.equal(tensor, before[key]) for key, tensor in other.state_dict().items())
+    with pytest.raises(CheckpointError, match="values that are not finite"):
+        load_network(tmp_path / "w.pth")
+    said = r"was not written, because of values that are not finite: (net_g\.)?model\.0\.weight has 1 of 324"
+    with pytest.raises(ValueError, match=said):
+        save(tmp_path / "out.safetensors", net)
+    state = {"model": {"net_g": net.state_dict()}, "data": {}, "step": 1, "options": ""}
+    with pytest.raises(ValueError, match=said):
+        save_state(tmp_path / "1.state", state)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
+    torch.save(state, tmp_path / "2.state")
+    with pytest.raises(CheckpointError, match=r"2\.state: values that are not finite: net_g\.model\.0\.weight"):
+        load_state(tmp_path / "2.state")
+
+
 class Dangerous:
     pass
+
+
+def scripted(path):
+    torch.jit.script(torch.nn.Conv2d(3, 3, 1)).save(path)
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("note.txt", "x")
+
+
+def tarred(path):
+    with tarfile.open(path, "w") as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+
+
+FOREIGN = {
+    "a class": lambda path: torch.save({"a": Dangerous()}, path),
+    "a class, old format": lambda path: torch.save({"a": Dangerous()}, path, _use_new_zipfile_serialization=False),
+    "a network": lambda path: torch.save(torch.nn.Conv2d(3, 3, 1), path),
+    "an array": lambda path: torch.save({"a": np.zeros(3)}, path),
+    "a newer pickle": lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=5)),
+    "an older pickle": lambda path: path.write_bytes(pickle.dumps({"a": {1, 2}}, protocol=2)),
+    "TorchScript": scripted,
+    "a zip archive": zipped,
+    "the format of 2017": tarred,
+    "a list": lambda path: torch.save([torch.zeros(3)], path),
+    "text": lambda path: path.write_text("hello"),
+    "nothing": lambda path: path.write_bytes(b""),
+    "a cut file": lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=2)[:5]),
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a pointer of Git LFS: fetch the file itself"),
+        (b"\n<!DOCTYPE html><html>", "a web page: download the file again"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive: unpack it first"),
+    ],
+)
+def test_files_taken_for_weights_are_called_by_their_kind(tmp_path, start, kind):
+    for name in ("w.pth", "w.safetensors"):
+        (tmp_path / name).write_bytes(start + bytes(200))
+        with pytest.raises(CheckpointError, match=f"{name}: not a weights file but {kind}"):
+            read_weights(tmp_path / name)
+    zipped(tmp_path / "w.zip")
+    with pytest.raises(CheckpointError, match=r"not a weights file but an archive of note\.txt: unpack it first"):
+        read_weights(tmp_path / "w.zip")
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.filterwarnings("ignore")
+def test_no_message_advises_to_read_a_file_unsafely(tmp_path, kind):
+    for name in ("w.pth", "w.safetensors"):
+        FOREIGN[kind](tmp_path / name)
+        with pytest.raises(CheckpointError) as error:
+            load_weights(network(), tmp_path / name)
+        text = str(error.value)
+        assert name in text
+        assert len(text.splitlines()) == 1
+        assert ("holds code" in text) == (kind == "TorchScript")
+        assert ("would run code" in text) == (kind in ("a class", "a class, old format", "a network", "an array"))
+        assert not any(advice in text for advice in ("weights_only", "add_safe_globals", "trust", "PyTorch 2.6"))
+
+
+def test_the_content_decides_which_format_a_file_has(tmp_path):
+    net, other = network(0), network(1)
+    save(tmp_path / "w.safetensors", net)
+    (tmp_path / "w.safetensors").rename(tmp_path / "w.pth")
+    load_weights(other, tmp_path / "w.pth")
+    assert same(net, other)
+    torch.save(network(2).state_dict(), tmp_path / "x.safetensors")
+    load_weights(other, tmp_path / "x.safetensors")
+    assert same(network(2), other)
 
 
 def test_files_that_would_run_code_are_refused(tmp_path):
@@ -172,8 +277,8 @@ def test_files_without_weights_are_refused(tmp_path):
         read_weights(tmp_path / "w.pth")
     with pytest.raises(FileNotFoundError):
         read_weights(tmp_path / "missing.pth")
-    torch.save(network().state_dict(), tmp_path / "bare.pth")
-    with pytest.raises(CheckpointError, match="does not say which network"):
+    torch.save({"conv.weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "bare.pth")
+    with pytest.raises(CheckpointError, match=r"does not say which network .* no network of srzoo has its keys"):
         load_network(tmp_path / "bare.pth")
     with pytest.raises(CheckpointError, match="is not a training state"):
         load_state(tmp_path / "bare.pth")

@@ -7,7 +7,8 @@ be chosen; the mean shifts are constants, not trained. The authors' files are fo
 converts them to RGB.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -15,12 +16,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from srzoo.contract import contract_of
+from srzoo.contract import PlainValue, contract_of, count_modules
 from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.layers.gates import channel_gates
 from srzoo.layers.mean_shift import RGB_MEAN
 from srzoo.layers.residual import ResidualBlock
-from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.layers.upsample import subpixel_scale, subpixel_upsampler
 from srzoo.registry import ARCHS, BACKBONES, PositiveInt
 
 
@@ -285,6 +286,24 @@ class D2CNet(nn.Module):
             ValueError: always; the authors' code reads a MegEngine pickle of two networks for BGR images.
         """
         raise ValueError("D2C-SR's authors read a MegEngine pickle of two networks for BGR images: it is not written")
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`; any backbone may fit."""
+        num_feat, num_in_ch = tensors["tree.head.0.weight"].shape[:2]
+        leaves = [match.group(1) for name in tensors if (match := re.fullmatch(r"tree\.tail(\d+)\.1\.bias", name))]
+        for backbone in BACKBONES:
+            yield {
+                "scale": subpixel_scale(tensors, f"tree.tail{leaves[0]}.0."),
+                "num_in_ch": num_in_ch,
+                "backbone": backbone,
+                # The name of a leaf has a digit for each level, counted from 1.
+                "levels": [max(map(int, digits)) for digits in zip(*leaves, strict=True)],
+                "num_feat": num_feat,
+                "num_group": count_modules(r"tree\.body1\.(\d+)\.body", tensors),
+                # A convolution follows a group's blocks.
+                "num_block": count_modules(r"tree\.body1\.0\.body\.(\d+)\.", tensors) - 1,
+            }
 
     def forward(
         self, lq: Tensor, output: Literal["auto", "sr", "leaves", "all"] = "auto", detach_leaves: bool = False

@@ -3,6 +3,8 @@
 Attribute names are BasicSR's, so that its weights load. Both take images in [0, 1] and give logits, without a sigmoid.
 """
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
@@ -23,6 +25,11 @@ class UNetDiscriminatorSN(nn.Module):
     """
 
     multiple_of = 8
+    # PyTorch's newer spectral norm has other names for the same three tensors.
+    key_aliases: ClassVar = {
+        r"\.parametrizations\.weight\.original$": ".weight_orig",
+        r"\.parametrizations\.weight\.0\._([uv])$": r".weight_\1",
+    }
 
     def __init__(self, *, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, skip_connection: bool = True) -> None:
         super().__init__()

@@ -9,6 +9,8 @@ Between the first and the last convolution features are rows, one per pixel, in 
 shifted windows and their masks are in layers/window.py, attention in layers/attention.py.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -17,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.attention import attention_by_products, biased_attention
 from srzoo.layers.mean_shift import MeanShift
-from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.layers.upsample import subpixel_scale, subpixel_upsampler
 from srzoo.layers.window import (
     Windows,
     edge_masks_of_image,
@@ -164,6 +167,15 @@ def _num_heads(width: int, num_heads: int) -> int:
     return num_heads - width % num_heads
 
 
+def _base_heads(tensors: Mapping[str, Tensor], group: int) -> int:
+    """Return the smallest `num_heads` by which that rule gives the attention heads of a group's five blocks."""
+    tables = [tensors[f"layers.{group}.swin{number}.attn.relative_position_bias_table"] for number in range(1, 6)]
+    widths = [tensors[f"layers.{group}.swin{number}.norm1.weight"].shape[0] for number in range(1, 6)]
+    heads = [table.shape[1] for table in tables]
+    fitting = (n for n in range(max(heads), max(heads) + 64) if [_num_heads(w, n) for w in widths] == heads)
+    return next(fitting, 0)
+
+
 @ARCHS.register
 class DRCT(nn.Module):
     """DRCT: (B, C, H, W) -> (B, C, scale*H, scale*W), range [0, 1]. Any size: padded to a multiple of the window.
@@ -266,6 +278,27 @@ class DRCT(nn.Module):
                 if number % 2 == 0:
                     state[f"layers.{group}.swin{number}.attn_mask"] = edge_masks_of_image(window, side // window)
         return state
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        embed_dim, num_in_ch = tensors["conv_first.weight"].shape[:2]
+        num_group = count_modules(r"layers\.(\d+)\.swin1", tensors)
+        depths: list[PlainValue] = [6] * num_group
+        heads: list[PlainValue] = [_base_heads(tensors, group) for group in range(num_group)]
+        table = tensors["layers.0.swin1.attn.relative_position_bias_table"]  # ((2 * window - 1)**2, heads)
+        yield {
+            "scale": subpixel_scale(tensors, "upsample."),
+            "num_in_ch": num_in_ch,
+            "embed_dim": embed_dim,
+            "depths": depths,
+            "num_heads": heads,
+            "window_size": (math.isqrt(table.shape[0]) + 1) // 2,
+            "mlp_ratio": tensors["layers.0.swin1.mlp.fc1.weight"].shape[0] / embed_dim,
+            "gc": tensors["layers.0.adjust1.weight"].shape[0],
+            "qkv_bias": "layers.0.swin1.attn.qkv.bias" in tensors,
+            "resi_connection": "1conv" if "conv_after_body.weight" in tensors else "identity",
+        }
 
     def _groups(self, features: Tensor) -> Tensor:
         """Apply all groups: (B, embed_dim, H, W) -> (B, embed_dim, H, W); the window divides H and W."""

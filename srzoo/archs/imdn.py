@@ -7,11 +7,14 @@ the published ones, so that those weights load. Attention pools over the whole i
 IMDN and IMDN_AS is unbounded; the other three have no attention.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
@@ -19,6 +22,12 @@ from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 def _conv3(num_in: int, num_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(num_in, num_out, 3, stride, 1, bias=bias)
+
+
+def _shown(first: Tensor, last: Tensor) -> dict[str, PlainValue]:
+    """Return the options that the weights of the first convolution and of a sub-pixel tail show."""
+    num_feat, num_in_ch = first.shape[:2]
+    return {"scale": math.isqrt(last.shape[0] // num_in_ch), "num_in_ch": num_in_ch, "num_feat": num_feat}
 
 
 def _subpixel(num_feat: int, num_out: int, scale: int) -> nn.Sequential:
@@ -83,6 +92,14 @@ class _Trunk(nn.Module):
         self.LR_conv = _conv3(num_feat, num_feat)
         self.upsampler = _subpixel(num_feat, num_out, upscale)
 
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        first = tensors.get("fea_conv.weight", tensors.get("fea_conv.0.weight"))
+        if first is not None:
+            num_modules = count_modules(r"IMDB(\d+)\.", tensors)
+            yield {**_shown(first, tensors["upsampler.0.weight"]), "num_modules": num_modules}
+
     def forward(self, lq: Tensor) -> Tensor:
         head = self.fea_conv(lq)
         out, collected = head, []
@@ -143,6 +160,11 @@ class IMDN_AS(_Trunk):
         )
         super().__init__(head, num_feat, num_modules, num_in_ch, upscale=4)
 
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        yield from ({**options, "scale": 1} for options in _Trunk.options_in(tensors))
+
     def forward(self, lq: Tensor) -> Tensor:
         height, width = lq.shape[-2:]
         return crop(super().forward(pad_to_multiple(lq, self.multiple_of)), height, width)
@@ -180,6 +202,12 @@ class IMDN_RTC(nn.Module):
             Shortcut(*blocks, nn.Conv2d(num_feat, num_feat, 1)),
             *_subpixel(num_feat, num_in_ch, scale),
         )
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        num_modules = count_modules(r"model\.1\.sub\.(\d+)\.c1", tensors)
+        yield {**_shown(tensors["model.0.weight"], tensors["model.2.weight"]), "num_modules": num_modules}
 
     def forward(self, lq: Tensor) -> Tensor:
         return self.model(lq)
@@ -234,6 +262,12 @@ class IMDN_RTE(nn.Module):
         self.LR_conv = nn.Conv2d(num_feat, num_feat, 1, bias=False)
         self.upsampler = _subpixel(num_feat, num_in_ch, scale**2)
 
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`; the range is the authors'."""
+        num_feat, num_in_ch = tensors["fea_conv.0.weight"].shape[:2]
+        yield {"scale": 2, "num_in_ch": num_in_ch, "num_feat": num_feat, "img_range": 255.0}
+
     def forward(self, lq: Tensor) -> Tensor:
         height, width = (self.scale * side for side in lq.shape[-2:])
         head = self.fea_conv(pad_to_multiple(lq * self.img_range, self.multiple_of))
@@ -277,6 +311,12 @@ class IMDNPlus(nn.Module):
         blocks = [ShrinkingBlock(num_feat, sixth, widths, nn.SiLU(inplace=True), bias=True) for _ in range(num_modules)]
         self.FEM = nn.Sequential(_conv3(num_in_ch, num_feat), Shortcut(*blocks, _conv3(num_feat, num_feat)))
         self.RM = _subpixel(num_feat, num_in_ch, scale)
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        num_modules = count_modules(r"FEM\.1\.sub\.(\d+)\.c1", tensors)
+        yield {**_shown(tensors["FEM.0.weight"], tensors["RM.0.weight"]), "num_modules": num_modules}
 
     def forward(self, lq: Tensor) -> Tensor:
         return self.RM(self.FEM(lq))

@@ -6,13 +6,15 @@ the whole image, so that the receptive radius is unbounded.
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from srzoo.layers.mean_shift import MeanShift
-from srzoo.layers.upsample import subpixel_upsampler
+from srzoo.contract import PlainValue, count_modules
+from srzoo.layers.mean_shift import MeanShift, published_range
+from srzoo.layers.upsample import subpixel_scale, subpixel_upsampler
 from srzoo.registry import ARCHS, PositiveFloat, PositiveInt
 
 # BasicSR's names -> those of the paper's authors.
@@ -143,12 +145,26 @@ class RCAN(nn.Module):
                 name = re.sub(pattern, replacement, name)
             name = re.sub(r"body\.(\d+)\.conv\.", rf"body.\1.body.{self.num_block}.", name)
             state[name.replace("conv_after_body", f"body.{self.num_group}")] = tensor
-        # The authors' mean shifts are 1x1 convolutions on images in [0, img_range].
-        mean = self.shift.mean.flatten() * self.shift.img_range  # (C,)
-        for name, sign in (("sub_mean", -1), ("add_mean", 1)):
-            state[f"{name}.weight"] = torch.eye(len(mean))[:, :, None, None]
-            state[f"{name}.bias"] = sign * mean
-        return state
+        return state | self.constants()
+
+    def constants(self) -> dict[str, Tensor]:
+        """Return the mean shifts, which published files hold as 1x1 convolutions."""
+        return self.shift.as_convolutions()
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        num_feat, num_in_ch = tensors["conv_first.weight"].shape[:2]
+        squeezed = tensors["body.0.residual_group.0.rcab.3.attention.1.weight"].shape[0]
+        yield {
+            "scale": subpixel_scale(tensors, "upsample."),
+            "num_in_ch": num_in_ch,
+            "num_feat": num_feat,
+            "num_group": count_modules(r"body\.(\d+)\.conv", tensors),
+            "num_block": count_modules(r"body\.0\.residual_group\.(\d+)\.rcab", tensors),
+            "squeeze_factor": num_feat // squeezed,
+            "img_range": published_range(tensors),
+        }
 
     def forward(self, lq: Tensor) -> Tensor:
         head = self.conv_first(self.shift(lq))

@@ -3,15 +3,18 @@
 Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, arXiv:1809.00219; at x1
 and x2 as in Real-ESRGAN (ICCVW 2021, arXiv:2107.10833) on the pixel-unshuffled input; dropout as in Kong et al.,
 "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089. Written from the papers; attribute names are
-the published ones.
+the published ones. Files with the names of ESRGAN's code of 2018 and 2019 load too.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.dropout import Dropout, DropoutPlaces
 from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
@@ -70,7 +73,22 @@ class RRDBNet(nn.Module):
     half_safe = ("float16", "bfloat16")
     free_options = ("dropout",)
     key_options: ClassVar = {r"body\.(\d+)\.rdb1": "num_block", r"conv_first\.weight": "num_feat"}
-    key_aliases: ClassVar = {r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}."}
+    key_aliases: ClassVar = {
+        r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}.",
+        # ESRGAN, 2019
+        r"^RRDB_trunk\.(\d+)\.RDB(\d)\.": r"body.\1.rdb\2.",
+        r"^trunk_conv\.": "conv_body.",
+        r"^upconv([12])\.": r"conv_up\1.",
+        r"^HRconv\.": "conv_hr.",
+        # ESRGAN, 2018: one sequence, in which upsampling and activations take numbers too
+        r"^model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.": r"body.\1.rdb\2.conv\3.",
+        r"^model\.1\.sub\.\d+\.(weight|bias)$": r"conv_body.\1",
+        r"^model\.0\.": "conv_first.",
+        r"^model\.3\.": "conv_up1.",
+        r"^model\.6\.": "conv_up2.",
+        r"^model\.8\.": "conv_hr.",
+        r"^model\.10\.": "conv_last.",
+    }
 
     def __init__(
         self,
@@ -109,6 +127,19 @@ class RRDBNet(nn.Module):
         self.before_last = places.before_last_conv()
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
         self.lrelu = nn.LeakyReLU(0.2, inplace=True)
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        num_feat, unshuffled = tensors["conv_first.weight"].shape[:2]
+        num_in_ch = tensors["conv_last.weight"].shape[0]
+        yield {
+            "scale": 4 // math.isqrt(unshuffled // num_in_ch),
+            "num_in_ch": num_in_ch,
+            "num_feat": num_feat,
+            "num_block": count_modules(r"body\.(\d+)\.rdb1", tensors),
+            "num_grow_ch": tensors["body.0.rdb1.conv1.weight"].shape[0],
+        }
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = (self.scale * side for side in lq.shape[-2:])

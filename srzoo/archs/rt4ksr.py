@@ -8,12 +8,14 @@ ECCV 2022, arXiv:2204.04676.
 """
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue, count_modules
 from srzoo.layers import reparam
 from srzoo.layers.norm import LayerNorm2d
 from srzoo.layers.reparam import ResidualRepBlock
@@ -244,6 +246,29 @@ class RT4KSR(nn.Module):
             twin = ResidualRepBlock(self.num_feats, merged)
             state |= {f"hfb.0.{name}": torch.zeros_like(value) for name, value in twin.state_dict().items()}
         return state
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`.
+
+        Only of networks like the released ones: in the others nothing shows activation and skips.
+        """
+        num_feats, unshuffled = tensors["head.0.weight"].shape[:2]
+        if "tail.0.weight" not in tensors:
+            return
+        # 4 channels are a pixel-unshuffled grey image, 12 a colour image.
+        factor = 2 if unshuffled in (4, 12) else 1
+        num_in_ch = unshuffled // factor**2
+        gamma = tensors.get("gamma")
+        yield {
+            "scale": math.isqrt(tensors["upsample.0.weight"].shape[0] // num_in_ch) // factor,
+            "num_in_ch": num_in_ch,
+            "num_feats": num_feats,
+            "num_blocks": count_modules(r"body\.(\d+)\.conv1", tensors),
+            "unshuffle": factor == 2,
+            # Files without the branch hold its initial weights, and gamma its initial 0.
+            "forget": gamma is not None and bool(gamma.any()),
+        }
 
     def fused(self) -> nn.Module:
         """Return a copy with every re-parameterised block merged into one convolution, computed in float64."""

@@ -6,11 +6,14 @@ Written from the papers; attribute names are the published ones. Files of the se
 as ``bodyN`` from 1 in some variants: they load too.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.dropout import Dropout, DropoutPlaces
 from srzoo.layers.residual import ResidualBlock
 from srzoo.registry import ARCHS, PositiveInt
@@ -65,6 +68,18 @@ class SRResNet(nn.Module):
         self.before_last = places.before_last_conv()
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
         self.lrelu = nn.LeakyReLU(0.1, inplace=True)
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`."""
+        num_feat, num_in_ch = tensors["conv_first.weight"].shape[:2]
+        factor = math.isqrt(tensors["upconv1.weight"].shape[0] // num_feat)
+        yield {
+            "scale": factor**2 if "upconv2.weight" in tensors else factor,
+            "num_in_ch": num_in_ch,
+            "num_feat": num_feat,
+            "num_block": count_modules(r"body\.(\d+)\.conv1", tensors),
+        }
 
     def forward(self, lq: Tensor) -> Tensor:
         x = self.lrelu(self.conv_first(lq))

@@ -5,11 +5,14 @@ arXiv:2107.10833, and its authors' description of the compact models. Attribute 
 weights load.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srzoo.contract import PlainValue
 from srzoo.registry import ARCHS, PositiveInt
 
 
@@ -54,6 +57,23 @@ class SRVGGNetCompact(nn.Module):
             self.body.extend([nn.Conv2d(num_feat, num_feat, 3, 1, 1), _activation(act, num_feat)])
         self.body.append(nn.Conv2d(num_feat, num_in_ch * scale**2, 3, 1, 1))
         self.upsampler = nn.PixelShuffle(scale)
+
+    @staticmethod
+    def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:
+        """Yield the options of a state dict, for :func:`srzoo.contract.options_in`.
+
+        Only PReLU has weights: files do not tell the other activations apart.
+        """
+        num_feat, num_in_ch = tensors["body.0.weight"].shape[:2]
+        convs = [tensor for name, tensor in tensors.items() if name.endswith("weight") and tensor.ndim == 4]
+        for act in ("prelu",) if "body.1.weight" in tensors else ("relu", "lrelu"):
+            yield {
+                "scale": math.isqrt(convs[-1].shape[0] // num_in_ch),
+                "num_in_ch": num_in_ch,
+                "num_feat": num_feat,
+                "num_conv": len(convs) - 2,
+                "act": act,
+            }
 
     def forward(self, lq: Tensor) -> Tensor:
         # (B, C * scale**2, H, W) -> (B, C, scale * H, scale * W)

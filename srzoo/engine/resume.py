@@ -11,7 +11,7 @@ from srzoo.state import TrainingState, load_state
 
 # Options that may differ in a resumed run, because the training does not depend on them.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")
-_FREE += ("path.experiments", "path.pretrain_network_g", "path.param_key_g", "path.load")
+_FREE += ("path.experiments", "path.pretrain_network_g", "path.pretrain_network_d", "path.param_key_g", "path.load")
 
 
 def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> TrainingState | None:

@@ -59,6 +59,10 @@ class RunFolder:
         """Return the file of the weights after `step` updates."""
         return self.models / f"net_g_{step}.safetensors"
 
+    def discriminator_of(self, step: int) -> Path:
+        """Return the file of the discriminator's weights after `step` updates."""
+        return self.models / f"net_d_{step}.safetensors"
+
     def results_of(self, dataset: str) -> Path:
         """Return the file of the scores on one dataset."""
         return self.results / f"{dataset}.json"

@@ -1,6 +1,10 @@
 """Enlargement at the end of a network, shared by several architectures."""
 
-from torch import nn
+import math
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 
 
 def subpixel_upsampler(num_feat: int, scale: int) -> nn.Sequential:
@@ -20,3 +24,9 @@ def subpixel_upsampler(num_feat: int, scale: int) -> nn.Sequential:
         raise ValueError(f"scale must be 3 or a power of 2, got {scale}")
     steps = [(nn.Conv2d(num_feat, num_feat * factor**2, 3, 1, 1), nn.PixelShuffle(factor)) for factor in factors]
     return nn.Sequential(*(module for step in steps for module in step))
+
+
+def subpixel_scale(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    """Return the magnification of the upsampler whose state-dict keys begin with `prefix`."""
+    convs = [tensor for name, tensor in tensors.items() if re.fullmatch(rf"{re.escape(prefix)}\d+\.weight", name)]
+    return math.prod(math.isqrt(conv.shape[0] // conv.shape[1]) for conv in convs)

@@ -6,8 +6,7 @@ arXiv:1603.08155; features before the activation as in ESRGAN (ECCVW 2018, arXiv
 """
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 
 from srzoo.losses.pixel import same_shape
 from srzoo.registry import LOSSES, NonNegativeFloat
-from srzoo.tensor_files import read_tensor_file
+from srzoo.state_dicts import find_state_dicts, misfits, refuse_unusual, shortened, without_prefixes
+from srzoo.tensor_files import CheckpointError, non_finite, read_tensor_file
 
 # Convolutions per stage; each stage ends by halving the image.
 STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -41,12 +41,12 @@ def vgg_features(net: Literal["vgg16", "vgg19"], weights: Path | None) -> nn.Mod
 
     Args:
         net: architecture.
-        weights: file with torchvision's keys (``features.0.weight``; keys of the classifier are skipped); None:
-            torchvision downloads them once.
+        weights: file with torchvision's keys (``features.0.weight``; keys of the classifier are skipped), bare or in
+            an entry, with any prefix; None: torchvision downloads them once.
 
     Raises:
         FileNotFoundError: the weights cannot be downloaded, or the file does not exist.
-        ValueError: the file does not hold the weights of `net`.
+        CheckpointError: the file does not hold the weights of `net`, or a value in it is NaN or infinite.
     """
     import torchvision.models
 
@@ -76,14 +76,22 @@ def _loaded(features: nn.Module, net: str, path: Path) -> nn.Module:
     if not path.is_file():
         raise FileNotFoundError(f"weights of {net}: {path} does not exist")
     content, _ = read_tensor_file(path)
-    state = content.get("params", content)  # `srzoo convert weights` writes {"params": ...}
-    assert isinstance(state, Mapping)
-    kept = {re.sub(r"^features\.", "", name): value for name, value in state.items() if "classifier" not in name}
-    try:
-        features.load_state_dict(kept, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold {net}'s weights under torchvision's keys: {error}") from error
-    return features
+    expected = features.state_dict()
+    found: list[dict[str, list[str]]] = []
+    for state in find_state_dicts(content, str(path)):
+        refuse_unusual(state.tensors, str(path))
+        kept = {name: tensor for name, tensor in state.tensors.items() if "classifier" not in name.split(".")}
+        for tensors in without_prefixes(kept):
+            differing = misfits(expected, tensors)
+            if not differing:
+                if not_finite := non_finite(tensors):
+                    raise CheckpointError(f"{path}: values that are not finite: {not_finite}")
+                features.load_state_dict(tensors, assign=True)
+                return features
+            found.append(differing)
+    closest = min(found, key=lambda differing: sum(map(len, differing.values())))
+    listed = "; ".join(f"{len(names)} {kind}: {shortened(names, 3)}" for kind, names in closest.items())
+    raise CheckpointError(f"{path} does not hold {net}'s weights under torchvision's keys: {listed}")
 
 
 @LOSSES.register

@@ -99,6 +99,9 @@ def discriminator_is_used(tree: Tree) -> Iterator[Finding]:
             yield path, "only model.type GANModel has a discriminator: choose it, or remove this"
         if adversarial and tree.get("train") is not None and not given:
             yield ("model", "type"), f"GANModel needs a discriminator: add {'.'.join(path)}"
+    if tree.get("path", "pretrain_network_d") is not None and (not adversarial or tree.get("train") is None):
+        message = "these weights are for the discriminator of a training: add model.type GANModel, or remove this"
+        yield ("path", "pretrain_network_d"), message
 
 
 def degradation_has_gt(tree: Tree) -> Iterator[Finding]:

@@ -182,14 +182,16 @@ class PathOptions(Section):
         root: folder that relative paths of this file start from; null: the working directory.
         experiments: folder of all runs; a run writes to experiments/<name>.
         pretrain_network_g: weights to start training from, or to test.
+        pretrain_network_d: weights that the discriminator starts training from; null: random weights.
         param_key_g: entry of the weights file to load, such as params_ema; auto: a moving average if there is one.
         load: strict: the weights must fit the network; partial: load the weights that fit and leave the others
-            initialised, with both listed in the log (training only).
+            initialised, with both listed in the log (training only, network_g only).
     """
 
     root: Path | None = None
     experiments: Path = Path("experiments")
     pretrain_network_g: Path | None = None
+    pretrain_network_d: Path | None = None
     param_key_g: str = "auto"
     load: Literal["strict", "partial"] = "strict"
 

@@ -260,6 +260,16 @@ def test_a_non_finite_loss_stops_with_names_and_keeps_what_was_saved(options, tm
     load_state(run / "states" / f"{steps[-1]}.state")
 
 
+def test_weights_that_are_not_finite_after_the_last_update_are_not_written(options, tmp_path, capsys):
+    steep = {"optim_g": {"type": "SGD", "lr": 1e38}, "losses": {"pixel": {"weight": 1e6}}, "total_iter": 1}
+    assert run_train(options(train=steep)) == 2
+    message = capsys.readouterr().err
+    assert "net_g_1.safetensors was not written, because of values that are not finite: model.0.weight has" in message
+    assert "updates done" not in message
+    assert not list((tmp_path / "experiments").rglob("*.safetensors"))
+    assert not list((tmp_path / "experiments").rglob("*.state"))
+
+
 @pytest.mark.ranks
 def test_a_non_finite_loss_stops_every_rank(options, tmp_path):
     file = options(train={"optim_g": {"type": "SGD", "lr": 1e30}, "total_iter": 8})

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from srzoo.losses.perceptual import PerceptualLoss, gram, layer_names, vgg_features
+from srzoo.tensor_files import CheckpointError
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,32 @@ def test_the_classifier_is_built_once_per_process(weights):
 def test_gram_matrices_are_products_of_channels():
     x = torch.rand(2, 3, 4, 5)
     torch.testing.assert_close(gram(x)[1, 0, 2], (x[1, 0] * x[1, 2]).sum() / (3 * 4 * 5))
+
+
+@pytest.mark.parametrize("prefix", ["", "features.", "module.features.", "vgg.net.features."])
+def test_files_in_any_layout_give_the_same_features(weights, tmp_path, prefix):
+    state = torch.load(weights, weights_only=True)
+    renamed = {name.replace("features.", prefix): value for name, value in state.items() if "classifier" not in name}
+    renamed[f"{prefix.removesuffix('features.')}classifier.0.weight"] = torch.zeros(2)
+    path = tmp_path / "vgg.pth"
+    torch.save({"epoch": 1, "model": {"state_dict": renamed}}, path)
+    ours, given = (vgg_features("vgg16", file).state_dict() for file in (weights, path))
+    assert all(torch.equal(value, given[name]) for name, value in ours.items())
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_damaged_weights_are_refused_by_name(weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    holed = torch.where(torch.arange(64) == 5, float("nan"), state["features.2.bias"])
+    cases = {
+        r"values that are not finite: 2\.bias has 1 of 64": {"features.2.bias": holed},
+        r"features\.2\.bias is a sparse tensor": {"features.2.bias": state["features.2.bias"].to_sparse()},
+        r"1 of another shape: 2\.bias \(3,\) instead of \(64,\)": {"features.2.bias": torch.zeros(3)},
+    }
+    for number, (message, changes) in enumerate(cases.items()):
+        torch.save({**state, **changes}, tmp_path / f"{number}.pth")
+        with pytest.raises(CheckpointError, match=rf"{number}\.pth.*{message}"):
+            vgg_features("vgg16", tmp_path / f"{number}.pth")
 
 
 def test_wrong_options_and_files_are_refused(weights, tmp_path, monkeypatch):

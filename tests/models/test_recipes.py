@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from srzoo.batch import Batch
+from srzoo.contract import identity_of
 from srzoo.images import to_tensor
 from srzoo.losses.adversarial import GANLoss
 from srzoo.losses.divergence import DivergenceLoss
@@ -21,7 +23,8 @@ from srzoo.ops.resize import imresize
 from srzoo.ops.sharpen import usm_sharpen
 from srzoo.optim.schedules import Iteration
 from srzoo.registry import ARCHS, DISCRIMINATORS, MODELS
-from srzoo.weights import read_weights
+from srzoo.state import load_state
+from srzoo.weights import load_network, load_weights, read_weights
 from tests.support import ROOT, criterion, learner, merged, photograph, run_train, training_options, write_options
 
 GT = torch.stack([to_tensor(photograph(32, 32, top, 200)) for top in (100, 150)])
@@ -289,8 +292,57 @@ def test_two_processes_train_together(tmp_path, changes):
         torch.testing.assert_close(together[key], value, atol=5e-3, rtol=0)
 
 
+def test_the_discriminator_is_written_beside_the_generator_and_trains_on_from_its_file(tmp_path, capsys):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **GAN_RUN))
+    assert run_train(file, "train.total_iter=2") == 0
+    models = tmp_path / "experiments" / "run" / "models"
+    assert sorted(path.name for path in models.iterdir()) == ["net_d_2.safetensors", "net_g_2.safetensors"]
+    trained = models / "net_d_2.safetensors"
+    state = load_state(tmp_path / "experiments" / "run" / "states" / "2.state")["model"]["net_d"]
+    assert isinstance(state, dict)
+    saved = read_weights(trained)
+    assert all(torch.equal(value, saved.tensors[key]) for key, value in state.items())
+    assert (saved.metadata["step"], saved.metadata["weights"]) == ("2", "raw")
+    assert identity_of(load_network(trained)).flat() == {
+        "type": "UNetDiscriminatorSN", "scale": 1, "num_in_ch": 3, "num_feat": 8, "skip_connection": True,
+    }  # fmt: skip
+
+    frozen = ["train.total_iter=1", "train.optim_d.type=SGD", "train.optim_d.lr=0"]
+    # As Real-ESRGAN and others publish it.
+    torch.save({"params": saved.tensors}, tmp_path / "net_d.pth")
+    for name, weights in (("own", trained), ("published", tmp_path / "net_d.pth")):
+        assert run_train(file, f"name={name}", f"path.pretrain_network_d={weights}", *frozen) == 0
+        kept = read_weights(tmp_path / "experiments" / name / "models" / "net_d_1.safetensors").tensors
+        convs = [key for key in kept if key.endswith(("weight_orig", "bias"))]
+        assert all(torch.equal(kept[key], saved.tensors[key]) for key in convs)
+    # Resuming takes the state, not the file again.
+    assert run_train(file, f"path.pretrain_network_d={tmp_path / 'gone.pth'}", "train.total_iter=3", resume="auto") == 0
+
+    assert run_train(file, "name=other", f"path.pretrain_network_d={trained}", "network_d.skip_connection=false") == 2
+    said = capsys.readouterr().err
+    assert "was trained as another network (network_d): skip_connection: True in the file, False here" in said
+
+
+@pytest.mark.parametrize("name", list(DISCRIMINATORS))
+def test_published_discriminators_load(name):
+    torch.manual_seed(0)
+    net, other = (DISCRIMINATORS.build(name, {"num_feat": 8}) for _ in range(2))
+    newer = {
+        re.sub(r"weight_([uv])$", r"parametrizations.weight.0._\1", key).replace(
+            "weight_orig", "parametrizations.weight.original"
+        ): value
+        for key, value in net.state_dict().items()
+    }
+    of_ranks = {f"module.{key}": value for key, value in net.state_dict().items()}
+    for layout in ({"params": net.state_dict()}, {"netD": of_ranks}, newer):
+        other.load_state_dict({key: torch.zeros_like(value) for key, value in net.state_dict().items()})
+        load_weights(other, layout)
+        assert all(torch.equal(value, other.state_dict()[key]) for key, value in net.state_dict().items())
+
+
 def test_a_discriminator_without_use_is_refused(tmp_path, capsys):
     for changes, message in (
+        ({"path": {"pretrain_network_d": "d.pth"}}, "these weights are for the discriminator of a training"),
         ({"network_d": GAN_RUN["network_d"]}, "network_d: only model.type GANModel has a discriminator"),
         ({"model": GAN_RUN["model"]}, "GANModel needs a discriminator: add network_d"),
     ):
