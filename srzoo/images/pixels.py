@@ -39,8 +39,14 @@ def to_tensor(rgb: np.ndarray) -> Tensor:
 
 def to_uint8(image: Tensor) -> np.ndarray:
     """Convert (C, H, W) in [0, 1] to (H, W, C) uint8, clipped and rounded half to even, as BasicSR does."""
-    levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, C)
+    return to_levels(image, 8)
+
+
+def to_levels(image: Tensor, bits: int) -> np.ndarray:
+    """Convert (C, H, W) in [0, 1] to (H, W, C) levels of 8 or 16 bits, clipped and rounded half to even."""
+    levels = (image.detach().float().clamp(0, 1) * (2**bits - 1)).round()
+    pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, C)
+    return pixels.astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:

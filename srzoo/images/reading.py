@@ -26,6 +26,11 @@ class Picture:
     rgb: np.ndarray
     alpha: np.ndarray | None = None
 
+    @property
+    def grey(self) -> np.ndarray:
+        """(H, W, 1) of the same type: luma of BT.601 with weights that add up to 1, so that grey images keep values."""
+        return cv2.cvtColor(np.ascontiguousarray(self.rgb), cv2.COLOR_RGB2GRAY)[:, :, None]
+
 
 def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
     """Read the header of an image file; every file that :func:`read_image` refuses by its header is refused here too.
@@ -34,8 +39,7 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
         FileNotFoundError: the file does not exist.
         ValueError: not an image, truncated, samples that are not read, or more than `max_pixels`; names the file.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
+    _refuse_missing(path)
     with path.open("rb") as file:
         return _checked_header(file, path, max_pixels)
 
@@ -59,13 +63,12 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
         ValueError: the format is unknown, the file is truncated or damaged, or has more than `max_pixels`; the message
             names the file.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
+    _refuse_missing(path)
     content = np.fromfile(path, np.uint8)
     header = _checked_header(io.BytesIO(content), path, max_pixels)
     if header.kind == "NPY":
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # (H, W, 3) or (H, W, 1)
-        return Picture(array if array.shape[2] == 3 else np.repeat(array, 3, 2))
+        return Picture(array if array.shape[2] == 3 else np.broadcast_to(array, (*array.shape[:2], 3)))
     if header.kind == "TIFF" and header.orientation != 1:
         _clear_orientation(content)
     try:
@@ -78,6 +81,13 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     pixels = _turned(pixels, header.orientation)
     colours, alpha = pixels[:, :, :3], pixels[:, :, 3] if pixels.shape[2] == 4 else None
     return Picture(np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha))
+
+
+def _refuse_missing(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f"{path}: not a readable image (it is a link to a missing file)")
+    if not path.is_file():
+        raise FileNotFoundError(f"image {path} does not exist")
 
 
 def _checked_header(file: BinaryIO, path: Path, max_pixels: int) -> Header:
