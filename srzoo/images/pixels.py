@@ -50,9 +50,11 @@ def to_levels(image: Tensor, bits: int) -> np.ndarray:
 
 
 def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """Compress an 8-bit RGB image (H, W, 3) by libjpeg at `quality`, 1 to 100, and decode it again."""
-    done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    """Compress an 8-bit RGB or grey image (H, W, C) by libjpeg at `quality`, 1 to 100, and decode it again."""
+    grey = rgb.shape[2] == 1
+    # OpenCV's channel order is BGR.
+    done, encoded = cv2.imencode(".jpg", rgb if grey else rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     assert decoded is not None
-    return np.ascontiguousarray(decoded[..., ::-1])
+    return decoded[..., None] if grey else np.ascontiguousarray(decoded[..., ::-1])

@@ -64,13 +64,13 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
             names the file.
     """
     _refuse_missing(path)
-    content = np.fromfile(path, np.uint8)
+    content = path.read_bytes()
     header = _checked_header(io.BytesIO(content), path, max_pixels)
     if header.kind == "NPY":
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # (H, W, 3) or (H, W, 1)
         return Picture(array if array.shape[2] == 3 else np.broadcast_to(array, (*array.shape[:2], 3)))
     if header.kind == "TIFF" and header.orientation != 1:
-        _clear_orientation(content)
+        content = _as_stored(content)
     try:
         with codec_messages(path):
             pixels = _decode_by_pillow(content) if header.by_pillow else _decode_by_opencv(content, header)
@@ -103,7 +103,7 @@ def _checked_header(file: BinaryIO, path: Path, max_pixels: int) -> Header:
     return header
 
 
-def _decode_by_opencv(content: np.ndarray, header: Header) -> np.ndarray:
+def _decode_by_opencv(content: bytes, header: Header) -> np.ndarray:
     """Decode to (H, W, 3) RGB or (H, W, 4) RGBA, as stored.
 
     Raises:
@@ -112,7 +112,7 @@ def _decode_by_opencv(content: np.ndarray, header: Header) -> np.ndarray:
     flags = cv2.IMREAD_IGNORE_ORIENTATION
     # IMREAD_UNCHANGED keeps alpha and 16 bits, but would return a CMYK JPEG as it is.
     flags |= cv2.IMREAD_COLOR if header.kind == "JPEG" else cv2.IMREAD_UNCHANGED
-    pixels = cv2.imdecode(content, flags)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if pixels is None:
         raise ValueError("truncated or corrupt")
     # OpenCV's channel order is BGR.
@@ -121,18 +121,18 @@ def _decode_by_opencv(content: np.ndarray, header: Header) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def _decode_by_pillow(content: np.ndarray) -> np.ndarray:
+def _decode_by_pillow(content: bytes) -> np.ndarray:
     """Decode to (H, W, 3) RGB or (H, W, 4) RGBA, as stored."""
     with Image.open(io.BytesIO(content)) as image:
         transparent = "A" in image.mode or "transparency" in image.info
         return np.asarray(image.convert("RGBA" if transparent else "RGB"))
 
 
-def _clear_orientation(content: np.ndarray) -> None:
+def _as_stored(content: bytes) -> bytes:
     """Set the orientation tag of a TIFF file in memory to 1: decoders apply it to some TIFF files and not to others."""
-    directory = read_directory(io.BytesIO(content), content.size)
+    directory = read_directory(io.BytesIO(content), len(content))
     place = directory.tags[ORIENTATION].offset
-    content[place : place + 2] = np.frombuffer(struct.pack(directory.order + "H", 1), np.uint8)
+    return content[:place] + struct.pack(directory.order + "H", 1) + content[place + 2 :]
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

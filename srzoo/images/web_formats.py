@@ -94,7 +94,7 @@ def read_webp(file: BinaryIO, size: int) -> Header:
     if length + 8 > size:
         raise ValueError(TRUNCATED)
     position, end = 12, length + 8
-    header: dict[str, int] = {}
+    canvas: tuple[int, int] | None = None  # (H, W), of the whole file or else of its picture
     orientation, alpha, has_more = 1, False, False
     while position + 8 <= end:
         file.seek(position)
@@ -102,20 +102,20 @@ def read_webp(file: BinaryIO, size: int) -> Header:
         content = file.read(length if name == b"EXIF" else min(length, 16))
         if name == b"VP8X":
             alpha, has_more = bool(content[0] & 0x10), bool(content[0] & 0x02)
-            header = {"width": _uint24(content[4:]) + 1, "height": _uint24(content[7:]) + 1}
-        elif name == b"VP8 " and not header:
+            canvas = (_uint24(content[7:]) + 1, _uint24(content[4:]) + 1)
+        elif name == b"VP8 " and canvas is None:
             width, height = struct.unpack("<HH", content[6:10])
-            header = {"width": width & 0x3FFF, "height": height & 0x3FFF}
-        elif name == b"VP8L" and not header:
+            canvas = (height & 0x3FFF, width & 0x3FFF)
+        elif name == b"VP8L" and canvas is None:
             (packed,) = struct.unpack("<I", content[1:5])
-            header = {"width": (packed & 0x3FFF) + 1, "height": (packed >> 14 & 0x3FFF) + 1}
+            canvas = ((packed >> 14 & 0x3FFF) + 1, (packed & 0x3FFF) + 1)
             alpha = bool(packed >> 28 & 1)
         elif name == b"EXIF":
             orientation = _exif_orientation(content.removeprefix(b"Exif\0\0"))
         position += 8 + length + length % 2
-    if not header:
+    if canvas is None:
         raise ValueError(TRUNCATED)
-    return Header("WebP", **header, alpha=alpha, orientation=orientation, has_more=has_more)
+    return Header("WebP", *canvas, alpha=alpha, orientation=orientation, has_more=has_more)
 
 
 def _uint24(content: bytes) -> int:

@@ -56,16 +56,18 @@ class Protocol:
     def prepare(self, sr: Tensor, gt: Tensor, scale: int) -> tuple[Tensor, Tensor]:
         """Convert (B, 3, H, W) in [0, 1] to (B, C, h, w) float64 in [0, 255], C = 3 or 1, borders cropped.
 
+        Images of one channel (grey, depth, X-ray) are compared as they are: there is no luma to compute.
+
         Raises:
             ValueError: the shapes differ, or nothing is left inside the border.
         """
-        if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] != 3:
-            raise ValueError(f"expected two images (B, 3, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}")
+        if sr.shape != gt.shape or sr.ndim != 4 or sr.shape[1] not in (1, 3):
+            raise ValueError(f"expected two images (B, 3 or 1, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}")
         border = self.border(scale)
         if min(sr.shape[-2:]) <= 2 * border:
             raise ValueError(f"an image of {_shape(sr)} has nothing inside a border of {border} pixels ({self.name})")
         sr, gt = self._levels(sr), self._levels(gt)
-        if self.color == "y":
+        if self.color == "y" and sr.shape[1] == 3:
             sr, gt = self._luma(sr), self._luma(gt)
         if border:  # a slice up to -0 would be empty
             sr, gt = (image[..., border:-border, border:-border] for image in (sr, gt))
