@@ -12,7 +12,9 @@ from srzoo import ranks
 from srzoo.batch import Sample
 from srzoo.contract import contract_of
 from srzoo.data.check import DataError, check_datasets
+from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault
+from srzoo.data.lq_images import LQImages
 from srzoo.engine.evaluate import Metric
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
@@ -84,13 +86,16 @@ def inference_facts(options: Options) -> dict[str, object]:
     }
 
 
-def build_datasets(options: Options, splits: Sequence[str], full_check: bool = False) -> dict[str, Datasets]:
-    """Build the datasets of these splits ("train", "val", "test") and check all of them.
+def build_datasets(
+    options: Options, splits: Sequence[str], full_check: bool = False, set_aside: bool = False
+) -> dict[str, Datasets]:
+    """Build the datasets of these splits ("train", "val", "test"), check all of them, and log their sizes.
 
     Args:
         options: of the run.
         splits: which datasets to build.
         full_check: decode every file, whatever `data.check` says.
+        set_aside: leave faulty images out of datasets without GT, which list them as `unused`, instead of raising.
 
     Returns:
         split -> name -> dataset; the training dataset has the name "train".
@@ -109,6 +114,7 @@ def build_datasets(options: Options, splits: Sequence[str], full_check: bool = F
                 scale=options.scale,
                 phase="train" if training else "eval",
                 gt_only=training and options.degradation is not None,
+                max_pixels=options.data.max_pixels,
             )
         except (ValueError, OSError) as error:
             faults.append((label, Fault(Path(f"datasets.{label.replace('/', '.')}"), str(error))))
@@ -120,9 +126,25 @@ def build_datasets(options: Options, splits: Sequence[str], full_check: bool = F
     faults += ranks.on_main(
         lambda: check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap, least_side=least)
     )
+    if set_aside:
+        faults = _set_aside(labelled, faults)
     if faults:
         raise DataError(faults)
+    for label, dataset in labelled.items():
+        if isinstance(dataset, ImageSet):
+            logger.info(f"datasets.{label.replace('/', '.')}: {dataset.describe()}")
     return built
+
+
+def _set_aside(datasets: Datasets, faults: list[tuple[str, Fault]]) -> list[tuple[str, Fault]]:
+    """Leave single faulty images out of datasets without GT; return the faults that remain."""
+    remaining: list[tuple[str, Fault]] = []
+    for label in dict.fromkeys(label for label, _ in faults):
+        own = [fault for name, fault in faults if name == label]
+        dataset = datasets.get(label)
+        left = dataset.set_aside(own) if isinstance(dataset, LQImages) else own
+        remaining += [(label, fault) for fault in left]
+    return remaining
 
 
 def _dataset_entries(options: Options, splits: Sequence[str]) -> Iterator[tuple[str, str, Entry]]:

@@ -18,6 +18,7 @@ def test(arguments: Arguments) -> None:
 
     from srzoo import ranks
     from srzoo.components import build_datasets, build_network, build_scorer, load_pretrained
+    from srzoo.data.listing import UnusedImagesError
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tables import conditions_line, score_table
@@ -31,7 +32,7 @@ def test(arguments: Arguments) -> None:
             f"{folder.results} holds results of {', '.join(earlier)} from an earlier run; replace them with "
             "--overwrite, or give this run another name (--set name=...)"
         )
-    data = build_datasets(options, ("test",), full_check=arguments.debug)["test"]
+    data = build_datasets(options, ("test",), full_check=arguments.debug, set_aside=True)["test"]
     if not data:
         raise ValueError(f"{arguments.opt} has no `datasets.test` section; to train use train.py")
     net, weights = build_network(options), options.path.pretrain_network_g
@@ -46,6 +47,9 @@ def test(arguments: Arguments) -> None:
     logger.info(score_table(f"{options.network_g.type} x{options.scale}", scores, scorer.metrics))
     logger.info(conditions_line(scorer.inference, weights.name if weights else "none", ranks.device_name(device)))
     logger.info(f"per-image results: {folder.results}")
+    unused = [fault for dataset in data.values() for fault in getattr(dataset, "unused", ())]
+    if unused:
+        raise UnusedImagesError(unused)
 
 
 if __name__ == "__main__":

@@ -201,3 +201,10 @@ def test_the_command_line_shows_every_stage(chain, capsys):
     assert ended.value.code == 0
     shown = list(yaml.safe_load_all(capsys.readouterr().out))
     assert [options["name"] for options in shown] == ["x2", "x4", "alone"]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b", ".hidden"])
+def test_a_chain_whose_name_is_no_folder_is_refused(chain, tmp_path, name):
+    with pytest.raises(OptionsError, match=r"name: expected a name that can be a folder"):
+        load_chain(chain, [f"name={name}"], weights_after)
+    assert not (tmp_path / "experiments").exists()

@@ -86,10 +86,11 @@ def test_implausible_headers_and_empty_arrays_are_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[16:24] = (200_000).to_bytes(4, "big") * 2
     path.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="cannot be decoded"):
-        read_image(path)
+    for read in (image_size, read_image):
+        with pytest.raises(ValueError, match=r"huge.png: 200000x200000 are 40,000 million pixels, more"):
+            read(path)
     (tmp_path / "empty.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match="not a readable array"):
+    with pytest.raises(ValueError, match="the file is empty"):
         read_image(tmp_path / "empty.npy")
 
 
@@ -113,32 +114,20 @@ def test_npy_is_memory_mapped(tmp_path):
     np.testing.assert_array_equal(picture.rgb, RGB)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_truncated_files_are_refused_by_header_check_and_decoder(tmp_path, suffix):
-    path = tmp_path / f"cut{suffix}"
-    write_image(path, RGB)
-    path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(ValueError, match="truncated"):
-        image_size(path)
-    with pytest.raises(ValueError, match=rf"cut{suffix}: cannot be decoded"):
-        read_image(path)
-
-
-def test_a_png_named_jpg_is_read_by_its_content(tmp_path):
-    write_image(tmp_path / "x.png", RGB)
-    (tmp_path / "x.png").rename(tmp_path / "x.jpg")
-    assert image_size(tmp_path / "x.jpg") == (40, 56)
-    np.testing.assert_array_equal(read_image(tmp_path / "x.jpg").rgb, RGB)
-
-
 def test_files_that_are_no_images_are_refused(tmp_path):
-    (tmp_path / "text.png").write_text("hello")
-    (tmp_path / "empty.png").write_text("")
-    for name in ("text.png", "empty.png"):
-        with pytest.raises(ValueError, match="cannot be decoded"):
-            read_image(tmp_path / name)
-        with pytest.raises(ValueError, match="not a readable image"):
-            image_size(tmp_path / name)
+    contents = {
+        "text.png": (b"hello", "unknown content"),
+        "empty.png": (b"", "the file is empty"),
+        "page.jpg": (b"<!DOCTYPE html><html>404</html>", "its content is a web page"),
+        "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(40), "its content is HEIC"),
+        "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        "BM.bmp": (b"BM is how this text begins" + bytes(100), "unknown content"),
+    }
+    for name, (content, message) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        for read in (image_size, read_image):
+            with pytest.raises(ValueError, match=rf"{name}: not a readable image \(.*{message}"):
+                read(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "missing.png")
 

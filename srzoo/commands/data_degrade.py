@@ -30,7 +30,7 @@ def run(arguments: Arguments) -> None:
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
-        ValueError: an unknown degradation, a scale below 1, an image of other than 8 bits, or a target that exists.
+        ValueError: an unknown degradation, a scale below 1, a target that exists, or images that cannot be used.
     """
     if arguments.scale < 1:
         raise ValueError(f"--scale must be at least 1, got {arguments.scale}")
@@ -39,5 +39,9 @@ def run(arguments: Arguments) -> None:
     from srzoo.data.degrade import KINDS, degrade_folder
 
     kinds = KINDS if arguments.kinds == ["all"] else tuple(arguments.kinds)
-    written = sum(1 for _ in tqdm(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), unit="img"))
-    sys.stdout.write(f"wrote {written} images to {arguments.out}\n")
+    written = 0
+    try:
+        for _ in tqdm(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), unit="img"):
+            written += 1
+    finally:  # images that cannot be used are reported after the others are written
+        sys.stdout.write(f"wrote {written} images to {arguments.out}\n")

@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 import torch
 
-from srzoo.data.listing import key_of, list_images
+from srzoo.data.folders import search
+from srzoo.data.listing import Fault, UnusedImagesError
 from srzoo.images import jpeg_decoded, read_image, write_image
+from srzoo.keys import file_of
 from srzoo.ops.resize import imresize
 
 KINDS = tuple(
@@ -53,26 +55,44 @@ def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> I
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
-        ValueError: an unknown kind; an image that has not 8 bits or is smaller than `scale`; a file that exists.
+        ValueError: an unknown kind; a file that exists.
+        UnusedImagesError: images that are damaged, have not 8 bits or are smaller than `scale`; the others are done.
     """
     # All requests are checked before the first file is written.
-    images = [(path, key_of(path, gt)) for path in list_images(gt)]
+    images = [(image.path, image.key) for image in search(gt).images]
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"unknown degradation {', '.join(unknown)}; known: all, {', '.join(KINDS)}")
-    targets = {(key, kind): out / kind / f"{key}.png" for _, key in images for kind in kinds}
+    targets = {(key, kind): file_of(out / kind, key, ".png") for _, key in images for kind in kinds}
     existing = [str(path) for path in targets.values() if path.exists()]
     if existing:
         raise ValueError(f"{len(existing)} files exist, {existing[0]} first: choose another folder, or remove them")
+    faults: list[Fault] = []
     for file, key in images:
-        image = read_image(file).rgb
-        height, width = (side - side % scale for side in image.shape[:2])
-        if image.dtype != np.uint8 or not height or not width:
-            raise ValueError(
-                f"{file}: expected an 8-bit image of at least {scale}x{scale}, got {image.dtype} "
-                f"{image.shape[0]}x{image.shape[1]}"
-            )
+        try:
+            image = _readable(file, scale)
+        except (ValueError, OSError) as error:
+            faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
+            continue
         for kind in kinds:
             path = targets[key, kind]
-            write_image(path, degraded(image[:height, :width], kind, scale, zlib.crc32(key.encode())))
+            write_image(path, degraded(image, kind, scale, zlib.crc32(key.encode())))
             yield path
+    if faults:
+        raise UnusedImagesError(faults)
+
+
+def _readable(file: Path, scale: int) -> np.ndarray:
+    """Read an 8-bit image and crop it to multiples of `scale`: (H, W, 3).
+
+    Raises:
+        ValueError: damaged, of other depth, or smaller than `scale`.
+    """
+    image = read_image(file).rgb
+    height, width = (side - side % scale for side in image.shape[:2])
+    if image.dtype != np.uint8 or not height or not width:
+        raise ValueError(
+            f"{file}: expected an 8-bit image of at least {scale}x{scale}, got {image.dtype} "
+            f"{image.shape[0]}x{image.shape[1]}"
+        )
+    return image[:height, :width]

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import torch
 
-from srzoo.data.imageset import ImageSet, Phase
-from srzoo.data.listing import Fault, Pair, find_images
+from srzoo.data.imageset import Color, ImageSet, Phase
+from srzoo.data.listing import Fault, Pair, PairListing
+from srzoo.data.lists import find_images
+from srzoo.images import MAX_PIXELS
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 
@@ -58,6 +60,8 @@ class GTImages(ImageSet):
         modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
         enlarge: enlarge training images that are smaller than the crop to its size, as ImageNet trainings do.
         cache: keep decoded images in memory.
+        color: channels of the network that images are converted to: rgb, or grey for one channel.
+        max_pixels: largest image that is decoded, data.max_pixels [pixels].
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class GTImages(ImageSet):
         modcrop: PositiveInt | None = None,
         enlarge: bool = False,
         cache: bool = False,
+        color: Color = "rgb",
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if enlarge and phase == "eval":
             raise ValueError("enlarge belongs to training; evaluation uses whole images: remove it")
@@ -82,14 +88,13 @@ class GTImages(ImageSet):
         if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
-            files, faults = find_images(gt, meta_info)
-            pairs = [Pair(file.key, file.path, None, file.size) for file in files]
+            images, faults, left_out = find_images(gt, meta_info)
+            listing = PairListing([Pair(i.key, i.path, None, i.size, i.listed) for i in images], faults, left_out)
             candidates = None
         else:
-            pairs, faults, candidates = _collect_sources(sources or {})
+            listing, candidates = _collect_sources(sources or {})
         super().__init__(
-            pairs,
-            faults,
+            listing,
             scale=scale,
             phase=phase,
             gt_size=gt_size,
@@ -97,6 +102,8 @@ class GTImages(ImageSet):
             use_rot=use_rot,
             modcrop=modcrop,
             cache=cache,
+            color=color,
+            max_pixels=max_pixels,
         )
         if candidates is not None:
             self.candidates = candidates
@@ -145,17 +152,19 @@ class GTImages(ImageSet):
         return levels.numpy().astype(np.uint16).transpose(1, 2, 0)  # (h, w, 3)
 
 
-def _collect_sources(sources: dict[str, Source]) -> tuple[list[Pair], list[Fault], list[range]]:
-    """Return the images of all sources with keys SOURCE/NAME, faults, and the candidates of each sample of an epoch."""
+def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:
+    """Return the images of all sources with keys SOURCE/NAME, and the candidates of each sample of an epoch."""
     pairs: list[Pair] = []
     faults: list[Fault] = []
+    left_out: list[Fault] = []
     candidates: list[range] = []
     for name, source in sources.items():
-        files, found = find_images(source.gt, source.meta_info)
+        files, found, unused = find_images(source.gt, source.meta_info)
         faults += found
+        left_out += unused
         files = files[: source.limit]
         indices = range(len(pairs), len(pairs) + len(files))
-        pairs += [Pair(f"{name}/{file.key}", file.path, None, file.size) for file in files]
+        pairs += [Pair(f"{name}/{file.key}", file.path, None, file.size, file.listed) for file in files]
         # The whole part of a weight repeats each image; the fraction adds samples that may be any image of the source.
         times, fraction = divmod(source.weight, 1)
         samples = [range(index, index + 1) for index in indices for _ in range(int(times))]
@@ -164,4 +173,4 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[list[Pair], list[Fault
             reason = f"weight {source.weight:g} of {len(files)} images gives no sample per epoch: raise it"
             faults.append(Fault(source.gt, reason))
         candidates += samples
-    return pairs, faults, candidates
+    return PairListing(pairs, faults, left_out), candidates

@@ -1,5 +1,6 @@
 """Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
+import filecmp
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,21 +10,25 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from srzoo.batch import Sample
-from srzoo.data.listing import Fault, Pair
-from srzoo.images import image_size, read_image, to_tensor
+from srzoo.data.folders import summary
+from srzoo.data.listing import Fault, Pair, PairListing
+from srzoo.images import Header, read_header, read_image, to_tensor
 
 Phase = Literal["train", "eval"]
+Color = Literal["rgb", "grey"]
+
+# Note of the pre-flight.
+SEVERAL_PICTURES = "{} file(s) hold several pictures, of which the first is used"
 
 
 class ImageSet(Dataset[Sample]):
     """Pairs of image files: whole images for evaluation, random crops for training.
 
-    ``dataset[i]`` is the whole pair {"lq": (3, h, w), "gt": (3, scale*h, scale*w), "key": str}, float32 in [0, 1];
-    ``dataset.draw(i, generator)`` is a training crop of it, with all randomness from `generator`.
+    ``dataset[i]`` is the whole pair {"lq": (C, h, w), "gt": (C, scale*h, scale*w), "key": str}, float32 in [0, 1],
+    C = 3 or 1; ``dataset.draw(i, generator)`` is a training crop of it, with all randomness from `generator`.
 
     Args:
-        pairs: the files.
-        faults: faults of the folders or lists, reported by :meth:`check`.
+        listing: the files, and faults of their folders or lists, which :meth:`check` reports.
         scale: magnification.
         phase: "train" crops and flips, "eval" does neither.
         gt_size: side of the training crop, a multiple of `scale` [GT pixels].
@@ -31,6 +36,8 @@ class ImageSet(Dataset[Sample]):
         use_rot: flip top-bottom and transpose at random; with `use_hflip` all eight orientations.
         modcrop: GT is cropped to multiples of this; LQ covers the cropped GT [GT pixels].
         cache: keep decoded images in memory.
+        color: channels that images are converted to: "rgb" (3) or "grey" (1).
+        max_pixels: largest image that is decoded.
 
     Raises:
         ValueError: options that contradict each other.
@@ -38,8 +45,7 @@ class ImageSet(Dataset[Sample]):
 
     def __init__(
         self,
-        pairs: list[Pair],
-        faults: list[Fault],
+        listing: PairListing,
         *,
         scale: int,
         phase: Phase,
@@ -48,6 +54,8 @@ class ImageSet(Dataset[Sample]):
         use_rot: bool,
         modcrop: int | None,
         cache: bool,
+        color: Color,
+        max_pixels: int,
     ) -> None:
         if phase == "train" and (gt_size is None or gt_size < scale or gt_size % scale):
             raise ValueError(f"gt_size: training crops need a multiple of the scale {scale}, got {gt_size}")
@@ -58,15 +66,17 @@ class ImageSet(Dataset[Sample]):
         self.modcrop = scale if modcrop is None else modcrop
         if self.modcrop < 1 or self.modcrop % scale:
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
-        self.pairs = pairs
+        self.pairs, self.faults, self.left_out = listing
         # For each sample of an epoch, the pairs that it may be, equally likely; subclasses weight pairs by these.
-        self.candidates = [range(index, index + 1) for index in range(len(pairs))]
-        self.faults = faults
+        self.candidates = [range(index, index + 1) for index in range(len(self.pairs))]
         self.scale = scale
         self.phase = phase
         self.gt_size = gt_size
         self.use_hflip = use_hflip
         self.use_rot = use_rot
+        self.color: Color = color
+        self.max_pixels = max_pixels
+        self._notes: Counter[str] = Counter()
         self._cache: dict[Path, np.ndarray] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -78,7 +88,7 @@ class ImageSet(Dataset[Sample]):
         return {"lq": to_tensor(lq), "gt": to_tensor(gt), "key": pair.key}
 
     def draw(self, index: int, generator: np.random.Generator) -> Sample:
-        """Draw a crop: {"lq": (3, gt_size/scale, gt_size/scale), "gt": (3, gt_size, gt_size), "key": str}.
+        """Draw a crop: {"lq": (C, gt_size/scale, gt_size/scale), "gt": (C, gt_size, gt_size), "key": str}.
 
         Without "lq" if a degradation makes it later.
         """
@@ -100,6 +110,7 @@ class ImageSet(Dataset[Sample]):
             full: decode every file instead of reading names, headers and file ends.
             least_side: smallest side of evaluation images [GT pixels].
         """
+        self._notes.clear()
         keys = Counter(pair.key for pair in self.pairs)
         repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
         yield self.faults + [
@@ -107,6 +118,12 @@ class ImageSet(Dataset[Sample]):
         ]
         for pair in self.pairs:
             yield self._check_pair(pair, full, least_side)
+
+    def describe(self) -> str:
+        """Return the number of images, and what :meth:`check` found worth knowing about them."""
+        notes = [f"left out: {summary(self.left_out)}"] if self.left_out else []
+        notes += [text.format(count) for text, count in self._notes.items() if count]
+        return "; ".join([f"{len(self.pairs)} image{'s' * (len(self.pairs) != 1)}", *notes])
 
     @property
     def least_training_side(self) -> int:
@@ -121,30 +138,29 @@ class ImageSet(Dataset[Sample]):
             if file is None:
                 continue
             try:
-                sizes[file] = image_size(file)
+                header = read_header(file, self.max_pixels)
+                sizes[file] = header.size
+                self._note(header)
                 if full:
-                    read_image(file)
+                    read_image(file, self.max_pixels)
             except (ValueError, OSError) as error:
                 faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
         # Sizes of unreadable files are unknown.
         return faults or self._check_sizes(pair, sizes, least_side)
 
+    def _note(self, header: Header) -> None:
+        """Count files of which a part is not used."""
+        self._notes[SEVERAL_PICTURES] += header.has_more
+        self._notes["alpha of {} file(s) is not used"] += header.alpha
+
     def _check_sizes(self, pair: Pair, sizes: dict[Path, tuple[int, int]], least_side: int) -> list[Fault]:
         assert pair.gt is not None
         faults = self._check_listed_size(pair, sizes)
         height, width = sizes[pair.gt]
-        # LQ was made from GT cropped to multiples of modcrop.
-        cropped = (height - height % self.modcrop, width - width % self.modcrop)
-        expected = (cropped[0] // self.scale, cropped[1] // self.scale)
-        if pair.lq is not None and sizes[pair.lq] != expected:
-            lq_height, lq_width = sizes[pair.lq]
-            faults.append(
-                Fault(
-                    pair.lq,
-                    f"wrong scale ratio: is {lq_height}x{lq_width}, but GT {pair.gt.name} of {height}x{width} at scale "
-                    f"{self.scale} asks for {expected[0]}x{expected[1]}",
-                )
-            )
+        cropped = self._cropped((height, width), sizes[pair.lq] if pair.lq is not None else None)
+        if pair.lq is not None:
+            mismatch = self._mismatch(pair.gt, pair.lq, sizes, cropped)
+            faults += [Fault(pair.lq, mismatch)] if mismatch else []
         if self.phase == "train":
             least, reason = self.least_training_side, "the crop"
         else:
@@ -153,15 +169,37 @@ class ImageSet(Dataset[Sample]):
             faults.append(Fault(pair.gt, f"smaller than {reason}: {height}x{width}, needed {least}x{least}"))
         return faults
 
+    def _cropped(self, gt: tuple[int, int], lq: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the size of the part of GT that is used, from the sizes of GT and LQ: LQ was made from that part."""
+        del lq
+        return gt[0] - gt[0] % self.modcrop, gt[1] - gt[1] % self.modcrop
+
+    def _mismatch(self, gt: Path, lq: Path, sizes: dict[Path, tuple[int, int]], cropped: tuple[int, int]) -> str:
+        """Return the reason why LQ is not that of GT; empty if it is."""
+        (height, width), (lq_height, lq_width) = sizes[gt], sizes[lq]
+        if gt.samefile(lq):
+            return f"LQ and GT are one file, {gt}: name two folders, or templates that tell them apart"
+        if self.scale > 1 and sizes[gt] == sizes[lq] and filecmp.cmp(gt, lq, shallow=False):
+            return f"LQ has the content of GT {gt}, but is {self.scale} times as small: was the GT folder copied?"
+        expected = (cropped[0] // self.scale, cropped[1] // self.scale)
+        if (lq_height, lq_width) == expected:
+            return ""
+        reason = (
+            f"wrong scale ratio: is {lq_height}x{lq_width}, but GT {gt.name} of {height}x{width} at scale {self.scale} "
+            f"asks for {expected[0]}x{expected[1]}"
+        )
+        swapped = (height * self.scale, width * self.scale) == (lq_height, lq_width) != (height, width)
+        return reason + "; LQ and GT are swapped" * swapped
+
     @staticmethod
     def _check_listed_size(pair: Pair, sizes: dict[Path, tuple[int, int]]) -> list[Fault]:
         height, width = sizes[pair.main_file]
         if pair.size is None or pair.size == (height, width):
             return []
-        return [Fault(pair.main_file, f"is {height}x{width} but the list says {pair.size[0]}x{pair.size[1]}")]
+        return [Fault(pair.main_file, f"is {height}x{width} but {pair.listed} says {pair.size[0]}x{pair.size[1]}")]
 
     def _whole(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """Return LQ and GT as uint8 or uint16 (H, W, 3), GT modcropped."""
+        """Return LQ and GT as uint8 or uint16 (H, W, C), GT modcropped."""
         raise NotImplementedError
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray]:
@@ -169,11 +207,13 @@ class ImageSet(Dataset[Sample]):
         raise NotImplementedError
 
     def _read(self, path: Path) -> np.ndarray:
-        if self._cache is None:
-            return read_image(path).rgb
-        if path not in self._cache:
-            self._cache[path] = read_image(path).rgb
-        return self._cache[path]
+        if self._cache is not None and path in self._cache:
+            return self._cache[path]
+        picture = read_image(path, self.max_pixels)
+        pixels = picture.grey if self.color == "grey" else picture.rgb  # (H, W, C)
+        if self._cache is not None:
+            self._cache[path] = pixels
+        return pixels
 
     def _read_lq(self, pair: Pair) -> np.ndarray:
         assert pair.lq is not None
@@ -198,8 +238,8 @@ class ImageSet(Dataset[Sample]):
 
     @staticmethod
     def _flip(image: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """Flip (H, W, 3) left-right, top-bottom, and transpose it, in this order, as the three `flips` say."""
+        """Flip (H, W, C) left-right, top-bottom, and transpose it, in this order, as the three `flips` say."""
         horizontal, vertical, transpose = flips
         image = image[:, ::-1] if horizontal else image
         image = image[::-1] if vertical else image
-        return image.transpose(1, 0, 2) if transpose else image  # (W, H, 3)
+        return image.transpose(1, 0, 2) if transpose else image  # (W, H, C)

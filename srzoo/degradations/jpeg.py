@@ -41,7 +41,12 @@ class JPEG:
         if self.codec == "exact":
             return [_by_codec(image, round(value)) for image, value in zip(images, quality.tolist(), strict=True)]
         qualities = torch.from_numpy(quality).to(images[0])
-        return apply_in_stacks(images, lambda stack, indices: jpeg(stack, qualities[indices], table=self.table))
+        return apply_in_stacks(images, lambda stack, indices: self._simulated(stack, qualities[indices]))
+
+    def _simulated(self, stack: Tensor, qualities: Tensor) -> Tensor:
+        # A grey image has no chroma: its luma comes back in all three channels.
+        rgb = stack.expand(-1, 3, -1, -1)  # (n, 3, H, W)
+        return jpeg(rgb, qualities, table=self.table)[:, : stack.shape[1]]
 
 
 def _by_codec(image: Tensor, quality: int) -> Tensor:

@@ -15,6 +15,7 @@ from srzoo import ranks
 from srzoo.atomic import write_text
 from srzoo.batch import Sample
 from srzoo.images import to_uint8, write_image
+from srzoo.keys import file_of
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 
@@ -94,14 +95,14 @@ def evaluate(
 
     Args:
         net: the network; in evaluation mode meanwhile. It gets whole images, one at a time.
-        dataset: items {"lq": (3, h, w), "gt": (3, H, W), "key": str}, float in [0, 1]; an item without "gt" gets no
-            scores.
-        metrics: name -> metric over (1, 3, H, W) images.
+        dataset: items {"lq": (C, h, w), "gt": (C, H, W), "key": str}, float in [0, 1]; an item without "gt" gets no
+            scores. Its method ``as_image(index, sr)``, if it has one, makes the pixels of output images.
+        metrics: name -> metric over (1, C, H, W) images.
         name: of the dataset, for the progress bar and the results.
         device: where `net` is.
         save_to: folder for the output images, written as PNG; None: do not write them.
         progress: show a bar on rank 0.
-        show: called on rank 0 with (index, output (1, 3, H, W)).
+        show: called on rank 0 with (index, output (1, C, H, W)).
         step: updates that the network has seen, for the results.
 
     Raises:
@@ -112,6 +113,7 @@ def evaluate(
     net.eval()
     total = len(dataset)  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
     mine = list(range(ranks.rank(), total, ranks.world_size()))
+    as_image = getattr(dataset, "as_image", None)
     workers = 2 if device.type == "cuda" else 0
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
     hidden = True if not progress or ranks.rank() != 0 else None  # None: on a terminal only
@@ -125,7 +127,8 @@ def evaluate(
             scores = {} if gt is None else _scores(name, key, sr, gt.to(device), metrics)
             scored.append((index, {"key": key, **scores}))
             if save_to is not None:
-                write_image(save_to / f"{key}.png", to_uint8(sr[0]))
+                pixels = to_uint8(sr[0]) if as_image is None else as_image(index, sr[0])
+                write_image(file_of(save_to, key, ".png"), pixels)
             if show is not None and ranks.rank() == 0:
                 show(index, sr)
     except Exception as caught:

@@ -15,6 +15,7 @@ from pathlib import Path
 import srzoo
 from srzoo import ranks
 from srzoo.atomic import write_text
+from srzoo.keys import file_of
 
 # Packages whose version can change a number, recorded beside the code's commit and the options.
 _PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors")
@@ -65,7 +66,7 @@ class RunFolder:
 
     def results_of(self, dataset: str) -> Path:
         """Return the file of the scores on one dataset."""
-        return self.results / f"{dataset}.json"
+        return file_of(self.results, dataset, ".json")
 
     def saved_steps(self) -> list[int]:
         """Return the steps of the training states in the folder, in order."""

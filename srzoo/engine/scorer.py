@@ -14,6 +14,7 @@ from srzoo.data.fingerprint import fingerprint
 from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.run_folder import RunFolder
 from srzoo.images import codec_versions
+from srzoo.keys import file_of
 from srzoo.metrics.protocol import Protocol
 from srzoo.tensor_files import sha256
 
@@ -74,7 +75,7 @@ class Scorer:
         self, net: nn.Module, weights: Path | None, step: int | None, show: Show | None
     ) -> Iterator[Results]:
         for name, dataset in self.datasets.items():
-            images = self.folder.visualization / name
+            images = file_of(self.folder.visualization, name, "")
             results = evaluate(
                 net,
                 dataset,

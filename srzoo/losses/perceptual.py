@@ -160,7 +160,8 @@ class PerceptualLoss(nn.Module):
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         """Return the feature maps (B, C', H', W') of the layers used, by name."""
-        x = (image - self.mean) / self.std if self.use_input_norm else image
+        x = image.expand(-1, 3, -1, -1)  # (B, 3, H, W); a grey image in three channels
+        x = (x - self.mean) / self.std if self.use_input_norm else x
         found = {}
         for name, layer in self.features.items():
             x = layer(x)

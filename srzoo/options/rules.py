@@ -5,10 +5,11 @@ the check of types. Each yields (path of an option, message).
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from srzoo.contract import contract_of
 from srzoo.options.tree import KeyPath, OptionFault, Tree
-from srzoo.registry import ARCHS, DATASETS
+from srzoo.registry import ARCHS, DATASETS, DISCRIMINATORS, Registry
 
 Finding = tuple[KeyPath, str]
 
@@ -132,6 +133,50 @@ def gt_is_sharpened_once(tree: Tree) -> Iterator[Finding]:
             yield ("model", term), message
 
 
+def channels_agree(tree: Tree) -> Iterator[Finding]:
+    """Check that datasets serve the channels of the network, and that the discriminator takes those too."""
+    wanted = _option(tree, ARCHS, ("network_g",), "num_in_ch")
+    if not isinstance(wanted, int):
+        return
+    for path in _dataset_paths(tree):
+        color = _option(tree, DATASETS, path, "color")
+        served = _CHANNELS.get(color) if isinstance(color, str) else None
+        if served is not None and served != wanted:
+            fitting = [f"color: {name}" for name, count in _CHANNELS.items() if count == wanted]
+            remedy = f"set {fitting[0]}, or change" if fitting else "no color has as many: change"
+            message = f"{color} has {served} channel(s), the network takes {wanted}: {remedy} network_g.num_in_ch"
+            yield (*path, "color" if tree.get(*path, "color") is not None else "type"), message
+    judged = _option(tree, DISCRIMINATORS, ("network_d",), "num_in_ch")
+    if isinstance(judged, int) and judged != wanted:
+        yield (
+            ("network_d", "type"),
+            f"it takes {judged} channel(s), network_g {wanted}: set network_d.num_in_ch: {wanted}",
+        )
+
+
+# Channels of images by the `color` of datasets.
+_CHANNELS = {"rgb": 3, "grey": 1}
+
+
+def _dataset_paths(tree: Tree) -> Iterator[tuple[str, ...]]:
+    """Yield the place of each dataset entry."""
+    if tree.get("datasets", "train") is not None:
+        yield ("datasets", "train")
+    for split in ("val", "test"):
+        entries = tree.get("datasets", split)
+        yield from (("datasets", split, str(name)) for name in (entries if isinstance(entries, dict) else ()))
+
+
+def _option(tree: Tree, registry: Registry[Any], path: tuple[str, ...], option: str) -> object:
+    """Return an option of the entry at `path`, or its default; None if the entry's type has no such option."""
+    name = tree.get(*path, "type")
+    parameters = registry.parameters(name) if isinstance(name, str) and name in registry else {}
+    if option not in parameters:
+        return None
+    given = tree.get(*path, option)
+    return parameters[option].default if given is None else given
+
+
 def pool_fills_with_batches(tree: Tree) -> Iterator[Finding]:
     """Check that whole batches fill the pool of samples."""
     pool, batch = tree.get("degradation", "pool"), tree.get("datasets", "train", "batch_size")
@@ -151,5 +196,6 @@ RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     degradation_has_gt,
     degradation_crops_fit,
     gt_is_sharpened_once,
+    channels_agree,
     pool_fills_with_batches,
 )

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import annotated_types
 import pydantic
 
+from srzoo.images import MAX_PIXELS
 from srzoo.options.entry import Entry, Section
 from srzoo.registry import (
     ARCHS,
@@ -30,9 +31,12 @@ from srzoo.registry import (
 )
 
 # Names become folders and parts of dotted paths: no separators, no leading dot.
-RunName = Annotated[str, pydantic.StringConstraints(pattern=r"^[\w][\w.+-]*$")]
+RUN_NAME = r"^[\w][\w.+-]*$"
+RunName = Annotated[str, pydantic.StringConstraints(pattern=RUN_NAME)]
 EntryName = Annotated[str, pydantic.StringConstraints(pattern=r"^[\w][\w+-]*$")]
 Seed = Annotated[int, annotated_types.Ge(0), annotated_types.Lt(2**63)]
+# Above 2^30 pixels OpenCV refuses an image.
+PixelLimit = Annotated[int, annotated_types.Ge(1), annotated_types.Le(2**30)]
 Decay = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 
 
@@ -168,10 +172,12 @@ class DataOptions(Section):
     Args:
         check: headers: check names, image headers and file ends; full: decode every file, as --debug does.
         allow_overlap: accept training images that are also in a validation set.
+        max_pixels: largest image that is read; larger ones are refused by their headers [pixels].
     """
 
     check: Literal["headers", "full"] = "headers"
     allow_overlap: bool = False
+    max_pixels: PixelLimit = MAX_PIXELS
 
 
 @dataclass(frozen=True, kw_only=True)

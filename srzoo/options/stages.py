@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from srzoo.options.inheritance import apply_overrides, read_bases, read_tree
+from srzoo.options.schema import RUN_NAME
 from srzoo.options.tree import OptionFault, Tree, merge
 from srzoo.registry import closest
 
@@ -51,6 +52,10 @@ def set_defaults_from_chain(stage: ChainStage, name: str, weights: Path | None) 
     experiments = path.get("experiments", "experiments") if isinstance(path, dict) else None
     if not isinstance(experiments, str) or not isinstance(stage.chain, str):
         return  # the check of types will report it
+    if re.fullmatch(RUN_NAME, stage.chain) is None:
+        message = f"expected a name that can be a folder (letters, digits, '.', '+', '-', '_'), got {stage.chain!r}"
+        stage.tree.fault(("name",), message)
+        return
     path["experiments"] = str(Path(experiments) / stage.chain)
     stage.tree.value["name"] = name
     if weights is not None and not stage.names_weights:

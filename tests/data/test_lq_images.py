@@ -56,4 +56,4 @@ def test_files_are_the_lq_of_their_pairs_and_may_be_smaller_than_the_scale(tmp_p
     assert not any(LQImages(scale=4, phase="eval", lq=tmp_path / "lq").check(full=True, least_side=20))
     listed = LQImages(scale=4, phase="eval", lq=tmp_path / "lq", meta_info=tmp_path / "list.txt")
     ((fault,),) = [found for found in listed.check(full=False) if found]
-    assert fault.reason == "is 3x2 but the list says 5x2"
+    assert fault.reason == f"is 3x2 but {tmp_path}/list.txt:1 says 5x2"

@@ -1,0 +1,124 @@
+"""Image folders: which files are images, and which GT and LQ belong together."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
+from srzoo.images import EXTENSIONS
+
+
+def search(folder: Path) -> ImageListing:
+    """Return all image files below `folder`, sorted, and the files left out; linked folders are followed.
+
+    Files whose suffixes are not those of images and hidden files are left out.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+    """
+    if folder.is_file():
+        raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
+        )
+    files: list[Path] = []
+    left_out: list[Fault] = []
+    for path in sorted(_walk(folder, ())):
+        reason = _reason_to_leave_out(path)
+        if reason:
+            left_out.append(Fault(path, reason))
+        else:
+            files.append(path)
+    if not files:
+        others = f"; it holds {summary(left_out)}" if left_out else ""
+        raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
+    images = [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
+    return ImageListing(images, [], left_out)
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    """Yield the files below `folder`, and hidden folders without their content.
+
+    A link to one of the folders `above`, given by device and inode, is not followed: it would never end.
+    """
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _walk(Path(entry.path), (*above, identity))
+        else:
+            yield Path(entry.path)
+
+
+def _reason_to_leave_out(path: Path) -> str:
+    """Return why a file is not used; empty if it is."""
+    # Editors and other systems leave hidden files and folders, such as thumbnails.
+    if path.name.startswith("."):
+        return "hidden"
+    return "" if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without suffix"
+
+
+def summary(left_out: list[Fault]) -> str:
+    """Count files by reason, such as "3 .txt, 1 hidden"."""
+    return ", ".join(f"{count} {reason}" for reason, count in Counter(file.reason for file in left_out).most_common())
+
+
+def key_of(path: Path, folder: Path) -> str:
+    """Return an image's name in results: its path below `folder` without suffix."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def unique_keys(files: list[Path], folder: Path) -> list[str]:
+    """Return the keys of files; those that differ by their suffixes alone, such as a.png and a.jpg, keep them."""
+    keys = [key_of(path, folder) for path in files]
+    counts = Counter(keys)
+    return [
+        key if counts[key] == 1 else path.relative_to(folder).as_posix() for key, path in zip(keys, files, strict=True)
+    ]
+
+
+def stem_in_template(stem: str, template: str) -> str | None:
+    """Return the text that stands for {} where `stem` has the form of `template`; None if it has another."""
+    before, _, after = template.partition("{}")
+    fits = stem.startswith(before) and stem.endswith(after) and len(stem) > len(before) + len(after)
+    return stem[len(before) : len(stem) - len(after)] if fits else None
+
+
+def match_folders(gt: ImageListing, gt_template: str, lq_folder: Path, lq_template: str) -> PairListing:
+    """Pair GT and LQ files of one name, {} in both templates, in the same sub-folder.
+
+    Faults are GT images without exactly one partner, and LQ files without GT ("extra"). GT files of another form than
+    `gt_template` are left out: RealSR keeps GT and LQ in one folder.
+    """
+    # A key has several files where only their suffixes differ, such as a.png and a.jpg.
+    unmatched: dict[str, list[Path]] = {}
+    found = search(lq_folder)
+    for file in found.images:
+        unmatched.setdefault(key_of(file.path, lq_folder), []).append(file.path)
+    pairs: list[Pair] = []
+    faults, left_out = list(gt.faults), [*gt.left_out, *found.left_out]
+    for image in gt.images:
+        name = stem_in_template(image.path.stem, gt_template)
+        if name is None:
+            left_out.append(Fault(image.path, f"not named {gt_template}"))
+            continue
+        parent = image.key.rpartition("/")[0]
+        wanted = f"{parent}/{lq_template.replace('{}', name)}".lstrip("/")
+        partners = unmatched.pop(wanted, [])
+        if len(partners) == 1:
+            pairs.append(Pair(image.key, image.path, partners[0], image.size, image.listed))
+        elif partners:
+            faults.append(Fault(image.path, f"has {len(partners)} partners: {', '.join(p.name for p in partners)}"))
+        else:
+            templates = f"lq_template {lq_template!r}"
+            templates += f", gt_template {gt_template!r}" if gt_template != "{}" else ""
+            faults.append(Fault(image.path, f"has no partner {wanted}.* in {lq_folder} ({templates})"))
+    # In a folder of both, GT files are no spare LQ files, and LQ files are not left out.
+    used = {path for pair in pairs for path in (pair.gt, pair.lq)}
+    spare = [path for paths in unmatched.values() for path in paths if path not in used]
+    faults += [Fault(path, "extra: no GT image belongs to it") for path in spare]
+    return PairListing(pairs, faults, [file for file in dict.fromkeys(left_out) if file.file not in used])

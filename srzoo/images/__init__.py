@@ -1,0 +1,29 @@
+"""Reading and writing image files. The only package that knows the codec libraries.
+
+A file's content decides its kind, never its suffix; ``kinds.py`` is the one place where it is decided. PNG, JPEG, TIFF,
+WebP, BMP, GIF, PNM, JPEG 2000 and AVIF are read with 8 or 16 bits (grey, palette, CMYK and alpha included), and arrays
+in ``.npy`` files, which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB, turned as the
+orientation tag says.
+"""
+
+from srzoo.images.header import Header
+from srzoo.images.kinds import EXTENSIONS
+from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
+from srzoo.images.versions import codec_versions
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "Header",
+    "Picture",
+    "codec_versions",
+    "image_size",
+    "jpeg_decoded",
+    "read_header",
+    "read_image",
+    "to_levels",
+    "to_tensor",
+    "to_uint8",
+    "write_image",
+]

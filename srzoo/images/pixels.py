@@ -1,0 +1,60 @@
+"""Encoding of image files, and the way between pixels and tensors."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from srzoo.atomic import write_atomic
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Encode grey, RGB or RGBA pixels in the format of the suffix of `path`, written atomically.
+
+    Args:
+        path: target file.
+        pixels: (H, W, C) uint8 or uint16, C = 1, 3 or 4.
+
+    Raises:
+        ValueError: the suffix is not a format that can be written.
+        OSError: the file cannot be written.
+    """
+    # OpenCV's channel order is BGR.
+    bgr = pixels if pixels.shape[2] == 1 else pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
+    try:
+        encoded, buffer = cv2.imencode(path.suffix, np.ascontiguousarray(bgr))
+    except cv2.error as error:
+        raise ValueError(f"{path}: this codec library cannot write {path.suffix}") from error
+    assert encoded
+    write_atomic(path, lambda file: file.write(buffer.tobytes()))
+
+
+def to_tensor(rgb: np.ndarray) -> Tensor:
+    """Convert (H, W, C) uint8 or uint16 to (C, H, W) float32 in [0, 1]."""
+    chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (C, H, W)
+    return torch.from_numpy(chw.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """Convert (C, H, W) in [0, 1] to (H, W, C) uint8, clipped and rounded half to even, as BasicSR does."""
+    return to_levels(image, 8)
+
+
+def to_levels(image: Tensor, bits: int) -> np.ndarray:
+    """Convert (C, H, W) in [0, 1] to (H, W, C) levels of 8 or 16 bits, clipped and rounded half to even."""
+    levels = (image.detach().float().clamp(0, 1) * (2**bits - 1)).round()
+    pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, C)
+    return pixels.astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
+    """Compress an 8-bit RGB or grey image (H, W, C) by libjpeg at `quality`, 1 to 100, and decode it again."""
+    grey = rgb.shape[2] == 1
+    # OpenCV's channel order is BGR.
+    done, encoded = cv2.imencode(".jpg", rgb if grey else rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., None] if grey else np.ascontiguousarray(decoded[..., ::-1])

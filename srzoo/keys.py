@@ -1,0 +1,21 @@
+"""Keys of samples, and the files that are named after them."""
+
+from pathlib import Path
+
+
+def file_of(folder: Path, key: str, suffix: str) -> Path:
+    """Return the file ``folder/<key><suffix>``; whatever writes a file named after a key takes its path from here.
+
+    Args:
+        folder: where to write.
+        key: name of a sample, dataset or run; slashes make sub-folders.
+        suffix: of the file, with its dot; empty for a folder.
+
+    Raises:
+        ValueError: the file would lie outside `folder`.
+    """
+    parts = key.split("/")
+    # A key that begins or ends with a slash, or has two in a row, has an empty part.
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise ValueError(f"{key!r} names no file below {folder}; expected a relative path without '..': rename it")
+    return folder.joinpath(*parts[:-1], parts[-1] + suffix)
