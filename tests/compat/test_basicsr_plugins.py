@@ -119,6 +119,6 @@ def test_a_metric_written_for_basicsr_is_refused_by_name(tmp_path):
 
 
 def test_a_name_that_srzoo_has_is_refused(tmp_path):
-    file = written(tmp_path, "net.py", NETWORK.replace("WindowedNet", "RRDBNet"))
-    with pytest.raises(ValueError, match=r"network 'RRDBNet' is registered twice"):
+    file = written(tmp_path, "net.py", NETWORK.replace("WindowedNet", "SRResNet"))
+    with pytest.raises(ValueError, match=r"network 'SRResNet' is registered twice"):
         load_plugin(file)

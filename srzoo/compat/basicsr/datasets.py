@@ -14,13 +14,14 @@ _NOT_NEEDED = {
 }
 
 
-def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool) -> Section:
+def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool, is_scored: bool) -> Section:
     """Convert `datasets`.
 
     Args:
         old: the section.
         num_gpus: GPUs that the batch size is multiplied by; 0 if the file leaves the number open.
         has_degradation: True if LQ images are made from GT during training.
+        is_scored: True if there are metrics; without them, outputs of a test are saved and GT is not read.
     """
     new: Section = {}
     train = old.section("train")
@@ -35,6 +36,8 @@ def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool) -> Sect
                 reader.note("name", f"another dataset is called {name}: this one is renamed to {name}_{section}")
                 name = f"{name}_{section}"
             found[name] = _dataset(reader, split, has_degradation)
+            if split == "test" and not is_scored:
+                found[name] = _without_gt(reader, found[name])
         if found:
             new[split] = found
     return new
@@ -71,8 +74,12 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
             old.refuse(key, f"{wanted!r} (images are RGB in [0, 1])")
     meta_info = old.pop("meta_info_file", "meta_info")
     new: Section = {}
-    if kind == "PairedImageDataset":
+    if kind in ("PairedImageDataset", "RealESRGANPairedDataset"):
         new = {"type": "PairedImages", "gt": old.pop("dataroot_gt"), "lq": old.pop("dataroot_lq")}
+        if kind == "RealESRGANPairedDataset" and meta_info is not None:
+            # Lines `gt, lq`, relative to the two folders.
+            new["pairs"], meta_info = meta_info, None
+            old.drop({"filename_tmpl": "no effect: the list names the LQ files"})
         new["lq_template"] = old.pop("filename_tmpl")
     elif kind in ("RealESRGANDataset", "ImageNetPairedDataset"):
         new = {"type": "GTImages", "gt": old.pop("dataroot_gt")}
@@ -95,3 +102,16 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
             )
             new["gt_size"] = DEGRADED_CROP
     return given(new)
+
+
+def _without_gt(old: OptionReader, paired: Section) -> Section:
+    """Return the dataset of the LQ images of a converted dataset of pairs; others are returned unchanged."""
+    if paired["type"] != "PairedImages":
+        return paired
+    old.note("type", "LQ images only: there are no metrics, so that outputs are saved and GT is not read")
+    template = paired.get("lq_template", "{}")
+    names = given({"meta_info": paired.get("meta_info")})
+    if names and template != "{}":
+        old.note("meta_info_file", "not supported without GT, whose names it lists: all LQ images are used")
+        names = {}
+    return {"type": "LQImages", "lq": paired["lq"], **names}

@@ -7,6 +7,7 @@ torchvision has removed; a substitute is registered first.
 """
 
 import importlib
+import importlib.util
 import sys
 from types import ModuleType
 
@@ -15,6 +16,11 @@ from srzoo.registry import ARCHS, closest
 
 PREFIX = "basicsr/"
 INSTALL = "pip install --no-deps --no-build-isolation basicsr==1.4.2"
+
+
+def is_installed() -> bool:
+    """Return True if the package is installed."""
+    return importlib.util.find_spec("basicsr") is not None
 
 
 def import_basicsr(module: str) -> ModuleType:

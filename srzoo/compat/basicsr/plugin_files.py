@@ -5,7 +5,6 @@ and losses become srzoo's, under the same names: `plugins: [hat_arch.py]` and `n
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import cast
 from torch import nn
 
 from srzoo.compat.basicsr.constructors import network_plugin, plain_plugin
-from srzoo.compat.basicsr.networks import INSTALL, supply_functional_tensor
+from srzoo.compat.basicsr.networks import INSTALL, is_installed, supply_functional_tensor
 from srzoo.registry import ARCHS, DISCRIMINATORS, LOSSES
 
 Constructor = Callable[..., nn.Module]
@@ -45,7 +44,7 @@ def importable() -> Iterator[None]:
         ValueError: a name is taken, or the file adds a metric, dataset or model.
     """
     supply_functional_tensor()
-    stand_ins = {} if importlib.util.find_spec("basicsr") else _stand_ins()
+    stand_ins = {} if is_installed() else _stand_ins()
     hidden = {name: sys.modules.get(name) for name in stand_ins}
     sys.modules.update(stand_ins)
     try:
