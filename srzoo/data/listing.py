@@ -134,10 +134,13 @@ def match_folders(gt: list[ImageFile], lq_folder: Path, template: str) -> tuple[
     return pairs, faults
 
 
-def read_pair_list(file: Path) -> tuple[list[Pair], list[Fault]]:
+def read_pair_list(
+    file: Path, gt_folder: Path | None = None, lq_folder: Path | None = None
+) -> tuple[list[Pair], list[Fault]]:
     """Read the pairs of a list file, and the faults of its lines.
 
-    A line is ``lq_path gt_path``, separated by a tab where paths hold spaces, absolute or relative to the list.
+    A line is ``lq_path gt_path``, separated by a tab where paths hold spaces, absolute or relative to the folders, by
+    default to that of the list.
 
     Raises:
         FileNotFoundError: no such list.
@@ -149,8 +152,8 @@ def read_pair_list(file: Path) -> tuple[list[Pair], list[Fault]]:
         if len(fields) != 2:
             faults.append(Fault(file, f"line {number}: expected `lq_path gt_path`, got {line!r}"))
             continue
-        # An absolute path replaces the folder of the list.
-        lq, gt = (file.parent / field.strip() for field in fields)
+        # An absolute path replaces the folder.
+        lq, gt = (lq_folder or file.parent) / fields[0].strip(), (gt_folder or file.parent) / fields[1].strip()
         missing = [path for path in (lq, gt) if not path.is_file()]
         faults += [Fault(path, f"named in {file}:{number} but missing") for path in missing]
         if not missing:

@@ -20,7 +20,7 @@ class PairedImages(ImageSet):
         lq: folder of LQ images, laid out like `gt`.
         lq_template: stem of LQ files, with {} for the stem of the GT file, such as "{}x4".
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
-        pairs: list file instead of folders, one `lq_path gt_path` per line, absolute or relative to the list.
+        pairs: list file, one `lq_path gt_path` per line, absolute or relative to `lq` and `gt` (default: to the list).
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
@@ -46,15 +46,15 @@ class PairedImages(ImageSet):
     ) -> None:
         if lq_template.count("{}") != 1:
             raise ValueError(f"lq_template must contain {{}} once, for the GT stem, got {lq_template!r}")
-        if pairs is not None and gt is None and lq is None and meta_info is None:
-            found, faults = read_pair_list(pairs)
+        if pairs is not None and (gt is None) == (lq is None) and meta_info is None:
+            found, faults = read_pair_list(pairs, gt, lq)
         elif pairs is None and gt is not None and lq is not None:
             listed, faults = find_images(gt, meta_info)
             found, unmatched = match_folders(listed, lq, lq_template)
             # If meta_info selects some of the GT images, the LQ folder may hold the others.
             faults += [fault for fault in unmatched if meta_info is None or not fault.reason.startswith("extra")]
         else:
-            raise ValueError("PairedImages needs either `gt` and `lq` (folders) or `pairs` (a list file)")
+            raise ValueError("PairedImages needs either `gt` and `lq` (folders) or `pairs` (a list file), or all three")
         super().__init__(
             found,
             faults,

@@ -43,6 +43,11 @@ def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool, is_scor
     return new
 
 
+def list_keys(kind: object) -> tuple[str, ...]:
+    """Return the keys under which a type of dataset has its list of images."""
+    return ("meta_info",) if str(kind).startswith("RealESRGAN") else ("meta_info_file", "meta_info")
+
+
 def _loader(train: OptionReader, num_gpus: int) -> Section:
     """Convert the size of a batch and the number of workers; BasicSR counts both per GPU."""
     per_gpu, total = train.pop("batch_size_per_gpu"), train.pop("batch_size")
@@ -72,7 +77,7 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
         wanted = old.pop(key)
         if wanted not in (None, "rgb"):
             old.refuse(key, f"{wanted!r} (images are RGB in [0, 1])")
-    meta_info = old.pop("meta_info_file", "meta_info")
+    meta_info = old.pop(*list_keys(kind))
     new: Section = {}
     if kind in ("PairedImageDataset", "RealESRGANPairedDataset"):
         new = {"type": "PairedImages", "gt": old.pop("dataroot_gt"), "lq": old.pop("dataroot_lq")}
@@ -109,9 +114,8 @@ def _without_gt(old: OptionReader, paired: Section) -> Section:
     if paired["type"] != "PairedImages":
         return paired
     old.note("type", "LQ images only: there are no metrics, so that outputs are saved and GT is not read")
-    template = paired.get("lq_template", "{}")
-    names = given({"meta_info": paired.get("meta_info")})
-    if names and template != "{}":
-        old.note("meta_info_file", "not supported without GT, whose names it lists: all LQ images are used")
-        names = {}
-    return {"type": "LQImages", "lq": paired["lq"], **names}
+    names = paired.get("meta_info")
+    if "pairs" in paired or (names is not None and paired.get("lq_template", "{}") != "{}"):
+        old.note("meta_info", "not supported without GT, whose names it lists: all LQ images are used")
+        names = None
+    return given({"type": "LQImages", "lq": paired.get("lq"), "meta_info": names})

@@ -8,6 +8,7 @@ down. For small N the epochs end first.
 import math
 from pathlib import Path
 
+from srzoo.compat.basicsr.datasets import list_keys
 from srzoo.compat.basicsr.reader import OptionReader, whole
 
 
@@ -62,7 +63,7 @@ def updates(total_iter: int, num_images: int, batch_per_gpu: int, num_gpus: int 
 
 def _num_images(data: OptionReader) -> int | None:
     """Return the number of images by the rules of BasicSR's datasets; None if neither list nor folder can be read."""
-    gt, listed = data.peek("dataroot_gt"), data.peek("meta_info_file", "meta_info")
+    gt, listed = data.peek("dataroot_gt"), data.peek(*list_keys(data.peek("type")))
     if isinstance(gt, str) and gt.endswith(".lmdb"):
         listed = str(Path(gt) / "meta_info.txt")
     try:

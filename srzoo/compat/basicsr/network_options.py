@@ -99,8 +99,8 @@ def generator(old: OptionReader, scale: object) -> Section:
 
 def _foreign(old: OptionReader, name: str, scale: object) -> Section:
     """Convert a network that srzoo does not have: one of the package basicsr keeps its options."""
+    _check_scale(old, scale)
     if name in _ONLY_IN_BASICSR:
-        _check_scale(old, scale)
         if is_installed():
             old.note("type", f"{PREFIX}{name}, the network of the package basicsr")
         else:
@@ -108,7 +108,6 @@ def _foreign(old: OptionReader, name: str, scale: object) -> Section:
         return {"type": PREFIX + name, **old.pop_rest()}
     if name == "HAT":
         old.refuse("type", "HAT (add `plugins: [hat_arch.py]`, that file of its authors, to the new file)")
-        _check_scale(old, scale)
     else:
         old.refuse("type", f"{name} (if a Python file of yours defines it, name that file under `plugins:`)")
     return {"type": name, **old.pop_rest()}
