@@ -109,6 +109,12 @@ def test_modules_that_the_stand_in_lacks_are_named_with_the_command_that_install
         load_plugin(file)
 
 
+def test_imports_from_beside_the_file_are_refused_with_the_line_to_write(tmp_path):
+    text = NETWORK.replace("from basicsr.archs.arch_util", "from .arch_util")
+    with pytest.raises(ValueError, match=r"write `from basicsr\.archs\.arch_util import \.\.\.`"):
+        load_plugin(written(tmp_path, "net.py", text))
+
+
 def test_a_metric_written_for_basicsr_is_refused_by_name(tmp_path):
     text = (
         "from basicsr.utils.registry import METRIC_REGISTRY\n\n\n"

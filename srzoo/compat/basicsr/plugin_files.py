@@ -58,6 +58,11 @@ def importable() -> Iterator[None]:
         # Python names the module that a name is missing from, here one of the stand-in.
         if stand_ins and "basicsr" in (error.name or ""):
             raise ImportError(f"{error}; the stand-in for the package basicsr has no more: {INSTALL}") from error
+        if "relative import" in str(error):
+            raise ImportError(
+                f"{error}: a plugin is a single file; write `from basicsr.archs.arch_util import ...`, not "
+                "`from .arch_util import ...`"
+            ) from error
         raise
     finally:
         # Other code may ask whether the package is installed.
