@@ -16,6 +16,7 @@ NETWORKS = {
     ),
     "details": ({"type": "MSRResNet_details", "num_block": 16}, {"type": "SRResNet", "num_block": 16}),
     "details, misspelt": ({"type": "MSRResNet_detailss", "num_feat": 64}, {"type": "SRResNet", "num_feat": 64}),
+    "details, other depth": ({"type": "MSRResNet_details", "num_block": 8}, {"type": "SRResNet", "num_block": 16}),
     "RRDB dropout": ({"type": "RRDBNet_dropoutlast_channel05", "num_block": 23}, {"type": "RRDBNet", "num_block": 23}),
     "SRVGG": (
         {"type": "SRVGGNetCompact", "num_feat": 64, "num_conv": 32, "upscale": 4, "act_type": "prelu"},

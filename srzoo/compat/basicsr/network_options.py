@@ -57,6 +57,7 @@ _COUNTERPARTS = {
         idle=("compress_ratio", "squeeze_factor", "conv_scale", "overlap_ratio", "norm_layer", "use_checkpoint"),
     ),
 }  # fmt: skip
+_NUM_BLOCK_OF_DETAILS = 16  # SRResNet's default too
 _DISCRIMINATORS = {
     "UNetDiscriminatorSN": ("num_in_ch", "num_feat", "skip_connection"),
     "VGGStyleDiscriminator": ("num_in_ch", "num_feat", "input_size"),
@@ -74,6 +75,8 @@ def generator(old: OptionReader, scale: object) -> Section:
     if family not in _COUNTERPARTS:
         return _foreign(old, name, scale)
     counterpart = _COUNTERPARTS[family]
+    if "_details" in name and old.peek("num_block", default=_NUM_BLOCK_OF_DETAILS) != _NUM_BLOCK_OF_DETAILS:
+        old.drop({"num_block": f"no effect in the released code, which spells out {_NUM_BLOCK_OF_DETAILS} blocks"})
     new: Section = {"type": counterpart.type}
     new |= {key: old.pop(key, default=counterpart.defaults.get(key)) for key in counterpart.keys}
     # DRCT's spelling of num_in_ch.
