@@ -67,7 +67,7 @@ def test_paired_data_keep_the_sharpening_and_need_no_degradation(convert):
         "network_d": {"type": "UNetDiscriminatorSN"}, "datasets": {"train": pairs},
         "train": {"optim_d": ADAM, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 0.1}},
     }  # fmt: skip
-    for old in (merged(TRAINING, gan), merged(REAL, gan)):
+    for old in (merged(TRAINING, gan), merged(REAL, gan), merged(REAL, gan | {"high_order_degradation": None})):
         code, options, said = convert(old, "--overwrite")
         assert code == 0, said
         assert options is not None
