@@ -58,7 +58,7 @@ class Registry(Generic[T]):
         self._discovered = False
         self._members: dict[str, Callable[..., T]] = {}
 
-    def register(self, member: M | None = None, name: str | None = None) -> M:
+    def register(self, member: M | str | None = None, name: str | None = None) -> M:
         """Add `member` under its own name (or `name`); usable as a decorator, without brackets.
 
         Raises:
@@ -162,7 +162,7 @@ class Registry(Generic[T]):
 class NetworkRegistry(Registry[Any]):
     """The networks: each states its contract, and carries its identity once it is built."""
 
-    def register(self, member: M | None = None, name: str | None = None) -> M:
+    def register(self, member: M | str | None = None, name: str | None = None) -> M:
         """Add a network as :meth:`Registry.register` does.
 
         Raises:

@@ -3,6 +3,7 @@
 import yaml
 
 from srzoo.compat.basicsr.convert import convert as convert_options
+from srzoo.compat.basicsr.reader import Section
 from srzoo.options import load_options
 from tests.compat.old_options import ADAM, REAL, TRAINING
 from tests.support import ROOT, merged
@@ -105,7 +106,7 @@ def test_switches_without_a_value_are_on_and_those_of_other_models_are_not_read(
 def test_weights_of_the_discriminator_are_kept():
     old = merged(REAL, {"model_type": "RealESRGANModel", "network_d": {"type": "UNetDiscriminatorSN"}})
     for key in ("pretrain_network_d", "pretrain_model_d"):
-        path = {key: "d.pth", "param_key_d": "params", "strict_load_d": True}
+        path: Section = {key: "d.pth", "param_key_d": "params", "strict_load_d": True}
         converted = convert_options(old | {"path": path})
         assert converted.options["path"] == {"pretrain_network_d": "d.pth"}
         assert not [note for note in converted.notes if note.path[0] == "path"]

@@ -35,9 +35,8 @@ def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool, is_scor
             if name in found:
                 reader.note("name", f"another dataset is called {name}: this one is renamed to {name}_{section}")
                 name = f"{name}_{section}"
-            found[name] = _dataset(reader, split, has_degradation)
-            if split == "test" and not is_scored:
-                found[name] = _without_gt(reader, found[name])
+            converted = _dataset(reader, split, has_degradation)
+            found[name] = converted if is_scored or split == "val" else _without_gt(reader, converted)
         if found:
             new[split] = found
     return new

@@ -24,16 +24,17 @@ def make_layer(basic_block: Callable[..., nn.Module], num_basic_block: int, **op
 
 @torch.no_grad()
 def default_init_weights(
-    module_list: nn.Module | list[nn.Module], scale: float = 1.0, bias_fill: float = 0.0, **options: float
+    module_list: nn.Module | list[nn.Module], scale: float = 1.0, bias_fill: float = 0.0, a: float = 0.0
 ) -> None:
     """Draw weights from Kaiming's normal distribution (fan-in), times `scale`; fill biases with `bias_fill`.
 
-    He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv:1502.01852, equation 12. Norms get weights of 1.
+    He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv:1502.01852, equation 15 with the slope
+    `a` of a leaky ReLU. Norms get weights of 1.
     """
     for module in module_list if isinstance(module_list, list) else [module_list]:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, **options)
+                nn.init.kaiming_normal_(layer.weight, a=a)
                 layer.weight *= scale
             elif isinstance(layer, _BatchNorm):
                 nn.init.ones_(layer.weight)
