@@ -107,12 +107,12 @@ def test_weights_of_the_discriminator_are_kept():
     old = merged(REAL, {"model_type": "RealESRGANModel", "network_d": {"type": "UNetDiscriminatorSN"}})
     for key in ("pretrain_network_d", "pretrain_model_d"):
         path: Section = {key: "d.pth", "param_key_d": "params", "strict_load_d": True}
-        converted = convert_options(old | {"path": path})
+        converted = convert_options(merged(old, {"path": path}))
         assert converted.options["path"] == {"pretrain_network_d": "d.pth"}
         assert not [note for note in converted.notes if note.path[0] == "path"]
-    converted = convert_options(old | {"path": {"pretrain_network_d": "d.pth", "strict_load_d": False}})
+    converted = convert_options(merged(old, {"path": {"pretrain_network_d": "d.pth", "strict_load_d": False}}))
     assert "path.strict_load_d" in [".".join(note.path) for note in converted.notes]
-    plain = convert_options(TRAINING | {"path": {"pretrain_network_d": "d.pth"}})
+    plain = convert_options(merged(TRAINING, {"path": {"pretrain_network_d": "d.pth"}}))
     assert "path" not in plain.options
     assert [note.reason for note in plain.notes if note.path == ("path", "pretrain_network_d")] == [
         "not needed: no discriminator is trained"
