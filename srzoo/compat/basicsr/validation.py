@@ -14,7 +14,7 @@ _PROTOCOLS = {
 }
 _NOT_NEEDED = {
     "suffix": "not supported: output images keep the names of their inputs, in the folder of the run",
-    "pbar": "not needed: progress bars are shown on terminals only",
+    "pbar": "not needed: progress is always shown",
     "use_image": "not needed: metrics are always computed on images",
 }
 
