@@ -34,9 +34,10 @@ def run(arguments: Arguments) -> None:
     """
     if arguments.scale < 1:
         raise ValueError(f"--scale must be at least 1, got {arguments.scale}")
+    from tqdm import tqdm
+
     from srzoo.data.degrade import KINDS, degrade_folder
-    from srzoo.progress import shown
 
     kinds = KINDS if arguments.kinds == ["all"] else tuple(arguments.kinds)
-    written = sum(1 for _ in shown(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), "degrading"))
+    written = sum(1 for _ in tqdm(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), unit="img"))
     sys.stdout.write(f"wrote {written} images to {arguments.out}\n")
