@@ -17,7 +17,7 @@ def shown(
     """Yield the items and show on standard error how many are done.
 
     Args:
-        items: what the loop goes through.
+        items: of the loop.
         name: of the loop.
         total: number of items; None: their length if they have one, else unknown.
         unit: of one item.

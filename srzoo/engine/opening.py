@@ -66,7 +66,7 @@ def seconds_of_update(net: nn.Module, side: int, samples: int, device: torch.dev
 
 def _seconds_of_pass(net: nn.Module, lq: torch.Tensor) -> float:
     started = time.perf_counter()
-    with torch.no_grad():  # not inference mode: a network may keep what it makes here, such as masks
+    with torch.no_grad():  # not inference mode: a network may keep tensors made here, such as masks
         net(lq)
     if lq.is_cuda:
         torch.cuda.synchronize(lq.device)

@@ -1,7 +1,7 @@
 """Plugin files written for BasicSR: they import `basicsr` and add their classes to its registries.
 
-They get the package if it is installed, otherwise a stand-in with what such files use most. Either way, new networks
-and losses become srzoo's, under the same names: `plugins: [hat_arch.py]` and `network_g: {type: HAT}`.
+They get the package if it is installed, otherwise a stand-in with the parts that such files use most. Either way, new
+networks and losses become srzoo's, under the same names: `plugins: [hat_arch.py]` and `network_g: {type: HAT}`.
 """
 
 import importlib
@@ -37,7 +37,7 @@ _NAMES = ("ARCH_REGISTRY", "LOSS_REGISTRY", *_REWRITTEN)
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """Make `basicsr` importable for a plugin file, then register what the file has added to BasicSR's registries.
+    """Make `basicsr` importable for a plugin file, then register the file's additions to BasicSR's registries.
 
     Raises:
         ImportError: the file needs more of the package than the stand-in has.
