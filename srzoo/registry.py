@@ -13,6 +13,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar
@@ -57,27 +58,28 @@ class Registry(Generic[T]):
         self._discovered = False
         self._members: dict[str, Callable[..., T]] = {}
 
-    def register(self, member: M, name: str | None = None) -> M:
-        """Add `member` under its own name (or `name`); usable as a decorator.
+    def register(self, member: M | str | None = None, name: str | None = None) -> M:
+        """Add `member` under its own name (or `name`); usable as a decorator, without brackets.
 
         Raises:
-            ValueError: the name is taken, or a parameter is positional, unannotated or ``**kwargs``.
+            ValueError: the decorator has brackets, the name is taken, or a parameter is positional, unannotated or
+                ``**kwargs``.
         """
+        if member is None or isinstance(member, str):
+            raise ValueError(self._brackets(member or name))
         name = name or member.__name__
         if name in self._members:
             raise ValueError(
                 f"{self.family} {name!r} is registered twice: by {self._members[name].__module__} and by "
                 f"{member.__module__}; rename one of the two"
             )
-        faults = [
-            f"{parameter.name}: {_parameter_fault(parameter)}"
-            for parameter in inspect.signature(member).parameters.values()
-            if _parameter_fault(parameter)
-        ]
+        parameters = list(inspect.signature(member).parameters.values())
+        faults = [f"{each.name}: {_parameter_fault(each)}" for each in parameters if _parameter_fault(each)]
         if faults:
             raise ValueError(
                 f"{self.family} {name!r} ({member.__module__}): every constructor parameter must be keyword-only and "
-                f"annotated, because the signature is the schema of its options; " + "; ".join(faults)
+                f"annotated, because the signature is the schema of its options; {'; '.join(faults)}; write "
+                f"`{_keyword_only(member, parameters)}`{self._magnification(parameters)}"
             )
         self._members[name] = member
         return member
@@ -136,6 +138,19 @@ class Registry(Generic[T]):
         wanted = inspect.signature(member).parameters
         return member(**args, **{key: value for key, value in supplied.items() if key in wanted})
 
+    def _brackets(self, name: str | None) -> str:
+        """Message for a decorator that is called, as BasicSR's are."""
+        decorator = next((f"{key}.register" for key, value in globals().items() if value is self), "register")
+        if name is None:
+            return f"write `@{decorator}` without brackets, not `@{decorator}()`"
+        return f"write `@{decorator}` without brackets; the class's own name, not {name!r}, becomes the `type`"
+
+    def _magnification(self, parameters: list[inspect.Parameter]) -> str:
+        """Hint for a network that calls the magnification as BasicSR does."""
+        names = {parameter.name for parameter in parameters}
+        is_named_otherwise = "scale" in self.supplied and "upscale" in names and "scale" not in names
+        return "; the framework supplies the magnification as `scale`: rename `upscale`" if is_named_otherwise else ""
+
     def _discover(self) -> None:
         if not self._discovered:
             self._discovered = True
@@ -147,13 +162,14 @@ class Registry(Generic[T]):
 class NetworkRegistry(Registry[Any]):
     """The networks: each states its contract, and carries its identity once it is built."""
 
-    def register(self, member: M, name: str | None = None) -> M:
+    def register(self, member: M | str | None = None, name: str | None = None) -> M:
         """Add a network as :meth:`Registry.register` does.
 
         Raises:
             ValueError: also where a contract attribute has the wrong type.
         """
-        contract_of(member)
+        if callable(member):
+            contract_of(member)
         return super().register(member, name)
 
     def build(self, name: str, args: dict[str, Any], **supplied: object) -> Any:
@@ -177,6 +193,31 @@ def _parameter_fault(parameter: inspect.Parameter) -> str:
     if parameter.kind is not parameter.KEYWORD_ONLY:
         return "positional; put `*,` before it"
     return "no annotation" if parameter.annotation is parameter.empty else ""
+
+
+def _keyword_only(member: Callable[..., Any], parameters: list[inspect.Parameter]) -> str:
+    """Return the line that defines the constructor (or function) with keyword-only, annotated parameters."""
+    named = [each for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    is_class = isinstance(member, type)
+    function = "__init__" if is_class else member.__name__
+    listed = ", ".join(["self"] * is_class + ["*"] * bool(named) + [_annotated(each) for each in named])
+    return f"def {function}({listed}){' -> None' if is_class else ''}:"
+
+
+def _annotated(parameter: inspect.Parameter) -> str:
+    """Return a parameter as it is written, with the type of its default if it has no annotation.
+
+    TYPE is written where only the author knows the type.
+    """
+    default, annotation = parameter.default, parameter.annotation
+    if annotation is not parameter.empty:
+        kind = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    elif default is parameter.empty:
+        kind = "int" if parameter.name in ("scale", "upscale") else "TYPE"
+    else:
+        kind = type(default).__name__ if isinstance(default, bool | int | float | str | list | tuple) else "TYPE"
+    value = getattr(default, "__name__", repr(default))  # the name of a class or function
+    return f"{parameter.name}: {kind}" + ("" if default is parameter.empty else f" = {value}")
 
 
 def closest(word: str, known: list[str]) -> str:
@@ -222,10 +263,18 @@ def load_plugin(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _other_packages(path):
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise ValueError(f"plugin {path} failed to import: {type(error).__name__}: {error}") from error
+
+
+def _other_packages(plugin: Path) -> AbstractContextManager[None]:
+    """Return a context in which a plugin file written for BasicSR can be imported; for all others it does nothing."""
+    if not re.search(rb"^\s*(?:from|import)\s+basicsr\b", plugin.read_bytes(), re.MULTILINE):
+        return nullcontext()
+    return importlib.import_module("srzoo.compat.basicsr.plugin_files").importable()
 
 
 _MODEL_PARTS = ("g", "d", "criterion", "epoch_length")

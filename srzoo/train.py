@@ -45,10 +45,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
-        size = f"{components.parameter_count(model.g.inference_net):,} parameters"
-        logger.info(
-            f"training {options.network_g.type} x{options.scale} ({size}) on {device} from step {start}: {folder.path}"
-        )
+        logger.info(training.opening(options, model, device, folder))
         hooks, validate = training.build_hooks(loaded, folder, model, degradation, data["val"], board, device)
         if state:
             validate.catch_up(start)

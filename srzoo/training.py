@@ -8,13 +8,14 @@ from torch.utils.data import DataLoader
 
 from srzoo import ranks
 from srzoo.batch import Batch
-from srzoo.components import Datasets, build_network, build_scorer, load_pretrained
+from srzoo.components import Datasets, build_network, build_scorer, load_pretrained, parameter_count
 from srzoo.data.loading import StepSampler, training_loader
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
 from srzoo.engine.hooks import Print, Save, Validate
 from srzoo.engine.log import logger
 from srzoo.engine.loop import Hook, Model
+from srzoo.engine.opening import opening_line, seconds_of_update
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tensorboard import Board
 from srzoo.layers import reparam
@@ -151,6 +152,28 @@ def _learner(
         grad_clip=train.grad_clip,
         ema_decay=ema_decay,
         has_idle_parameters=has_idle_parameters,
+    )
+
+
+def opening(options: Options, model: Model, device: torch.device, folder: RunFolder) -> str:
+    """Return the first line of a training, with an estimate of the time that its first update takes."""
+    train, entry = options.train, options.datasets.train
+    assert train is not None
+    assert entry is not None
+    net, crop = model.g.inference_net, entry.args.get("gt_size")
+    if options.degradation is not None and options.degradation.gt_size is not None:
+        crop = options.degradation.gt_size  # the degradation crops last
+    seconds = None
+    if ranks.rank() == 0 and isinstance(crop, int):
+        seconds = seconds_of_update(net, crop // options.scale, entry.batch_size // ranks.world_size(), device)
+    return opening_line(
+        f"{options.network_g.type} x{options.scale}",
+        parameter_count(net),
+        device=device,
+        start=model.g.iteration.number,
+        folder=folder.path,
+        seconds=seconds,
+        decay=train.ema_decay,
     )
 
 

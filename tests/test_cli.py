@@ -1,5 +1,6 @@
 """The commands as processes, from other directories, installed and not."""
 
+import argparse
 import json
 import os
 import shlex
@@ -71,6 +72,25 @@ def test_train_and_test_from_another_directory(tmp_path, how):
     assert done.returncode == 0, done.stderr
     assert "psnr (basicsr-y)" in done.stdout
     assert (tmp_path / "experiments" / "bench" / "results" / "held_out.json").is_file()
+
+
+REPLACED = {
+    "--auto_resume": "error: --auto_resume is BasicSR's: a training is continued with --resume auto",
+    "--launcher pytorch": "--launcher is BasicSR's: the launcher is torchrun: torchrun --nproc_per_node=NUM_GPUS",
+    "--num_gpu 4": "--num_gpu is BasicSR's: the number of GPUs is an argument of torchrun",
+    "--num-gpu=4": "--num-gpu is BasicSR's: the number of GPUs is an argument of torchrun",
+    "--local-rank=0": "--local-rank is BasicSR's: ranks are started with torchrun",
+    "--force_yml train:ema_decay=0.9 name=x:y": "overridden with --set train.ema_decay=0.9 name=x:y",
+}
+
+
+@pytest.mark.parametrize("words", REPLACED)
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_arguments_of_basicsr_name_their_replacement(command, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse([command, "-opt", "x.yml", *words.split()])
+    assert stop.value.code == 2
+    assert REPLACED[words] in capsys.readouterr().err
 
 
 @pytest.mark.ranks
@@ -146,6 +166,8 @@ def test_every_command_explains_itself(name, capsys):
     assert parser.description
     for action in parser._actions:
         assert action.help, action.dest
+        if action.help == argparse.SUPPRESS:  # a foreign argument, which is refused
+            continue
         if action.option_strings and not action.required and action.dest != "help":
             assert "default" in action.help, action.dest
     code, out, _ = ended(capsys, *name.split(), "--help")

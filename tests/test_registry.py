@@ -43,6 +43,34 @@ def test_loose_signatures_are_refused_with_every_fault():
     assert "rest" in str(error.value)
 
 
+def test_positional_parameters_are_refused_with_the_line_to_write():
+    class Loose:
+        def __init__(self, num_in_ch=3, upscale=4, act="prelu", norm=list, depths=(6, 6), mode=None, **kwargs):
+            pass
+
+    with pytest.raises(ValueError, match="positional") as error:
+        ARCHS.register(Loose)
+    line = (
+        "write `def __init__(self, *, num_in_ch: int = 3, upscale: int = 4, act: str = 'prelu', "
+        "norm: TYPE = list, depths: tuple = (6, 6), mode: TYPE = None) -> None:`; the framework supplies the "
+        "magnification as `scale`: rename `upscale`"
+    )
+    assert str(error.value).endswith(line)
+
+    def function(width: "int", scale, /) -> None: ...
+
+    with pytest.raises(ValueError, match=r"write `def function\(\*, width: int, scale: int\):`$"):
+        make().register(function)
+
+
+@pytest.mark.parametrize("brackets", [{}, {"name": "MyNet"}])
+def test_a_decorator_with_brackets_is_refused_with_the_line_to_write(brackets):
+    with pytest.raises(ValueError, match=r"write `@ARCHS\.register` without brackets"):
+        ARCHS.register(**brackets)
+    with pytest.raises(ValueError, match=r"`@LOSSES\.register` without brackets; the class.s own name, not .my."):
+        LOSSES.register("my")
+
+
 def test_unknown_names_answer_with_close_ones():
     with pytest.raises(LookupError, match="unknown network 'IMDNN'; did you mean 'IMDN'"):
         ARCHS["IMDNN"]

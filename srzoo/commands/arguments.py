@@ -1,7 +1,19 @@
 """Arguments that several commands share: one declaration each, and the checks that go with them."""
 
+import argparse
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
+
+_TORCHRUN = "torchrun --nproc_per_node=NUM_GPUS srzoo/train.py -opt FILE"
+# Arguments of BasicSR's scripts -> their replacement.
+_REPLACED = {
+    "--launcher": f"the launcher is torchrun: {_TORCHRUN} (without it, one GPU is used)",
+    "--num_gpu": f"the number of GPUs is an argument of torchrun: {_TORCHRUN}",
+    "--local_rank": f"ranks are started with torchrun: {_TORCHRUN}",
+    "--auto_resume": "a training is continued with --resume auto",
+    "--force_yml": "options are overridden with --set",
+}
 
 
 def describe(parser: ArgumentParser, description: str, *examples: str) -> None:
@@ -58,6 +70,34 @@ def add_debug(parser: ArgumentParser) -> None:
         action="store_true",
         help="decode every image before starting, and print the traceback of every error (default: off)",
     )
+
+
+class _Replaced(argparse.Action):
+    """An argument of BasicSR's scripts: an error that names its replacement."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        del namespace
+        assert option_string is not None
+        name = option_string.replace("-", "_").replace("__", "--", 1)
+        message = _REPLACED[name]
+        if name == "--force_yml" and isinstance(values, list):
+            # BasicSR separates keys by colons: train:ema_decay=0.999.
+            pairs = [str(value).partition("=") for value in values]
+            message += "".join(f" {keys.replace(':', '.')}{equals}{value}" for keys, equals, value in pairs)
+        parser.error(f"{option_string} is BasicSR's: {message}")
+
+
+def refuse_basicsr(parser: ArgumentParser) -> None:
+    """Refuse the arguments of BasicSR's scripts with an error that names their replacement; help does not list them."""
+    for name in _REPLACED:
+        spellings = dict.fromkeys((name, "--" + name[2:].replace("_", "-")))
+        parser.add_argument(*spellings, action=_Replaced, nargs="*", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def check_target(target: Path, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:

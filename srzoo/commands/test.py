@@ -3,7 +3,7 @@
 import argparse
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_debug, add_options_file, add_overwrite, describe
+from srzoo.commands.arguments import add_debug, add_options_file, add_overwrite, describe, refuse_basicsr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options_file(parser)
     add_overwrite(parser, "the results of an earlier run of this name")
     add_debug(parser)
+    refuse_basicsr(parser)
 
 
 def run(arguments: Arguments) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_debug, add_options_file, describe
+from srzoo.commands.arguments import add_debug, add_options_file, describe, refuse_basicsr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "from this .state file; none (default): start, and stop with an error if a run of this name exists",
     )
     add_debug(parser)
+    refuse_basicsr(parser)
 
 
 def run(arguments: Arguments) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault
+from srzoo.progress import shown
 
 
 class DataError(ValueError):
@@ -35,20 +35,17 @@ def check_datasets(
         full: decode every file instead of reading names, headers and file ends.
         allow_overlap: skip the comparison of training and evaluation images.
         least_side: smallest side of evaluation images that the metrics accept [GT pixels].
-        progress: show a bar.
+        progress: show how many images are done.
     """
     faults: list[tuple[str, Fault]] = []
     sets = {split: dataset for split, dataset in datasets.items() if isinstance(dataset, ImageSet)}
     for split, dataset in sets.items():
         least = 1 if split == "train" else least_side
-        for found in tqdm(
-            dataset.check(full, least),
-            f"checking {split}",
-            len(dataset.pairs) + 1,  # the listing itself comes first
-            disable=None if progress else True,
-            leave=False,
-            delay=1,
-        ):
+        checks = dataset.check(full, least)
+        if progress:
+            # The listing itself is checked first.
+            checks = shown(checks, f"checking {split}", len(dataset.pairs) + 1, delay=1)
+        for found in checks:
             faults += [(split, fault) for fault in found]
     # Hashing needs readable files, so it waits until there are no other faults.
     if not faults and not allow_overlap and "train" in sets:

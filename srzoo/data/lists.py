@@ -50,11 +50,11 @@ def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
     return ImageListing(images, faults, [])
 
 
-def read_pair_list(file: Path) -> PairListing:
+def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | None = None) -> PairListing:
     """Read the pairs of a list file, and the faults of its lines.
 
     A line is ``lq_path gt_path``, separated by a tab where paths hold spaces, or ``gt_path, lq_path`` as in
-    Real-ESRGAN's lists. Paths are absolute, relative to the list, or begin with ``~/``.
+    Real-ESRGAN's lists. Paths are absolute, relative to the folders (default: that of the list), or begin with ``~/``.
 
     Raises:
         FileNotFoundError: no such list.
@@ -68,7 +68,7 @@ def read_pair_list(file: Path) -> PairListing:
         if len(fields) != 2:
             faults.append(Fault(file, f"line {number}: expected `lq_path gt_path` or `gt_path, lq_path`, got {line!r}"))
             continue
-        lq, gt = (_resolved(file.parent, field) for field in fields)
+        lq, gt = _resolved(lq_folder or file.parent, fields[0]), _resolved(gt_folder or file.parent, fields[1])
         missing = [path for path in (lq, gt) if not path.is_file()]
         faults += [Fault(path, f"named in {file}:{number} but missing") for path in missing]
         if (lq, gt) in lines:

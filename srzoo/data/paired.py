@@ -24,8 +24,8 @@ class PairedImages(ImageSet):
         gt_template: stem of GT files, with {} for the name that GT and LQ have in common; "{}_HR" for RealSR.
         lq_template: stem of LQ files, with {} for that name, such as "{}x4"; "{}_LR4" for RealSR.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
-        pairs: list file instead of folders, one `lq_path gt_path` or `gt_path, lq_path` per line, absolute or relative
-            to the list. GT that is a little larger than `scale` times LQ is cut to fit, as D2C-SR does.
+        pairs: list file, one `lq_path gt_path` or `gt_path, lq_path` per line, absolute or relative
+            to `lq` and `gt` (default: to the list). GT that is a little larger than `scale` times LQ is cut to fit, as D2C-SR does.
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
@@ -58,8 +58,8 @@ class PairedImages(ImageSet):
             if template.count("{}") != 1:
                 raise ValueError(f"{option} must contain {{}} once, for the name of the pair, got {template!r}")
         self.is_list = pairs is not None
-        if pairs is not None and gt is None and lq is None and meta_info is None:
-            listing = read_pair_list(pairs)
+        if pairs is not None and (gt is None) == (lq is None) and meta_info is None:
+            listing = read_pair_list(pairs, gt, lq)
         elif pairs is None and gt is not None and lq is not None:
             listing = match_folders(find_images(gt, meta_info), gt_template, lq, lq_template)
             if meta_info is not None:
@@ -67,7 +67,7 @@ class PairedImages(ImageSet):
                 faults = [fault for fault in listing.faults if not fault.reason.startswith("extra")]
                 listing = listing._replace(faults=faults)
         else:
-            raise ValueError("PairedImages needs either `gt` and `lq` (folders) or `pairs` (a list file)")
+            raise ValueError("PairedImages needs either `gt` and `lq` (folders) or `pairs` (a list file), or all three")
         super().__init__(
             listing,
             scale=scale,

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
-from tqdm import tqdm
 
 from srzoo import ranks
 from srzoo.atomic import write_text
 from srzoo.batch import Sample
 from srzoo.images import to_uint8, write_image
 from srzoo.keys import file_of
+from srzoo.progress import shown
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 
@@ -101,7 +101,7 @@ def evaluate(
         name: of the dataset, for the progress bar and the results.
         device: where `net` is.
         save_to: folder for the output images, written as PNG; None: do not write them.
-        progress: show a bar on rank 0.
+        progress: show on rank 0 how many images are done.
         show: called on rank 0 with (index, output (1, C, H, W)).
         step: updates that the network has seen, for the results.
 
@@ -116,11 +116,11 @@ def evaluate(
     as_image = getattr(dataset, "as_image", None)
     workers = 2 if device.type == "cuda" else 0
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
-    hidden = True if not progress or ranks.rank() != 0 else None  # None: on a terminal only
+    batches = shown(loader, name) if progress and ranks.rank() == 0 else loader
     scored: list[tuple[int, dict[str, str | float]]] = []
     error: Exception | None = None
     try:
-        for index, item in zip(mine, tqdm(loader, name, disable=hidden, leave=False, unit="img"), strict=True):
+        for index, item in zip(mine, batches, strict=True):
             sr, key, gt = net(item["lq"].to(device)), item["key"][0], item.get("gt")
             if not sr.isfinite().all():
                 raise ValueError(f"{name}: {key}: the network's output has values that are not finite")

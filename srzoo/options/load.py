@@ -8,6 +8,7 @@ from typing import Literal
 
 import yaml
 
+from srzoo.options.idle_nulls import drop_idle_nulls
 from srzoo.options.inheritance import read_tree
 from srzoo.options.paths import expand_environment, resolve_paths
 from srzoo.options.plain import plain
@@ -114,6 +115,7 @@ def _load(file: Path, tree: Tree, purpose: Purpose) -> LoadedOptions:
     _load_plugins(tree)
     _register_bridged_network(tree)
     expand_environment(tree)
+    drop_idle_nulls(tree)
     written, faults = validate(tree)
     if written is None:
         raise OptionsError(file, _distinct([*tree.faults, *faults, *contradictions(tree, purpose)]))

@@ -11,6 +11,23 @@ from srzoo.options.schema import Options
 from srzoo.options.tree import KeyPath, child
 from srzoo.registry import closest
 
+# Keys of BasicSR's option files -> the replacement.
+_BASICSR_KEYS = {
+    "num_gpu": "the number of GPUs is that of torchrun: torchrun --nproc_per_node=NUM_GPUS srzoo/train.py -opt FILE",
+    "dist_params": "remove it: torchrun starts the ranks",
+    "auto_resume": "resume a run with --resume auto",
+    "resume_state": "resume a run with --resume auto or --resume FILE",
+    "manual_seed": "write `seed`",
+    "batch_size_per_gpu": "write `batch_size`, the total over all GPUs",
+    "num_worker_per_gpu": "write `num_workers`",
+    "dataroot_gt": "write `gt`",
+    "dataroot_lq": "write `lq`",
+    "meta_info_file": "write `meta_info`",
+    "filename_tmpl": "write `lq_template`",
+    "loss_weight": "write `weight`",
+    "save_checkpoint_freq": "write `save_freq`",
+}
+
 
 @dataclass(frozen=True)
 class KnownOption:
@@ -79,6 +96,8 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
 def suggestion(path: KeyPath, data: Any) -> str:
     """Return a hint for a key that does not exist: close names beside it, or where an option of this name is."""
     name, siblings = str(path[-1]), list(options_at(path[:-1], data))
+    if name in _BASICSR_KEYS:
+        return f"that is BasicSR's: {_BASICSR_KEYS[name]}"
     hint = closest(name, siblings + (["base", "stages"] if len(path) == 1 else []))
     elsewhere = sorted({option.path for option in all_options() if option.name == name})
     if elsewhere and not hint.startswith("did you mean"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from srzoo.options.removal import remove_dependent, sections_of
+
 # Keys from the top of a file to one value; integers are positions in lists: ("train", "optim_g", "betas", 1).
 KeyPath = tuple[str | int, ...]
 
@@ -110,7 +112,9 @@ def merge(tree: Tree, top: Tree) -> None:
     tree.faults += top.faults
     tree.unreadable |= top.unreadable
     tree.locations[()] = top.locations.get((), tree.locations.get((), ""))
+    before = sections_of(tree.value)
     _merge_mapping(tree, tree.value, top.value, (), top.locations)
+    remove_dependent(tree.value, top.value, before)
 
 
 def _merge_mapping(

@@ -2,6 +2,8 @@
 
 import yaml
 
+from srzoo.compat.basicsr.convert import convert as convert_options
+from srzoo.compat.basicsr.reader import Section
 from srzoo.options import load_options
 from tests.compat.old_options import ADAM, REAL, TRAINING
 from tests.support import ROOT, merged
@@ -30,7 +32,7 @@ def test_an_adversarial_training_keeps_its_parts(convert):
     gan = {
         "model_type": "RealESRGANModel", "num_gpu": 4, "gt_usm": None, "l1_gt_usm": True, "percep_gt_usm": True,
         "gan_gt_usm": False, "network_d": {"type": "UNetDiscriminatorSN", "num_feat": 64, "skip_connection": True},
-        "path": {"pretrain_network_g": "net.pth", "param_key_g": "params_ema", "pretrain_network_d": "d.pth"},
+        "path": {"pretrain_network_g": "net.pth", "param_key_g": "params_ema"},
         "train": {
             "optim_d": ADAM,
             "perceptual_opt": {
@@ -42,7 +44,7 @@ def test_an_adversarial_training_keeps_its_parts(convert):
             "net_d_iters": 1,
         },
     }  # fmt: skip
-    _, options, said = convert(merged(REAL, gan))
+    _, options, _ = convert(merged(REAL, gan))
     assert options is not None
     assert options.train is not None
     assert options.degradation is not None
@@ -54,7 +56,67 @@ def test_an_adversarial_training_keeps_its_parts(convert):
     assert list(losses) == ["pixel", "perceptual", "gan"]
     assert losses["gan"].weight == 0.1
     assert losses["perceptual"].args["layers"] == {"conv1_2": 0.1, "conv5_4": 1}
-    assert "path.pretrain_network_d: not supported: the discriminator starts from random weights" in said
+
+
+def test_paired_data_keep_the_sharpening_and_need_no_degradation(convert):
+    """Real-ESRGAN's file for own pairs, and the same with the switches of its degradation left in."""
+    pairs = {"type": "RealESRGANPairedDataset", "dataroot_gt": "DF2K", "dataroot_lq": "DF2K", "meta_info": "pairs.txt"}
+    pairs |= {"meta_info_file": None, "filename_tmpl": None}
+    usm = {"l1_gt_usm": True, "percep_gt_usm": True, "gan_gt_usm": False}
+    gan = {
+        "model_type": "RealESRGANModel", "gt_usm": None, **usm, "high_order_degradation": False,
+        "network_d": {"type": "UNetDiscriminatorSN"}, "datasets": {"train": pairs},
+        "train": {"optim_d": ADAM, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 0.1}},
+    }  # fmt: skip
+    for old in (merged(TRAINING, gan), merged(REAL, gan), merged(REAL, gan | {"high_order_degradation": None})):
+        code, options, said = convert(old, "--overwrite")
+        assert code == 0, said
+        assert options is not None
+        data = options.datasets.train
+        assert data is not None
+        assert (data.type, data.args["gt_size"]) == ("PairedImages", old["datasets"]["train"]["gt_size"])
+        assert [str(data.args[key]) for key in ("gt", "lq", "pairs")] == ["DF2K", "DF2K", "pairs.txt"]
+        assert options.degradation is None
+        assert {term: options.model.args[term] for term in usm} == usm
+        assert "not supported" not in said
+    assert "queue_size: no effect: LQ images are not made from GT" in said
+    # The plain model sharpens only GT that it degrades.
+    mse = merged(TRAINING, {"model_type": "RealESRNetModel", "gt_usm": True, "datasets": {"train": pairs}})
+    _, options, said = convert(mse, "--overwrite")
+    assert options is not None
+    assert options.model.type == "SRModel"
+    assert "gt_usm: no effect in BasicSR, which sharpens only GT that it makes LQ from" in said
+
+
+def test_switches_without_a_value_are_on_and_those_of_other_models_are_not_read(convert):
+    gan = {
+        "model_type": "RealESRGANModel", "network_d": {"type": "UNetDiscriminatorSN"}, "percep_gt_usm": False,
+        "train": {"optim_d": ADAM, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 0.1}},
+    }  # fmt: skip
+    old = merged(TRAINING, gan) | {"l1_gt_usm": None}
+    _, options, _ = convert(old)
+    assert options is not None
+    assert (options.model.args["l1_gt_usm"], options.model.args["percep_gt_usm"]) == (True, False)
+    _, options, said = convert(old | {"model_type": "SRGANModel", "l1_gt_usm": True}, "--overwrite")
+    assert options is not None
+    assert not options.model.args["l1_gt_usm"]
+    assert "l1_gt_usm: not supported" in said
+
+
+def test_weights_of_the_discriminator_are_kept():
+    old = merged(REAL, {"model_type": "RealESRGANModel", "network_d": {"type": "UNetDiscriminatorSN"}})
+    for key in ("pretrain_network_d", "pretrain_model_d"):
+        path: Section = {key: "d.pth", "param_key_d": "params", "strict_load_d": True}
+        converted = convert_options(merged(old, {"path": path}))
+        assert converted.options["path"] == {"pretrain_network_d": "d.pth"}
+        assert not [note for note in converted.notes if note.path[0] == "path"]
+    converted = convert_options(merged(old, {"path": {"pretrain_network_d": "d.pth", "strict_load_d": False}}))
+    assert "path.strict_load_d" in [".".join(note.path) for note in converted.notes]
+    plain = convert_options(merged(TRAINING, {"path": {"pretrain_network_d": "d.pth"}}))
+    assert "path" not in plain.options
+    assert [note.reason for note in plain.notes if note.path == ("path", "pretrain_network_d")] == [
+        "not needed: no discriminator is trained"
+    ]
 
 
 def test_relativistic_losses_are_reported(convert):

@@ -9,7 +9,7 @@ from srzoo import cli
 from srzoo.chain import weights_after
 from srzoo.options import OptionsError, load_chain, load_options
 from tests.compat.old_options import DEGRADATION, DRCT, EXAMPLE, PAIRED, TRAINING
-from tests.support import merged
+from tests.support import merged, training_options, write_options
 
 
 def test_a_training_says_the_same_afterwards(convert):
@@ -89,6 +89,18 @@ def test_train_and_test_say_which_command_to_run(tmp_path):
     for load in (load_options, lambda file: load_chain(file, (), weights_after)):
         with pytest.raises(OptionsError, match=f"srzoo convert options {file} -o old_srzoo.yml"):
             load(file)
+
+
+def test_single_keys_of_basicsr_name_their_replacement(tmp_path):
+    changes = {"num_gpu": 4, "manual_seed": 0, "datasets": {"train": {"batch_size_per_gpu": 4}}}
+    with pytest.raises(OptionsError) as error:
+        load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes)))
+    for message in (
+        "num_gpu: unknown option; that is BasicSR's: the number of GPUs is that of torchrun: torchrun --nproc_per_node",
+        "manual_seed: unknown option; that is BasicSR's: write `seed`",
+        "batch_size_per_gpu: unknown option of GTImages; that is BasicSR's: write `batch_size`, the total",
+    ):
+        assert message in str(error.value)
 
 
 def test_nothing_changes_silently(convert):

@@ -1,6 +1,8 @@
 """Validation in BasicSR's option files: protocols of metrics, tiles, and files with LQ images only."""
 
-from tests.compat.old_options import DRCT, TRAINING
+from srzoo.images import read_image, write_image
+from tests.compat.old_options import DRCT, PAIRED, TRAINING
+from tests.support import photograph, run_test
 
 
 def metric(border, luma):
@@ -47,3 +49,35 @@ def test_lr_only_files_keep_their_tiles(convert):
     assert (options.val.tile, options.val.tile_overlap, options.val.save_img) == (512, 32, True)
     assert options.datasets.test["custom"].type == "LQImages"
     assert "val.suffix: " in said
+
+
+def test_a_test_without_metrics_saves_the_outputs_of_lq_images(convert, tmp_path):
+    for name in ("a", "b"):
+        write_image(tmp_path / "LR" / f"{name}x2.png", photograph(20, 24))
+    pairs = {**PAIRED, "dataroot_lq": str(tmp_path / "LR"), "dataroot_gt": "nowhere", "filename_tmpl": "{}x2"}
+    old = {
+        "name": "saved", "model_type": "SRModel", "scale": 2, "num_gpu": 1, "network_g": {"type": "MSRResNet"},
+        "datasets": {"test_1": {"name": "Set5", **pairs}, "test_2": {"name": "B", **pairs, "meta_info_file": "x.txt"}},
+        "path": {"pretrain_network_g": "net.pth"}, "val": {"suffix": None, "save_img": False},
+    }  # fmt: skip
+    code, options, said = convert(old)
+    assert code == 0, said
+    assert options is not None
+    assert {name: entry.type for name, entry in options.datasets.test.items()} == {"Set5": "LQImages", "B": "LQImages"}
+    assert options.val.save_img
+    assert "datasets.test_1.type: LQ images only" in said
+    assert "datasets.test_2.meta_info: not supported without GT" in said
+    assert "val.save_img: set to true" in said
+    # The converted file runs: here with a network that needs no weights.
+    changes = ["network_g=null", "network_g.type=Bicubic", f"path.experiments={tmp_path}", "datasets.test.B=null"]
+    changes += ["path.pretrain_network_g=null", "path.param_key_g=null"]
+    assert run_test(tmp_path / "new.yml", *changes) == 0
+    assert read_image(tmp_path / "saved" / "visualization" / "Set5" / "ax2.png").rgb.shape == (40, 48, 3)
+
+
+def test_names_of_lq_images_are_kept_where_they_are_those_of_gt(convert):
+    pairs = {**PAIRED, "meta_info_file": "x.txt"}
+    old = {key: TRAINING[key] for key in ("name", "scale", "model_type", "network_g")}
+    _, options, _ = convert(old | {"datasets": {"test_1": {"name": "Set5", **pairs}}, "val": {"save_img": True}})
+    assert options is not None
+    assert str(options.datasets.test["Set5"].args["meta_info"]) == "x.txt"

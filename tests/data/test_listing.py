@@ -100,6 +100,18 @@ def test_meta_info_picks_files_and_checks_sizes(folders):
     }
 
 
+def test_pair_lists_are_relative_to_the_folders_beside_them(folders):
+    (folders / "lists").mkdir()
+    (folders / "lists" / "pairs.txt").write_text("00x2.png 00.png\n01x2.png 01.png\n")
+    dataset = paired(folders, pairs=folders / "lists" / "pairs.txt")
+    assert [(pair.gt, pair.lq) for pair in dataset.pairs] == [
+        (folders / "gt" / f"{name}.png", folders / "lq" / f"{name}x2.png") for name in ("00", "01")
+    ]
+    assert faults(dataset) == []
+    with pytest.raises(ValueError, match="or all three"):
+        paired(folders, pairs=folders / "lists" / "pairs.txt", gt=None)
+
+
 def test_sub_folders_pair_with_sub_folders(folders):
     (folders / "gt" / "deep").mkdir()
     (folders / "lq" / "deep").mkdir()

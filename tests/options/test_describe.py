@@ -32,6 +32,33 @@ def test_explain_prints_type_unit_default_and_meaning():
         explain("total_itr")
 
 
+def test_explain_lists_the_options_of_a_section_and_the_types_of_a_block():
+    first, _, rest = explain("train").partition("\n\n")
+    assert first.startswith("train\n  training of the network.")
+    assert "options: total_iter, optim_g, losses" in first
+    assert rest.startswith("datasets.train\n")
+    assert "types:   CharbonnierLoss, " in explain("train.losses")
+
+
+def test_explain_describes_a_type_by_its_options():
+    text = explain("GTImages")
+    for part in (
+        "GTImages  (dataset)\n  ", "type of: datasets.train, datasets.val.<name>, datasets.test.<name>\n",
+        "\n  gt (", "\n  batch_size (required): samples per update", " [GT pixels]\n",
+    ):  # fmt: skip
+        assert part in text
+    assert "\n  weight (1): factor of this loss in the sum" in explain("L1Loss")
+    assert len(explain("L1Loss").splitlines()) <= 6
+
+
+def test_explain_answers_unknown_words_in_one_short_line():
+    with pytest.raises(LookupError) as error:
+        explain("qqqqqq")
+    assert str(error.value) == "no option, section or type 'qqqqqq'; docs/options.md lists all"
+    with pytest.raises(LookupError, match="did you mean 'PSNR'"):
+        explain("psnr")
+
+
 def test_types_read_as_words():
     assert type_name(tuple[float, float]) == "list of 2: number, number"
     assert type_name(int | None) == "integer or null"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from srzoo.compat.basicsr.datasets import datasets
 from srzoo.compat.basicsr.degradation import degradation
+from srzoo.compat.basicsr.epochs import note_early_stop
 from srzoo.compat.basicsr.logger import logger
 from srzoo.compat.basicsr.network_options import discriminator, generator
 from srzoo.compat.basicsr.paths import paths
@@ -19,11 +20,20 @@ from srzoo.compat.basicsr.reader import (
     with_yaml_1_1_booleans,
 )
 from srzoo.compat.basicsr.training import training
-from srzoo.compat.basicsr.validation import validation
+from srzoo.compat.basicsr.validation import metrics, validation
 from srzoo.contract import PlainValue
 
-PLAIN_MODELS = {"SRModel", "DRCTModel", "HATModel", "RealESRNetModel", "RealDRCTMSEModel", "RealHATMSEModel"}
+PLAIN_MODELS = {
+    "SRModel",
+    "SwinIRModel",
+    "DRCTModel",
+    "HATModel",
+    "RealESRNetModel",
+    "RealDRCTMSEModel",
+    "RealHATMSEModel",
+}
 GAN_MODELS = {"SRGANModel", "ESRGANModel", "RealESRGANModel", "RealDRCTGANModel", "RealHATGANModel"}
+_USM = ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
 _NOT_NEEDED = {
     "dist_params": "not needed: torchrun starts the ranks",
     "find_unused_parameters": "not needed: srzoo sets up distributed training itself",
@@ -78,20 +88,19 @@ def convert(options: Mapping[str, PlainValue]) -> Converted:
         net_d.pop_rest()
 
     old_datasets = old.section("datasets")
-    # Before the datasets are converted: the training dataset holds some of the keys of the degradation.
+    # Before the datasets are converted: the training dataset holds keys of the degradation and the length of an epoch.
     stages = degradation(old, old_datasets, max(num_gpus, 1), adversarial=is_adversarial)
+    note_early_stop(train, old_datasets.section("train"), max(num_gpus, 1))
     val = old.section("val")
-    new_datasets = datasets(old_datasets, num_gpus, has_degradation=bool(stages))
+    found = metrics(val.section("metrics"), scale)
+    new_datasets = datasets(old_datasets, num_gpus, has_degradation=bool(stages), is_scored=bool(found))
     new["datasets"] = new_datasets
     if stages:
         new["degradation"] = stages
-    new["path"] = paths(old.section("path"), is_trained=is_trained)
+    new["path"] = paths(old.section("path"), is_trained=is_trained, adversarial=is_adversarial)
     if is_trained:
         new["train"] = training(train, adversarial=is_adversarial)
-    new_val = validation(val, old.section("tile"), scale, has_datasets="val" in new_datasets, is_trained=is_trained)
-    if "metrics" not in new_val:
-        new_datasets.pop("val", None)
-    new["val"] = new_val
+    new["val"] = validation(val, old.section("tile"), found, new_datasets)
     new["logger"] = logger(old.section("logger"))
     old.notes.extend(Note(path, "not supported") for path in old.left_over())
     return Converted({key: value for key, value in new.items() if value not in ({}, None)}, old.notes, old.refusals)
@@ -106,5 +115,7 @@ def _gan_model(old: OptionReader, train: OptionReader, model: str) -> Section:
             "and generated images relative to each other",
         )
     iters = train.pop_given("net_d_iters", "net_d_init_iters")
-    usm = old.pop_given("l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
+    usm = Section()
+    if model.startswith("Real"):  # others do not read these switches, which are on where they have no value
+        usm = {term: True for term in _USM if old.is_empty(term)} | old.pop_given(*_USM)
     return {"type": "GANModel", **usm, **iters}

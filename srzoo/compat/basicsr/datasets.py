@@ -14,13 +14,14 @@ _NOT_NEEDED = {
 }
 
 
-def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool) -> Section:
+def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool, is_scored: bool) -> Section:
     """Convert `datasets`.
 
     Args:
         old: the section.
         num_gpus: GPUs that the batch size is multiplied by; 0 if the file leaves the number open.
         has_degradation: True if LQ images are made from GT during training.
+        is_scored: True if there are metrics; without them, outputs of a test are saved and GT is not read.
     """
     new: Section = {}
     train = old.section("train")
@@ -34,10 +35,16 @@ def datasets(old: OptionReader, num_gpus: int, *, has_degradation: bool) -> Sect
             if name in found:
                 reader.note("name", f"another dataset is called {name}: this one is renamed to {name}_{section}")
                 name = f"{name}_{section}"
-            found[name] = _dataset(reader, split, has_degradation)
+            converted = _dataset(reader, split, has_degradation)
+            found[name] = converted if is_scored or split == "val" else _without_gt(reader, converted)
         if found:
             new[split] = found
     return new
+
+
+def list_keys(kind: object) -> tuple[str, ...]:
+    """Return the keys under which a type of dataset has its list of images."""
+    return ("meta_info",) if str(kind).startswith("RealESRGAN") else ("meta_info_file", "meta_info")
 
 
 def _loader(train: OptionReader, num_gpus: int) -> Section:
@@ -69,10 +76,14 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
         wanted = old.pop(key)
         if wanted not in (None, "rgb"):
             old.refuse(key, f"{wanted!r} (images are RGB in [0, 1])")
-    meta_info = old.pop("meta_info_file", "meta_info")
+    meta_info = old.pop(*list_keys(kind))
     new: Section = {}
-    if kind == "PairedImageDataset":
+    if kind in ("PairedImageDataset", "RealESRGANPairedDataset"):
         new = {"type": "PairedImages", "gt": old.pop("dataroot_gt"), "lq": old.pop("dataroot_lq")}
+        if kind == "RealESRGANPairedDataset" and meta_info is not None:
+            # Lines `gt, lq`, relative to the two folders.
+            new["pairs"], meta_info = meta_info, None
+            old.drop({"filename_tmpl": "no effect: the list names the LQ files"})
         new["lq_template"] = old.pop("filename_tmpl")
     elif kind in ("RealESRGANDataset", "ImageNetPairedDataset"):
         new = {"type": "GTImages", "gt": old.pop("dataroot_gt")}
@@ -95,3 +106,15 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
             )
             new["gt_size"] = DEGRADED_CROP
     return given(new)
+
+
+def _without_gt(old: OptionReader, paired: Section) -> Section:
+    """Return the dataset of the LQ images of a converted dataset of pairs; others are returned unchanged."""
+    if paired["type"] != "PairedImages":
+        return paired
+    old.note("type", "LQ images only: there are no metrics, so that outputs are saved and GT is not read")
+    names = paired.get("meta_info")
+    if "pairs" in paired or (names is not None and paired.get("lq_template", "{}") != "{}"):
+        old.note("meta_info", "not supported without GT, whose names it lists: all LQ images are used")
+        names = None
+    return given({"type": "LQImages", "lq": paired.get("lq"), "meta_info": names})

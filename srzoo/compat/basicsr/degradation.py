@@ -9,6 +9,17 @@ from srzoo.compat.basicsr.reader import OptionReader, Section, given
 # Cutoff of the final sinc filter, pi/3 to pi, which the released code does not make an option [rad].
 FINAL_CUTOFF_RANGE = (1.0472, 3.1416)
 
+_NO_DEGRADATION = "no effect: LQ images are not made from GT"
+# Keys of the degradation at the top of a file and in its training dataset; those of the second order end in 2.
+_KEYS = (
+    "resize_prob", "resize_range", "gaussian_noise_prob", "noise_range", "poisson_scale_range", "gray_noise_prob",
+    "jpeg_range", "second_blur_prob", "gt_size", "queue_size",
+)  # fmt: skip
+_KERNEL_KEYS = (
+    "blur_kernel_size", "kernel_list", "kernel_prob", "sinc_prob", "blur_sigma", "betag_range", "betap_range",
+    "final_sinc_prob",
+)  # fmt: skip
+
 
 def degradation(old: OptionReader, datasets: OptionReader, num_gpus: int, *, adversarial: bool) -> Section:
     """Convert the degradation to `degradation` of the new file; return an empty section if the old file has none.
@@ -19,15 +30,18 @@ def degradation(old: OptionReader, datasets: OptionReader, num_gpus: int, *, adv
         num_gpus: GPUs that the pool is distributed over.
         adversarial: True if each loss of the model has its own switch for sharpened GT.
     """
+    kernels = datasets.section("train")
     usm = old.pop("gt_usm", default=False)
     if usm and adversarial:
         old.note("gt_usm", "no effect with this model_type, which has a switch for each loss")
-    if old.pop("high_order_degradation", default=True) is False or "resize_range" not in old.names():
-        if usm:
-            old.note("gt_usm", "not supported without a degradation")
+    is_paired = kernels.peek("type") == "RealESRGANPairedDataset"
+    if not old.pop("high_order_degradation", default=True) or is_paired or "resize_range" not in old.names():
+        if usm and not adversarial:
+            old.note("gt_usm", "no effect in BasicSR, which sharpens only GT that it makes LQ from")
+        for reader, names in ((old, _KEYS), (kernels, _KERNEL_KEYS)):
+            reader.drop({name + order: _NO_DEGRADATION for name in names for order in ("", "2")})
         return {}
     queue, gt_size = old.pop("queue_size"), old.pop("gt_size")
-    kernels = datasets.section("train")
     new: Section = {"usm": "lq" if adversarial else "gt" if usm else "none"}
     if gt_size is not None:
         new["gt_size"] = gt_size

@@ -2,35 +2,55 @@
 
 from srzoo.compat.basicsr.reader import OptionReader, Section, given
 
-_PIXEL_LOSSES = {
-    "L1Loss": "L1Loss",
-    "MSELoss": "MSELoss",
-    "CharbonnierLoss": "CharbonnierLoss",
-    "WeightedTVLoss": "TVLoss",
+_PIXEL_LOSSES = ("L1Loss", "MSELoss", "CharbonnierLoss")
+# Section -> the losses that it may name. BasicSR's models read no others; projects built on it add more.
+_KINDS = {"pixel_opt": _PIXEL_LOSSES, "perceptual_opt": ("PerceptualLoss",), "gan_opt": ("GANLoss",)}
+_FOREIGN = {
+    "ldl_opt": "the loss on a map of artefacts of LDL",
+    "artifacts_opt": "the loss on a map of artefacts of LDL",
+    "feature_matching_opt": "HiFaceGAN's loss on features of the discriminator",
 }
 
 
-def loss(old: OptionReader) -> Section:
-    """Convert the section of one loss."""
+def losses(train: OptionReader, *, adversarial: bool) -> Section:
+    """Convert the losses of `train`; `adversarial` is True if a discriminator is trained too."""
+    new: Section = {}
+    for section in [name for name in train.names() if name.endswith("_opt")]:
+        reader = train.section(section)
+        if section not in _KINDS:
+            # Left out: under the name of an ordinary loss, such as L1Loss, another loss would be trained on.
+            kind = reader.pop("type", default="a loss")
+            reader.pop_rest()
+            train.refuse(section, f"{kind} ({_FOREIGN.get(section, 'an unknown loss')}; it is left out)")
+        elif section == "gan_opt" and not adversarial:
+            train.note(section, "not needed: this model_type has no discriminator")
+            reader.pop_rest()
+        else:
+            new[section.removesuffix("_opt")] = _loss(reader, _KINDS[section])
+    return new
+
+
+def _loss(old: OptionReader, kinds: tuple[str, ...]) -> Section:
+    """Convert the section of one loss, which must be one of `kinds`."""
     kind = str(old.pop("type"))
     new: Section
-    if kind in _PIXEL_LOSSES:
+    if kind not in kinds:
+        old.refuse("type", kind)
+        new = {"type": kind, **old.pop_rest()}
+    elif kind == "PerceptualLoss":
+        new = _perceptual(old)
+    elif kind == "GANLoss":
+        new = {"type": kind, "weight": old.pop("loss_weight"), "gan_type": old.pop("gan_type")}
+        new["real_label"], new["fake_label"] = old.pop("real_label_val"), old.pop("fake_label_val")
+    else:
         reduction = old.pop("reduction", default="mean")
         if reduction != "mean":
             old.refuse("reduction", f"{reduction!r} (only 'mean' is supported)")
-        new = {"type": _PIXEL_LOSSES[kind], "weight": old.pop("loss_weight")}
+        new = {"type": kind, "weight": old.pop("loss_weight")}
         eps = old.pop("eps")
         if eps is not None:
             # BasicSR: sqrt((sr-gt)^2 + eps). srzoo: sqrt((sr-gt)^2 + eps^2).
             new["eps"] = eps**0.5 if isinstance(eps, float | int) and eps >= 0 else eps
-    elif kind == "PerceptualLoss":
-        new = _perceptual(old)
-    elif kind == "GANLoss":
-        new = {"type": "GANLoss", "weight": old.pop("loss_weight"), "gan_type": old.pop("gan_type")}
-        new["real_label"], new["fake_label"] = old.pop("real_label_val"), old.pop("fake_label_val")
-    else:
-        old.refuse("type", kind)
-        new = {"type": kind, **old.pop_rest()}
     return given(new)
 
 

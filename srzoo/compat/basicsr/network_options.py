@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from srzoo.compat.basicsr.networks import INSTALL, PREFIX, is_installed
 from srzoo.compat.basicsr.reader import OptionReader, Section, given
 
 _IMAGENET_MEAN: list[float] = [0.4488, 0.4371, 0.4040]
@@ -56,20 +57,26 @@ _COUNTERPARTS = {
         idle=("compress_ratio", "squeeze_factor", "conv_scale", "overlap_ratio", "norm_layer", "use_checkpoint"),
     ),
 }  # fmt: skip
+_NUM_BLOCK_OF_DETAILS = 16  # SRResNet's default too
 _DISCRIMINATORS = {
     "UNetDiscriminatorSN": ("num_in_ch", "num_feat", "skip_connection"),
     "VGGStyleDiscriminator": ("num_in_ch", "num_feat", "input_size"),
 }
 
 
+# Networks for single images that only the package has; others of its networks restore video or faces.
+_ONLY_IN_BASICSR = ("SwinIR", "ECBSR", "RIDNet")
+
+
 def generator(old: OptionReader, scale: object) -> Section:
     """Convert `network_g`; `scale` is the magnification that the file gives at its top."""
     name = str(old.pop("type"))
-    family, dropout = _split_dropout(name)
+    family, dropout = _split_name(name)
     if family not in _COUNTERPARTS:
-        old.refuse("type", name)
-        return {"type": name, **old.pop_rest()}
+        return _foreign(old, name, scale)
     counterpart = _COUNTERPARTS[family]
+    if "_details" in name and old.peek("num_block", default=_NUM_BLOCK_OF_DETAILS) != _NUM_BLOCK_OF_DETAILS:
+        old.drop({"num_block": f"no effect in the released code, which spells out {_NUM_BLOCK_OF_DETAILS} blocks"})
     new: Section = {"type": counterpart.type}
     new |= {key: old.pop(key, default=counterpart.defaults.get(key)) for key in counterpart.keys}
     # DRCT's spelling of num_in_ch.
@@ -81,9 +88,7 @@ def generator(old: OptionReader, scale: object) -> Section:
     if dropout is not None:
         new["dropout"] = dropout
 
-    network_scale = old.pop("upscale", "scale")
-    if network_scale not in (None, scale):
-        old.refuse("upscale", f"{network_scale}, but the file's scale is {scale}")
+    _check_scale(old, scale)
     num_in, num_out = new.get("num_in_ch") or 3, old.pop("num_out_ch", default=3)
     if num_out != num_in:
         old.refuse("num_out_ch", f"{num_out} (only {num_in}, the number of input channels, is supported)")
@@ -95,12 +100,41 @@ def generator(old: OptionReader, scale: object) -> Section:
     return given(new)
 
 
-def _split_dropout(name: str) -> tuple[str, Section | None]:
-    """Split Reflash Dropout's names: MSRResNet_details_dropoutlast_channel07 -> MSRResNet and dropout options."""
-    found = re.fullmatch(r"(MSRResNet|RRDBNet)(?:_details)?_dropout(last)_(channel|element)(\d)(\d*)", name)
+def _foreign(old: OptionReader, name: str, scale: object) -> Section:
+    """Convert a network that srzoo does not have: one of the package basicsr keeps its options."""
+    _check_scale(old, scale)
+    if name in _ONLY_IN_BASICSR:
+        if is_installed():
+            old.note("type", f"{PREFIX}{name}, the network of the package basicsr")
+        else:
+            old.refuse("type", f"{name} (written as {PREFIX}{name}; that package is not installed: {INSTALL})")
+        return {"type": PREFIX + name, **old.pop_rest()}
+    if name == "HAT":
+        old.refuse("type", "HAT (add `plugins: [hat_arch.py]`, that file of its authors, to the new file)")
+    else:
+        old.refuse("type", f"{name} (if a Python file of yours defines it, name that file under `plugins:`)")
+    return {"type": name, **old.pop_rest()}
+
+
+def _check_scale(old: OptionReader, scale: object) -> None:
+    """Remove the magnification that the network has been given; it must be the one at the top of the file."""
+    own = old.pop("upscale", "scale")
+    if own not in (None, scale):
+        old.refuse("upscale", f"{own}, but the file's scale is {scale}")
+
+
+def _split_name(name: str) -> tuple[str, Section | None]:
+    """Split Reflash Dropout's names: MSRResNet_details_dropoutlast_channel07 -> MSRResNet and dropout options.
+
+    `details` names the authors' variant with the same function whose blocks are spelt out; some of their files have a
+    second s.
+    """
+    found = re.fullmatch(r"(MSRResNet|RRDBNet)(?:_detailss?)?(?:_dropout(last)_(channel|element)(\d)(\d*))?", name)
     if found is None:
         return name, None
     family, position, mode, integer, decimals = found.groups()
+    if position is None:
+        return family, None
     # The name spells the probability without its point: 07 is 0.7.
     return family, {"mode": mode, "prob": float(f"{integer}.{decimals or 0}"), "position": position}
 

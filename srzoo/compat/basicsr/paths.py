@@ -2,19 +2,21 @@
 
 from srzoo.compat.basicsr.reader import OptionReader, Section
 
-_UNTRAINED = "not supported: the discriminator starts from random weights"
 _NOT_SUPPORTED = {
     "resume_state": "resume a run with --resume auto or --resume FILE",
     "ignore_resume_networks": "not supported: a run is resumed with all its networks",
-    "pretrain_network_d": _UNTRAINED,
-    "pretrain_model_d": _UNTRAINED,
-    "param_key_d": _UNTRAINED,
-    "strict_load_d": _UNTRAINED,
 }
+_OF_DISCRIMINATOR = ("pretrain_network_d", "pretrain_model_d", "param_key_d", "strict_load_d")
 
 
-def paths(old: OptionReader, *, is_trained: bool) -> Section:
-    """Convert `path`; partial loading is for files with a training only."""
+def paths(old: OptionReader, *, is_trained: bool, adversarial: bool) -> Section:
+    """Convert `path`.
+
+    Args:
+        old: the section.
+        is_trained: True if the file describes a training; partial loading is for those only.
+        adversarial: True if that training has a discriminator.
+    """
     new: Section = {}
     weights = old.pop("pretrain_network_g", "pretrain_model_g")
     key, strict = old.pop("param_key_g"), old.pop("strict_load_g", "strict_load", default=True)
@@ -32,5 +34,21 @@ def paths(old: OptionReader, *, is_trained: bool) -> Section:
             old.note("strict_load_g", "not supported: a test needs weights that fit the network completely")
     elif key is not None:
         old.note("param_key_g", "not needed: the file names no weights")
+    if is_trained and adversarial:
+        _discriminator(old, new)
+    else:
+        old.drop(dict.fromkeys(_OF_DISCRIMINATOR, "not needed: no discriminator is trained"))
     old.drop(_NOT_SUPPORTED)
     return new
+
+
+def _discriminator(old: OptionReader, new: Section) -> None:
+    """Convert the weights that the discriminator starts from."""
+    weights = old.pop("pretrain_network_d", "pretrain_model_d")
+    if weights is not None:
+        new["pretrain_network_d"] = weights
+    key, strict = old.pop("param_key_d", default="params"), old.pop("strict_load_d", default=True)
+    if key != "params":
+        old.note("param_key_d", "not supported: files of discriminators hold one set of weights, which is loaded")
+    if strict is False:
+        old.note("strict_load_d", "not supported: the weights must fit the discriminator completely")

@@ -55,6 +55,10 @@ class OptionReader:
                 return value
         return default
 
+    def peek(self, *names: str, default: PlainValue = None) -> PlainValue:
+        """Return the value of the first of these spellings that is present, and keep it; `default` if none is."""
+        return next((self._left[name] for name in names if name in self._left), default)
+
     def pop_given(self, *names: str) -> Section:
         """Remove and return those of these keys that are present, under the same names."""
         return given({name: self.pop(name) for name in names})

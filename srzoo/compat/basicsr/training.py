@@ -1,6 +1,6 @@
 """`train` of an option file: number of updates, optimisers, learning-rate schedule, and the losses."""
 
-from srzoo.compat.basicsr.losses import loss
+from srzoo.compat.basicsr.losses import losses
 from srzoo.compat.basicsr.reader import OptionReader, Section, given, whole
 
 # BasicSR has a switch only; its models clip the norm of the gradients at this value.
@@ -28,8 +28,7 @@ def training(old: OptionReader, *, adversarial: bool) -> Section:
     if old.pop("use_grad_clip"):
         new["grad_clip"] = GRAD_CLIP
         old.note("use_grad_clip", f"written as grad_clip: {GRAD_CLIP}, the limit in BasicSR's models")
-    losses = {name: old.section(name) for name in old.names() if name.endswith("_opt")}
-    new["losses"] = {name.removesuffix("_opt"): loss(reader) for name, reader in losses.items()}
+    new["losses"] = losses(old, adversarial=adversarial)
     return new
 
 

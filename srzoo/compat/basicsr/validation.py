@@ -14,39 +14,44 @@ _PROTOCOLS = {
 }
 _NOT_NEEDED = {
     "suffix": "not supported: output images keep the names of their inputs, in the folder of the run",
-    "pbar": "not needed: progress bars are shown on terminals only",
+    "pbar": "not needed: progress is always shown",
     "use_image": "not needed: metrics are always computed on images",
 }
 
 
-def validation(
-    old: OptionReader, tile: OptionReader, scale: PlainValue, *, has_datasets: bool, is_trained: bool
-) -> Section:
-    """Convert `val` and `tile`.
+def metrics(old: OptionReader, scale: PlainValue) -> Section:
+    """Convert the section `metrics` at a magnification; metrics that srzoo does not have are left out."""
+    found: Section = {}
+    for name in old.names():
+        reader = old.section(name)
+        metric = _metric(reader, scale)
+        if metric:
+            found[reader.allowed_name(name, NOT_IN_ENTRY_NAMES)] = metric
+    return found
+
+
+def validation(old: OptionReader, tile: OptionReader, metrics: Section, datasets: Section) -> Section:
+    """Convert the rest of `val`, and `tile`.
 
     Args:
         old: the section `val`.
         tile: the section `tile`, which DRCT and HAT have at the top of the file.
-        scale: magnification.
-        has_datasets: True if there are datasets to validate on; they are of no use if the result has no metrics.
-        is_trained: True if the file describes a training.
+        metrics: the converted metrics; without them, datasets to validate on are of no use.
+        datasets: the converted datasets; those of `val` are removed if there are no metrics.
     """
     new: Section = {}
     if old.pop("save_img"):
         new["save_img"] = True
+    elif _saves_only(datasets):
+        new["save_img"] = True
+        old.note("save_img", "set to true: without metrics, output images are all that a test gives")
     old.drop(_NOT_NEEDED)
-    metrics, found = old.section("metrics"), Section()
-    for name in metrics.names():
-        reader = metrics.section(name)
-        metric = _metric(reader, scale)
-        if metric:
-            found[reader.allowed_name(name, NOT_IN_ENTRY_NAMES)] = metric
-    if found:
-        new["metrics"] = found
-    elif has_datasets:
+    if metrics:
+        new["metrics"] = metrics
+    elif datasets.pop("val", None):
         old.note("metrics", "there are none: the datasets of `val` are left out")
     freq = old.pop("val_freq")
-    if freq is not None and found and has_datasets and is_trained:
+    if freq is not None and datasets.keys() >= {"train", "val"}:
         new["val_freq"] = whole(freq)
     elif freq is not None:
         old.note("val_freq", "not needed: there is nothing to validate on")
@@ -54,6 +59,13 @@ def validation(
     if size:
         new |= {"tile": size, **given({"tile_overlap": tile.pop("tile_pad")})}
     return new
+
+
+def _saves_only(datasets: Section) -> bool:
+    """Return True if a dataset to test on has no GT."""
+    tests = datasets.get("test")
+    entries = tests.values() if isinstance(tests, dict) else ()
+    return any(isinstance(entry, dict) and entry["type"] == "LQImages" for entry in entries)
 
 
 def _metric(old: OptionReader, scale: PlainValue) -> Section:
