@@ -24,8 +24,9 @@ class PairedImages(ImageSet):
         gt_template: stem of GT files, with {} for the name that GT and LQ have in common; "{}_HR" for RealSR.
         lq_template: stem of LQ files, with {} for that name, such as "{}x4"; "{}_LR4" for RealSR.
         meta_info: BasicSR meta_info file naming the GT images to use, one `name.png (H,W,C)` per line, size optional.
-        pairs: list file, one `lq_path gt_path` or `gt_path, lq_path` per line, absolute or relative
-            to `lq` and `gt` (default: to the list). GT that is a little larger than `scale` times LQ is cut to fit, as D2C-SR does.
+        pairs: list file, one `lq_path gt_path` or `gt_path, lq_path` per line, absolute or relative to
+            `lq` and `gt` (default: to the list). GT that is a little larger than `scale` times LQ is cut to fit, as
+            D2C-SR does.
         gt_size: side of the training crop, a multiple of the scale [GT pixels].
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
