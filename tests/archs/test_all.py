@@ -58,6 +58,8 @@ def test_half_precision_is_as_safe_as_declared(name, dtype):
     # Safe: no difference that 8 bits would show (rounding to 8 bits alone leaves 58.9 dB), on a photograph.
     torch.manual_seed(0)
     options = SMALL[name] if name in ("DRCT", "RRDBNet") else {}
+    if name == "D2CNet":  # with the published initial weights an untrained network's output is far outside [0, 1]
+        options = {"init": "torch"}
     net = ARCHS.build(name, options, scale=scales_of(name)[0]).eval()
     lq = torch.from_numpy(photograph(24, 28)).permute(2, 0, 1)[None] / 255
     exact = net(lq)
