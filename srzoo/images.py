@@ -4,8 +4,10 @@ Formats: PNG, JPEG, BMP, TIFF, WebP (8 or 16 bits; grey, palette and alpha inclu
 which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB. JPEG orientation tags are applied.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -138,8 +140,15 @@ def to_uint8(image: Tensor) -> np.ndarray:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
 
 
-def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """Compress an 8-bit RGB image (H, W, 3) by libjpeg at `quality`, 1 to 100, and decode it again."""
+def jpeg_decoded(rgb: np.ndarray, quality: int, library: Literal["opencv", "pillow"] = "opencv") -> np.ndarray:
+    """Compress an 8-bit RGB image (H, W, 3) by libjpeg at `quality`, 1 to 100, and decode it again.
+
+    Builds of the two libraries may differ by a few levels where chroma is enlarged.
+    """
+    if library == "pillow":
+        file = io.BytesIO()
+        Image.fromarray(rgb).save(file, "JPEG", quality=quality)
+        return np.array(Image.open(file).convert("RGB"))
     done, encoded = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)

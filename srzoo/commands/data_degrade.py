@@ -13,14 +13,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         "Make LQ images from GT images with the eight test degradations of Reflash Dropout: bicubic or blur2_bicubic "
-        "(Gaussian blur of sigma 2 first), alone or followed by _noise20, _jpeg50 or _noise20_jpeg50. The noise of an "
-        "image depends on its name only, so that everyone gets the same files.",
+        "(Gaussian blur of sigma 2 first), alone or followed by _noise20, _jpeg50 or _noise20_jpeg50. Files without "
+        "noise equal the authors'. The noise of an image depends on its name only, so that everyone gets the same "
+        "files.",
         "datasets/Set5/GT datasets/Set5_degraded --kinds bicubic blur2_bicubic_noise20",
     )
     parser.add_argument("gt", type=Path, metavar="GT", help="folder of GT images, 8 bits")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write OUT/<kind>/<name>.png to")
     parser.add_argument(
         "--kinds", nargs="+", default=["all"], metavar="KIND", help="degradations to make (default: all eight)"
+    )
+    parser.add_argument(
+        "--kernel",
+        choices=["pillow", "matlab"],
+        default="pillow",
+        help="filter of the reduction: Pillow's bicubic, as the authors use, or MATLAB's, as in the classic LR files "
+        "(default: pillow)",
     )
     parser.add_argument("--scale", type=int, default=4, help="GT size divided by LQ size (default: 4)")
 
@@ -39,5 +47,6 @@ def run(arguments: Arguments) -> None:
     from srzoo.data.degrade import KINDS, degrade_folder
 
     kinds = KINDS if arguments.kinds == ["all"] else tuple(arguments.kinds)
-    written = sum(1 for _ in tqdm(degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale), unit="img"))
+    images = degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale, arguments.kernel)
+    written = sum(1 for _ in tqdm(images, unit="img"))
     sys.stdout.write(f"wrote {written} images to {arguments.out}\n")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from srzoo.registry import ARCHS
-from tests.archs.test_all import build, scales_of
+from tests.archs.test_all import SMALL, scales_of
 
 # Parameters that are not drawn from PyTorch's default -> (standard deviation times the root of fan-in, or as it is for
 # "truncated"; kind). Facts of the authors' programs; all other networks and parameters have PyTorch's default.
@@ -17,6 +17,12 @@ PUBLISHED = {
     "D2CNet": {r".*": ("lecun", 1.0)},
     "DRCT": {r".*(qkv|proj|fc1|fc2)\.|.*bias_table": ("truncated", 0.02)},
 }
+
+
+def published(name):
+    torch.manual_seed(0)
+    options = {key: value for key, value in SMALL.get(name, {}).items() if key != "init"}
+    return ARCHS.build(name, options, scale=scales_of(name)[0])
 
 
 def deviation(values):
@@ -47,7 +53,7 @@ def check_bias(name, bias, fan_in, rule):
 @pytest.mark.parametrize("name", [name for name in ARCHS if name != "Bicubic"])
 def test_weights_are_drawn_as_in_the_published_program(name):
     rules = PUBLISHED.get(name, {})
-    net, checked = build(name), 0
+    net, checked = published(name), 0
     for prefix, module in net.named_modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if not isinstance(module, torch.nn.Conv2d | torch.nn.Linear) or not weight.requires_grad:
