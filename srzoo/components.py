@@ -16,7 +16,7 @@ from srzoo.engine.evaluate import Metric
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
-from srzoo.infer.tile import TiledNet
+from srzoo.infer.tile import tiled
 from srzoo.layers import reparam
 from srzoo.options import Options
 from srzoo.options.entry import Entry
@@ -55,10 +55,10 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
 
 
 def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """Return the network to score: with merged blocks for ``val.fused``, applied to tiles for ``val.tile``."""
+    """Return the network to score: with merged blocks for ``val.fused``, in tiles for ``val.tile``, ``tile_rule``."""
     val = options.val
     net = reparam.fused(net) if val.fused else net
-    return net if val.tile is None else TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    return tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
 
 
 def build_datasets(options: Options, splits: Sequence[str], full_check: bool = False) -> dict[str, Datasets]:

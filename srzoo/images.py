@@ -129,8 +129,10 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
-    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [0, 1]."""
+    """Convert (H, W, 3) uint8 or uint16, or float32 in [0, 1], to (3, H, W) float32 in [0, 1]."""
     chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (3, H, W)
+    if chw.dtype == np.float32:
+        return torch.from_numpy(chw)
     return torch.from_numpy(chw.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
 
 

@@ -25,6 +25,8 @@ class PairedImages(ImageSet):
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT was cropped to multiples of this before LQ was made; default: the scale [GT pixels].
+        lq_multiple: cut LQ at the bottom and right to multiples of this and GT to match, as RT4KSR's authors do with 2
+            (evaluation) [LQ pixels].
         cache: keep decoded images in memory.
     """
 
@@ -42,8 +44,12 @@ class PairedImages(ImageSet):
         use_hflip: bool = False,
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
+        lq_multiple: PositiveInt = 1,
         cache: bool = False,
     ) -> None:
+        if lq_multiple > 1 and phase == "train":
+            raise ValueError("lq_multiple belongs to evaluation; training uses crops: remove it")
+        self.lq_multiple = lq_multiple
         if lq_template.count("{}") != 1:
             raise ValueError(f"lq_template must contain {{}} once, for the GT stem, got {lq_template!r}")
         if pairs is not None and gt is None and lq is None and meta_info is None:
@@ -74,7 +80,8 @@ class PairedImages(ImageSet):
                 f"{pair.lq} is {lq.shape[0]}x{lq.shape[1]}; GT of {gt.shape[0]}x{gt.shape[1]} at scale {self.scale} "
                 f"needs {gt.shape[0] // self.scale}x{gt.shape[1] // self.scale}"
             )
-        return lq, gt
+        height, width = (side - side % self.lq_multiple for side in lq.shape[:2])
+        return lq[:height, :width], gt[: height * self.scale, : width * self.scale]
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         lq, gt = self._whole(pair)
