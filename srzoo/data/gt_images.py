@@ -85,7 +85,8 @@ class GTImages(ImageSet):
     ) -> None:
         if enlarge and phase == "eval":
             raise ValueError("enlarge belongs to training; evaluation uses whole images: remove it")
-        self.enlarge, self.round_lq, self.gt_only = enlarge, round_lq, gt_only
+        self.enlarge: Enlarge = enlarge
+        self.round_lq, self.gt_only = round_lq, gt_only
         if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:

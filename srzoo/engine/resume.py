@@ -100,7 +100,7 @@ def _named_as_today(old: dict[str, object]) -> dict[str, object]:
     if "network_g.init" in old or position not in old:
         return old
     given = old[position]
-    names = [_RENAMED.get(name, name) for name in (given if isinstance(given, list) else [given])]
+    names = [_RENAMED.get(str(name), name) for name in (given if isinstance(given, list) else [given])]
     return old | {position: names if isinstance(given, list) else names[0]}
 
 
