@@ -19,7 +19,7 @@ from srzoo.engine.evaluate import Metric
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
-from srzoo.infer.tile import TiledNet
+from srzoo.infer.tile import tiled
 from srzoo.layers import reparam
 from srzoo.options import Options
 from srzoo.options.entry import Entry
@@ -58,11 +58,12 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
 
 
 def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """Return the network to score: with merged blocks for ``val.fused``, applied to tiles for ``val.tile``."""
+    """Return the network to score: with merged blocks for ``val.fused``, in tiles for ``val.tile``, ``tile_rule``."""
     val = options.val
     net = reparam.fused(net) if val.fused else net
+    applied = tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
     if val.tile is None:
-        return net
+        return applied
     radius = contract_of(net).receptive_radius
     if radius is None or radius > val.tile_overlap:
         sees = "the whole image" if radius is None else f"{radius} pixels to each side"
@@ -70,13 +71,14 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
             f"val.tile_overlap {val.tile_overlap}: each pixel of {options.network_g.type} sees {sees}, so that "
             "scores in tiles differ from those of whole images"
         )
-    return TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    return applied
 
 
 def inference_facts(options: Options) -> dict[str, object]:
     """Return how the network is applied, for results: everything that decides scores beside network and weights."""
     val, multiple = options.val, contract_of(options.network_g.plugin).multiple_of
     return {
+        "tile_rule": val.tile_rule,
         "tile": val.tile,
         "tile_overlap": None if val.tile is None else val.tile_overlap,
         "fused": val.fused,

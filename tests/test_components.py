@@ -42,6 +42,7 @@ def test_tiles_below_the_receptive_radius_are_announced(tmp_path, monkeypatch, n
 def test_results_say_how_the_network_was_applied(tmp_path):
     plain = inference_facts(options(tmp_path, {"type": "RT4KSR"}))
     assert plain == {
+        "tile_rule": "exact",
         "tile": None,
         "tile_overlap": None,
         "fused": False,

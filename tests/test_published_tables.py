@@ -63,6 +63,18 @@ def test_the_other_released_weights_score_as_their_authors_say(user_folder):
 
 
 @needs_shared
+def test_rt4ksr_scores_images_cut_to_even_lq_sizes(user_folder):
+    names = ("Set14", "BSD100", "Urban100", "Manga109")
+    only_set5 = tuple(f"datasets.test.{name}=null" for name in names)
+    # As shipped, and with whole images.
+    for overrides, multiple, expected in (((), 2, 32.238), (("datasets.test.Set5.lq_multiple=1",), 1, 32.231)):
+        score(user_folder, "RT4KSR_x3", *only_set5, f"name=by_{multiple}", *overrides)
+        results = json.loads((user_folder / f"experiments/by_{multiple}/results/Set5.json").read_text())
+        assert results["mean"]["psnr_rt4ksr"] == pytest.approx(expected, abs=6e-4)
+        assert results["protocols"]["psnr_rt4ksr"]["lq_multiple"] == multiple
+
+
+@needs_shared
 def test_a_wrong_input_range_is_garbage(user_folder):
     """Why the range must travel with the weights: IMDN_RTE fed with 0-1."""
     only_set5 = ("datasets.test.Set14=null", "datasets.test.BSD100=null")

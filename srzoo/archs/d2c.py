@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from srzoo.contract import PlainValue, contract_of, count_modules
 from srzoo.layers.distillation import DistillationBlock, require_width
 from srzoo.layers.gates import channel_gates
+from srzoo.layers.initial import Init, draw_lecun_normal
 from srzoo.layers.mean_shift import RGB_MEAN
 from srzoo.layers.residual import ResidualBlock
 from srzoo.layers.upsample import subpixel_scale, subpixel_upsampler
@@ -225,12 +226,15 @@ class D2CNet(nn.Module):
         num_feat: width of the features [channels].
         num_group: residual groups in each node's body.
         num_block: backbone blocks in each group.
+        init: initial weights: published (MegEngine's: normal, variance 1 / fan-in, biases 0) or torch (PyTorch's
+            default).
     """
 
     scales = (1, 2, 3, 4, 8)
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
     has_leaves = True
+    free_options = ("init",)
     # In training the fused image is only computed on demand.
     idle_in_training = r"fusion\."
     key_options: ClassVar = {
@@ -250,6 +254,7 @@ class D2CNet(nn.Module):
         num_feat: PositiveInt = 64,
         num_group: PositiveInt = 2,
         num_block: PositiveInt = 4,
+        init: Init = "published",
     ) -> None:
         super().__init__()
         levels = tuple(levels)
@@ -272,6 +277,8 @@ class D2CNet(nn.Module):
             num_block=num_block,
         )
         self.fusion = ConvergenceNet(len(self.tree.leaves), num_in_ch)
+        if init == "published":
+            draw_lecun_normal([self])
         block_radius = contract_of(BACKBONES[backbone]).receptive_radius
         self.receptive_radius = None
         if block_radius is not None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.dropout import Dropout, DropoutPlaces
+from srzoo.layers.initial import Init, draw_he_normal
 from srzoo.ops.pad import crop, pad_to_multiple
 from srzoo.registry import ARCHS, PositiveInt
 
@@ -66,12 +67,14 @@ class RRDBNet(nn.Module):
         num_block: residual in residual dense blocks.
         num_grow_ch: channels that each convolution of a dense block adds.
         dropout: dropout of features in training; null: none.
+        init: initial weights: published (BasicSR's: in dense blocks a tenth of He's normal ones, biases 0) or torch
+            (PyTorch's default).
     """
 
     scales = (1, 2, 4)
     multiple_of = 4
     half_safe = ("float16", "bfloat16")
-    free_options = ("dropout",)
+    free_options = ("dropout", "init")
     key_options: ClassVar = {r"body\.(\d+)\.rdb1": "num_block", r"conv_first\.weight": "num_feat"}
     key_aliases: ClassVar = {
         r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}.",
@@ -99,6 +102,7 @@ class RRDBNet(nn.Module):
         num_block: PositiveInt = 23,
         num_grow_ch: PositiveInt = 32,
         dropout: Dropout | None = None,
+        init: Init = "published",
     ) -> None:
         super().__init__()
         if scale not in self.scales:
@@ -127,6 +131,8 @@ class RRDBNet(nn.Module):
         self.before_last = places.before_last_conv()
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
         self.lrelu = nn.LeakyReLU(0.2, inplace=True)
+        if init == "published":
+            draw_he_normal([self.body])  # head and tail keep PyTorch's default
 
     @staticmethod
     def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:

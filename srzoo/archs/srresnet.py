@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.dropout import Dropout, DropoutPlaces
+from srzoo.layers.initial import Init, draw_he_normal
 from srzoo.layers.residual import ResidualBlock
 from srzoo.registry import ARCHS, PositiveInt
 
@@ -29,12 +30,14 @@ class SRResNet(nn.Module):
         num_feat: width of the features [channels].
         num_block: residual blocks.
         dropout: dropout of features in training; null: none.
+        init: initial weights: published (BasicSR's: a tenth of He's normal ones, biases 0) or torch (PyTorch's
+            default).
     """
 
     scales = (2, 3, 4)
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
-    free_options = ("dropout",)
+    free_options = ("dropout", "init")
     key_options: ClassVar = {r"body\.(\d+)\.conv1": "num_block", r"conv_first\.weight": "num_feat"}
     key_aliases: ClassVar = {r"^body(\d+)\.0\.": lambda match: f"body.{int(match.group(1)) - 1}."}
 
@@ -46,6 +49,7 @@ class SRResNet(nn.Module):
         num_feat: PositiveInt = 64,
         num_block: PositiveInt = 16,
         dropout: Dropout | None = None,
+        init: Init = "published",
     ) -> None:
         super().__init__()
         if scale not in self.scales:
@@ -68,6 +72,8 @@ class SRResNet(nn.Module):
         self.before_last = places.before_last_conv()
         self.conv_last = nn.Conv2d(num_feat, num_in_ch, 3, 1, 1)
         self.lrelu = nn.LeakyReLU(0.1, inplace=True)
+        if init == "published":
+            draw_he_normal([self])
 
     @staticmethod
     def options_in(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, PlainValue]]:

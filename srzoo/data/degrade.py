@@ -2,17 +2,20 @@
 
 Kong et al., "Reflash Dropout in Image Super-Resolution", CVPR 2022, arXiv:2112.12089, section 4.1: at x4, {clean,
 blur2} x bicubic x {none, noise20, jpeg50, noise20 then jpeg50}. Every step works on 8-bit images: Gaussian blur 21x21
-with sigma 2, MATLAB's bicubic reduction, Gaussian noise of standard deviation 20, JPEG of quality 50. The noise of an
-image depends on its name alone. Files are PNG. (Degradations during training are stages: srzoo/degradations.)
+with sigma 2, bicubic reduction, Gaussian noise of standard deviation 20, JPEG of quality 50. The steps are those of the
+authors' program, bit for bit without noise; theirs is not seeded, the noise of an image here depends on its name alone.
+Files are PNG. (Degradations during training are stages: srzoo/degradations.)
 """
 
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from srzoo.data.folders import search
 from srzoo.data.listing import Fault, UnusedImagesError
@@ -25,7 +28,12 @@ KINDS = tuple(
 )
 
 
-def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
+# Programs that reduce, round and compress: the authors', with Pillow's filter; and that of MATLAB's LR files.
+Kernel = Literal["pillow", "matlab"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+
+
+def degraded(gt: np.ndarray, kind: str, scale: int, seed: int, kernel: Kernel = "pillow") -> np.ndarray:
     """Degrade one image: 8-bit RGB (H, W, 3) -> (H / scale, W / scale, 3).
 
     Args:
@@ -33,6 +41,8 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
         kind: one of :data:`KINDS`.
         scale: factor of the reduction.
         seed: of the noise.
+        kernel: pillow: Pillow's bicubic filter and JPEG, noisy values truncated to 8 bits, as the authors do; matlab:
+            MATLAB's bicubic filter, noisy values rounded, OpenCV's JPEG.
 
     Raises:
         ValueError: an unknown kind.
@@ -40,17 +50,28 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int) -> np.ndarray:
     if kind not in KINDS:
         raise ValueError(f"unknown degradation {kind!r}; known: {', '.join(KINDS)}")
     image = cv2.GaussianBlur(gt, (21, 21), 2) if kind.startswith("blur2") else gt
-    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
-    lq = imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
+    lq = _reduced(np.ascontiguousarray(image), scale, kernel)
     if "noise20" in kind:
         noise = np.random.Generator(np.random.Philox(seed)).normal(0, 20, lq.shape)
-        lq = np.clip(np.rint(lq + noise), 0, 255).astype(np.uint8)
+        noisy = np.clip(lq + noise, 0, 255)
+        lq = (np.floor(noisy) if kernel == "pillow" else np.rint(noisy)).astype(np.uint8)
     if "jpeg50" in kind:
-        lq = jpeg_decoded(np.ascontiguousarray(lq), 50)
+        lq = jpeg_decoded(np.ascontiguousarray(lq), 50, "pillow" if kernel == "pillow" else "opencv")
     return np.ascontiguousarray(lq)
 
 
-def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> Iterator[Path]:
+def _reduced(image: np.ndarray, scale: int, kernel: Kernel) -> np.ndarray:
+    """Reduce (H, W, 3) uint8 to (H / scale, W / scale, 3)."""
+    if kernel == "pillow":
+        height, width = (side // scale for side in image.shape[:2])
+        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
+    return imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
+
+
+def degrade_folder(
+    gt: Path, out: Path, kinds: tuple[str, ...], scale: int, kernel: Kernel = "pillow"
+) -> Iterator[Path]:
     """Write out/<kind>/<name>.png for every image of a folder, and yield each path once it is written.
 
     Raises:
@@ -76,7 +97,7 @@ def degrade_folder(gt: Path, out: Path, kinds: tuple[str, ...], scale: int) -> I
             continue
         for kind in kinds:
             path = targets[key, kind]
-            write_image(path, degraded(image, kind, scale, zlib.crc32(key.encode())))
+            write_image(path, degraded(image, kind, scale, zlib.crc32(key.encode()), kernel))
             yield path
     if faults:
         raise UnusedImagesError(faults)

@@ -1,16 +1,16 @@
 """GT images alone; LQ is made from them when they are read."""
 
-import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 import torch
 
+from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
-from srzoo.data.listing import Fault, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, Pair, PairListing
 from srzoo.data.lists import find_images
 from srzoo.images import MAX_PIXELS
 from srzoo.ops.resize import imresize
@@ -18,6 +18,8 @@ from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 
 # The antialiased cubic kernel reaches 2 LQ pixels to each side; one is spare.
 _MARGIN = 3
+# End of the names that BasicSR's script gives to the sub-images of an image: NAME_s001, NAME_s002, ...
+_SUB_IMAGE = re.compile(r"_s\d{3,}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,8 @@ class Source:
     Args:
         gt: folder of GT images; sub-folders are searched too.
         meta_info: BasicSR meta_info file naming the GT images to use.
-        limit: largest number of images, the first by name; null: all.
+        limit: largest number of images, the first by name; sub-images of one image (NAME_s001, NAME_s002, ...) count as
+            one; null: all.
         weight: how often an epoch uses each image; fractions hold on average: 1.5 is every image once and half as many
             drawn at random.
     """
@@ -43,7 +46,7 @@ class Source:
 
 @DATASETS.register
 class GTImages(ImageSet):
-    """GT files; LQ is their MATLAB-equivalent bicubic reduction, rounded to 8 bits as in the classic LR files.
+    """GT files; LQ is their MATLAB-equivalent bicubic reduction, by default rounded to 8 bits as in classic LR files.
 
     A training crop reduces only its surroundings, yet equals the same crop of the whole reduced image bit for bit.
 
@@ -58,7 +61,10 @@ class GTImages(ImageSet):
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT is cropped to multiples of this before LQ is made; default: the scale [GT pixels].
-        enlarge: enlarge training images that are smaller than the crop to its size, as ImageNet trainings do.
+        enlarge: enlarge training images that are smaller than the crop. true or bicubic: to its size, proportions kept;
+            each_side: each side separately, bilinear, as ImageNet trainings of HAT and DRCT do; reflect: by mirroring
+            at the bottom and right, as Real-ESRGAN does.
+        round_lq: round LQ to the levels of a file; false keeps fractions and overshoot beyond [0, 1].
         cache: keep decoded images in memory.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
         max_pixels: largest image that is decoded, data.max_pixels [pixels].
@@ -77,14 +83,16 @@ class GTImages(ImageSet):
         use_hflip: bool = False,
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
-        enlarge: bool = False,
+        enlarge: Enlarge = False,
+        round_lq: bool = True,
         cache: bool = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if enlarge and phase == "eval":
             raise ValueError("enlarge belongs to training; evaluation uses whole images: remove it")
-        self.enlarge, self.gt_only = enlarge, gt_only
+        self.enlarge: Enlarge = enlarge
+        self.round_lq, self.gt_only = round_lq, gt_only
         if (gt is None) == (not sources) or (sources and (meta_info is not None or phase == "eval")):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
@@ -114,13 +122,7 @@ class GTImages(ImageSet):
 
     def _read(self, path: Path) -> np.ndarray:
         image = super()._read(path)
-        height, width = image.shape[:2]
-        if not self.enlarge or self.gt_size is None or min(height, width) >= self.gt_size:
-            return image
-        # Rounded up, so that the longer side never falls short of a crop either.
-        factor = self.gt_size / min(height, width)
-        size = (math.ceil(width * factor), math.ceil(height * factor))
-        return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+        return image if self.gt_size is None else enlarged(image, self.gt_size, self.scale, self.enlarge)
 
     @property
     def least_training_side(self) -> int:
@@ -141,15 +143,20 @@ class GTImages(ImageSet):
         return lq, window
 
     def _reduce(self, gt: np.ndarray) -> np.ndarray:
-        """Return LQ (h, w, 3) of GT (scale*h, scale*w, 3), in the same type."""
+        """Return LQ (h, w, 3) of GT (scale*h, scale*w, 3): in the same type, or float32 if it is not rounded."""
         if self.scale == 1:
             return gt
         chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1)))  # (3, H, W)
-        if gt.dtype == np.uint8:
+        if gt.dtype == np.uint8 and self.round_lq:
             return imresize(chw, 1 / self.scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
-        # 16 bits: no rounding between the two passes; the difference is far below one 8-bit level.
-        levels = imresize(chw.double(), 1 / self.scale).clamp(0, 65535).round()
-        return levels.numpy().astype(np.uint16).transpose(1, 2, 0)  # (h, w, 3)
+        # No rounding between the two passes; for 16 bits the difference is far below one 8-bit level.
+        lq = imresize(chw.double(), 1 / self.scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
+        # Enlarged images may be float32 in [0, 1]; their LQ files would have 8 bits.
+        white, levels = (1, np.uint8) if gt.dtype == np.float32 else (np.iinfo(gt.dtype).max, gt.dtype)
+        if not self.round_lq:
+            return (lq / white).astype(np.float32)
+        brightest = np.iinfo(levels).max
+        return (lq * (brightest / white)).clip(0, brightest).round().astype(levels)
 
 
 def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:
@@ -162,7 +169,7 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[rang
         files, found, unused = find_images(source.gt, source.meta_info)
         faults += found
         left_out += unused
-        files = files[: source.limit]
+        files = _first(files, source.limit)
         indices = range(len(pairs), len(pairs) + len(files))
         pairs += [Pair(f"{name}/{file.key}", file.path, None, file.size, file.listed) for file in files]
         # The whole part of a weight repeats each image; the fraction adds samples that may be any image of the source.
@@ -174,3 +181,10 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[rang
             faults.append(Fault(source.gt, reason))
         candidates += samples
     return PairListing(pairs, faults, left_out), candidates
+
+
+def _first(files: list[ImageFile], limit: int | None) -> list[ImageFile]:
+    """Return the files of the first `limit` images; files that are sub-images of one image belong together."""
+    images = list(dict.fromkeys(_SUB_IMAGE.sub("", file.key) for file in files))
+    wanted = set(images[:limit])
+    return [file for file in files if _SUB_IMAGE.sub("", file.key) in wanted]

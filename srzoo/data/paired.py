@@ -31,6 +31,8 @@ class PairedImages(ImageSet):
         use_hflip: flip left-right at random (training).
         use_rot: flip top-bottom and transpose at random, as in BasicSR (training).
         modcrop: GT was cropped to multiples of this before LQ was made; default: the scale [GT pixels].
+        lq_multiple: cut LQ at the bottom and right to multiples of this and GT to match, as RT4KSR's authors do with 2
+            (evaluation) [LQ pixels].
         cache: keep decoded images in memory.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
         max_pixels: largest image that is decoded, data.max_pixels [pixels].
@@ -51,6 +53,7 @@ class PairedImages(ImageSet):
         use_hflip: bool = False,
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
+        lq_multiple: PositiveInt = 1,
         cache: bool = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
@@ -58,6 +61,9 @@ class PairedImages(ImageSet):
         for option, template in (("gt_template", gt_template), ("lq_template", lq_template)):
             if template.count("{}") != 1:
                 raise ValueError(f"{option} must contain {{}} once, for the name of the pair, got {template!r}")
+        if lq_multiple > 1 and phase == "train":
+            raise ValueError("lq_multiple belongs to evaluation; training uses crops: remove it")
+        self.lq_multiple = lq_multiple
         self.is_list = pairs is not None
         if pairs is not None and (gt is None) == (lq is None) and meta_info is None:
             listing = read_pair_list(pairs, gt, lq)
@@ -109,7 +115,8 @@ class PairedImages(ImageSet):
                 f"{pair.lq} is {lq.shape[0]}x{lq.shape[1]}; GT of {gt.shape[0]}x{gt.shape[1]} at scale {self.scale} "
                 f"needs {gt.shape[0] // self.scale}x{gt.shape[1] // self.scale}"
             )
-        return lq, gt
+        height, width = (side - side % self.lq_multiple for side in lq.shape[:2])
+        return lq[:height, :width], gt[: height * self.scale, : width * self.scale]
 
     def _crop(self, pair: Pair, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         lq, gt = self._whole(pair)

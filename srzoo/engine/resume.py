@@ -12,6 +12,16 @@ from srzoo.state import TrainingState, load_state
 # Options that may differ in a resumed run, because the training does not depend on them.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "name")
 _FREE += ("path.experiments", "path.pretrain_network_g", "path.pretrain_network_d", "path.param_key_g", "path.load")
+_FREE += ("network_g.init",)
+# Options that older states do not have -> the value that they were trained under.
+_ADDED = {
+    "datasets.train.round_lq": True,
+    "datasets.train.lq_multiple": 1,
+    "datasets.train.color": "rgb",
+    "datasets.train.gt_template": "{}",
+}
+# Positions of dropout in older states, which do not have `network_g.init` either -> their names today.
+_RENAMED = {"half": "every_2", "quarter": "every_4"}
 
 
 def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> TrainingState | None:
@@ -78,7 +88,8 @@ def _choose(folder: RunFolder, resume: str) -> Path | None:
 
 
 def _refuse_changes(path: Path, before: str, now: str) -> None:
-    old, new = _flat(yaml.safe_load(before)), _flat(yaml.safe_load(now))
+    old, new = _named_as_today(_flat(yaml.safe_load(before))), _flat(yaml.safe_load(now))
+    old = {key: value for key, value in _ADDED.items() if key in new} | old
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if not key.startswith(_FREE) and not key.endswith((".num_workers", ".cache"))]
     if changed:
@@ -87,6 +98,16 @@ def _refuse_changes(path: Path, before: str, now: str) -> None:
             f"{path} was trained under other options; the continued run would be neither of the two:\n{lines}\n"
             "put them back, or start a new run from its weights with path.pretrain_network_g"
         )
+
+
+def _named_as_today(old: dict[str, object]) -> dict[str, object]:
+    """Return the options of a state with positions of dropout under the names that they have today."""
+    position = "network_g.dropout.position"
+    if "network_g.init" in old or position not in old:
+        return old
+    given = old[position]
+    names = [_RENAMED.get(str(name), name) for name in (given if isinstance(given, list) else [given])]
+    return old | {position: names if isinstance(given, list) else names[0]}
 
 
 def _flat(tree: object, prefix: str = "") -> dict[str, object]:

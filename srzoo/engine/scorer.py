@@ -95,8 +95,9 @@ class Scorer:
             protocol = getattr(metric, "protocol", None)
             known = isinstance(protocol, Protocol)
             protocols[name] = protocol.describe(self.scale) if known else {"name": type(metric).__name__}
-            # The crop of GT before LQ was made decides the number too.
+            # The crop of GT before LQ was made, and that of LQ before the network, decide the number too.
             protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
+            protocols[name]["lq_multiple"] = getattr(dataset, "lq_multiple", 1)
         file = None if weights is None else {"path": str(weights), "sha256": sha256(weights)}
         results.write(self.folder.results_of(results.dataset), self.network, file, protocols, self.conditions(dataset))
 

@@ -14,8 +14,10 @@ def score_table(title: str, scores: Mapping[str, Mapping[str, float]], metrics: 
 
 def conditions_line(inference: Mapping[str, object], weights: str, device: str) -> str:
     """Describe in one line, below a table, how its scores came about."""
-    tile, fused = inference["tile"], ", merged form" if inference["fused"] else ""
+    tile, rule, fused = inference["tile"], inference["tile_rule"], ", merged form" if inference["fused"] else ""
     applied = "whole images" if tile is None else f"tiles of {tile} with {inference['tile_overlap']} overlap"
+    if rule != "exact":
+        applied += f" (tile_rule {rule})"
     padding = "no padding" if inference["padding"] == "none" else f"padding {inference['padding']}"
     return f"{applied}{fused}, {inference['precision']}, {padding}; weights {weights}; {device}"
 

@@ -1,10 +1,13 @@
 """Encoding of image files, and the way between pixels and tensors."""
 
+import io
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from srzoo.atomic import write_atomic
@@ -32,8 +35,10 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
-    """Convert (H, W, C) uint8 or uint16 to (C, H, W) float32 in [0, 1]."""
+    """Convert (H, W, C) uint8 or uint16, or float32 in [0, 1], to (C, H, W) float32 in [0, 1]."""
     chw = np.ascontiguousarray(rgb.transpose(2, 0, 1))  # (C, H, W)
+    if chw.dtype == np.float32:
+        return torch.from_numpy(chw)
     return torch.from_numpy(chw.astype(np.float32) / np.float32(np.iinfo(rgb.dtype).max))
 
 
@@ -49,9 +54,17 @@ def to_levels(image: Tensor, bits: int) -> np.ndarray:
     return pixels.astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def jpeg_decoded(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """Compress an 8-bit RGB or grey image (H, W, C) by libjpeg at `quality`, 1 to 100, and decode it again."""
+def jpeg_decoded(rgb: np.ndarray, quality: int, library: Literal["opencv", "pillow"] = "opencv") -> np.ndarray:
+    """Compress an 8-bit RGB or grey image (H, W, C) by libjpeg at `quality`, 1 to 100, and decode it again.
+
+    Builds of the two libraries may differ by a few levels where chroma is enlarged.
+    """
     grey = rgb.shape[2] == 1
+    if library == "pillow":
+        file = io.BytesIO()
+        Image.fromarray(rgb[..., 0] if grey else rgb).save(file, "JPEG", quality=quality)
+        decoded = np.array(Image.open(file).convert("L" if grey else "RGB"))
+        return decoded[..., None] if grey else decoded
     # OpenCV's channel order is BGR.
     done, encoded = cv2.imencode(".jpg", rgb if grey else rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done

@@ -1,9 +1,36 @@
 """A network applied tile by tile, for images too large for memory."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from srzoo.contract import contract_of
+from srzoo.infer.adaptive_crop import AdaptiveCrops
+from srzoo.ops.pad import crop, pad_to_multiple
+
+TileRule = Literal["exact", "acs", "drct"]
+
+
+def tiled(net: nn.Module, *, rule: TileRule, tile: int | None, overlap: int, scale: int) -> nn.Module:
+    """Return `net` as it is applied to images under a rule; `net` itself without tiles under "exact".
+
+    Args:
+        net: the network.
+        rule: exact: :class:`TiledNet`; acs: :class:`AdaptiveCrops`; drct: :class:`PaddedTiles`.
+        tile: side of a tile without its overlap; None: whole images [LQ pixels].
+        overlap: pixels added on each side of a tile [LQ pixels].
+        scale: magnification.
+
+    Raises:
+        ValueError: the network cannot take such tiles.
+    """
+    if rule == "acs":
+        return AdaptiveCrops(net, scale=scale)
+    if tile is None:
+        return net
+    kind = PaddedTiles if rule == "drct" else TiledNet
+    return kind(net, tile=tile, overlap=overlap, scale=scale)
 
 
 class TiledNet(nn.Module):
@@ -45,3 +72,19 @@ class TiledNet(nn.Module):
         height = min(self.tile, lq.shape[2] - top) * self.scale
         width = min(self.tile, lq.shape[3] - left) * self.scale
         return sr[..., y : y + height, x : x + width]
+
+
+class PaddedTiles(TiledNet):
+    """Tiles of an image that is mirrored at the bottom and right to multiples of the network's `multiple_of` first.
+
+    The rule of DRCT's and HAT's programs. :class:`TiledNet` lets the network pad the last tiles by itself, with equal
+    results, except where such a tile with its margin is too small to be mirrored. Arguments as there.
+    """
+
+    def __init__(self, net: nn.Module, *, tile: int, overlap: int, scale: int) -> None:
+        super().__init__(net, tile=tile, overlap=overlap, scale=scale)
+        self.multiple = contract_of(net).multiple_of
+
+    def forward(self, lq: Tensor) -> Tensor:
+        height, width = (side * self.scale for side in lq.shape[-2:])
+        return crop(super().forward(pad_to_multiple(lq, self.multiple)), height, width)

@@ -87,6 +87,11 @@ def nothing_is_idle(tree: Tree) -> Iterator[Finding]:
         yield ("val", "val_freq"), "there is nothing to validate on: add datasets.val, or remove it"
     if tree.get("path", "param_key_g") not in (None, "auto") and weights is None:
         yield ("path", "param_key_g"), "there are no weights to choose from: add path.pretrain_network_g"
+    rule, tile = tree.get("val", "tile_rule"), tree.get("val", "tile")
+    if rule == "acs" and tile is not None:
+        yield ("val", "tile"), "tile_rule: acs chooses the crops itself: remove this, or choose another rule"
+    if rule == "drct" and tile is None:
+        yield ("val", "tile_rule"), "drct is a rule for tiles: add val.tile, or remove it"
     if tree.get("path", "load") == "partial" and (weights is None or tree.get("train") is None):
         yield ("path", "load"), "partial is for training from path.pretrain_network_g: add both, or remove it"
 

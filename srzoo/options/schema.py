@@ -246,6 +246,9 @@ class ValOptions(Section):
             tiles [LQ pixels].
         tile_overlap: margin around each tile that the network sees; from the receptive radius of the network on, tiles
             and the whole image give equal results [LQ pixels].
+        tile_rule: exact: tiles with a margin, whole images without `tile`; acs: four crops from the corners of images
+            whose sides 4 does not divide, the adaptive cropping of IMDN's authors; drct: tiles of the image mirrored to
+            multiples of the window, as in the programs of DRCT and HAT.
     """
 
     val_freq: PositiveInt | None = None
@@ -255,6 +258,7 @@ class ValOptions(Section):
     fused: bool = False
     tile: PositiveInt | None = None
     tile_overlap: NonNegativeInt = 32
+    tile_rule: Literal["exact", "acs", "drct"] = "exact"
 
 
 @dataclass(frozen=True, kw_only=True)

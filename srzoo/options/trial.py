@@ -42,18 +42,17 @@ def _try_network(net: object, options: Options, tree: Tree) -> None:
     """Compare the requirements of the other options with the abilities of the network."""
     from torch import nn
 
-    from srzoo.infer.tile import TiledNet
+    from srzoo.infer.tile import tiled
     from srzoo.layers import reparam
 
     assert isinstance(net, nn.Module)
     name, val = options.network_g.type, options.val
     if val.fused and all(block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
-    if val.tile is not None:
-        try:
-            TiledNet(net, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
-        except ValueError as error:
-            tree.fault(("val", "tile"), str(error))
+    try:
+        tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    except ValueError as error:
+        tree.fault(("val", "tile"), str(error))
     # The degradation crops last.
     crop, path = options.datasets.train and options.datasets.train.args.get("gt_size"), ("datasets", "train", "gt_size")
     if options.degradation is not None and options.degradation.gt_size is not None:

@@ -20,7 +20,8 @@ SMALL = {
     "IMDNPlus": {"num_modules": 2},
     "DRCT": {"embed_dim": 60, "depths": [2, 2], "num_heads": [6, 6], "window_size": 8, "gc": 16, "img_size": 32},
     "RCAN": {"num_group": 1, "num_block": 2},
-    "RRDBNet": {"num_feat": 16, "num_block": 1, "num_grow_ch": 8},
+    # With the published initial weights, gradients from the edge of the receptive field are too small for float32.
+    "RRDBNet": {"num_feat": 16, "num_block": 1, "num_grow_ch": 8, "init": "torch"},
     "SRResNet": {"num_block": 2},
     "SRVGGNetCompact": {"num_conv": 4},
 }
@@ -66,6 +67,8 @@ def test_half_precision_is_as_safe_as_declared(name, dtype):
     # Safe: no difference that 8 bits would show (rounding to 8 bits alone leaves 58.9 dB), on a photograph.
     torch.manual_seed(0)
     options = SMALL[name] if name in ("DRCT", "RRDBNet") else {}
+    if name == "D2CNet":  # with the published initial weights an untrained network's output is far outside [0, 1]
+        options = {"init": "torch"}
     net = ARCHS.build(name, options, scale=scales_of(name)[0]).eval()
     lq = torch.from_numpy(photograph(24, 28)).permute(2, 0, 1)[None] / 255
     exact = net(lq)

@@ -65,10 +65,32 @@ def test_dropout_is_off_in_evaluation_and_at_probability_zero(name):
     ("position", "count"),
     [("last", 1), ("block_3", 1), (["block_1", "block_8", "last"], 3), ("all", 8), ("half", 4), ("quarter", 2)],
 )
-def test_dropout_stands_where_the_option_says(name, position, count):
+def test_dropout_is_where_the_option_says(name, position, count):
     options = {"num_block": 8, "num_feat": 8, "dropout": {"mode": "element", "prob": 0.1, "position": position}}
     net = ARCHS.build(name, options, scale=4)
     assert sum(isinstance(module, FeatureDropout) for module in net.modules()) == count
+
+
+@pytest.mark.parametrize("name", ["SRResNet", "RRDBNet"])
+@pytest.mark.parametrize(
+    ("position", "num_block", "blocks"),
+    [
+        ("quarter", 16, [13, 14, 15, 16]),
+        ("half", 16, [9, 10, 11, 12, 13, 14, 15, 16]),
+        ("quarter", 7, [7]),
+        ("half", 7, [5, 6, 7]),
+        ("every_2", 7, [2, 4, 6]),
+        ("every_4", 16, [4, 8, 12, 16]),
+        (["every_3", "quarter"], 8, [3, 6, 7, 8]),
+        ("all", 3, [1, 2, 3]),
+    ],
+)
+def test_dropout_is_inside_the_published_blocks(name, position, num_block, blocks):
+    options = {"num_block": num_block, "num_feat": 4, "dropout": {"position": position}}
+    net = ARCHS.build(name, options | ({"num_grow_ch": 2} if name == "RRDBNet" else {}), scale=4)
+    body = net.get_submodule("body")
+    inside = [int(key.split(".")[0]) + 1 for key, module in body.named_modules() if isinstance(module, FeatureDropout)]
+    assert inside == blocks
 
 
 @given(st.floats(0.05, 0.95), st.sampled_from(["channel", "element"]), st.integers(0, 2**31))
@@ -83,14 +105,15 @@ def test_dropped_features_are_zero_and_kept_ones_scaled(prob, mode, seed):
 
 
 def test_unknown_dropout_positions_are_refused():
-    for position in ("middle", "block_0", "block_17", []):
-        with pytest.raises(ValueError, match="dropout position must be last, all, half, quarter, block_1 to block_16"):
+    for position in ("middle", "block_0", "block_17", "every_0", "every_two", []):
+        with pytest.raises(ValueError, match="must be last, all, half, quarter, every_k, block_1 to block_16"):
             ARCHS.build("SRResNet", {"dropout": {"position": position}}, scale=4)
 
 
 def test_positions_that_fall_on_no_block_are_refused():
-    with pytest.raises(ValueError, match="position quarter falls on none of 3 blocks"):
-        ARCHS.build("SRResNet", {"num_block": 3, "dropout": {"position": "quarter"}}, scale=4)
+    for position in ("quarter", "every_4"):
+        with pytest.raises(ValueError, match=f"position {position} falls on none of 3 blocks"):
+            ARCHS.build("SRResNet", {"num_block": 3, "dropout": {"position": position}}, scale=4)
 
 
 def test_impossible_scales_and_widths_are_refused():

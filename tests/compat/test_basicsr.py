@@ -261,3 +261,22 @@ def test_without_the_package_the_command_that_installs_it_is_told(tmp_path, monk
     options = training_options(tmp_path, network_g={"type": "basicsr/ECBSR", "num_modules": None})
     with pytest.raises(OptionsError, match="is not installed: pip install --no-deps --no-build-isolation basicsr"):
         load_options(write_options(tmp_path / "x.yml", options))
+
+
+@needs_basicsr
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_initial_weights_have_the_same_distribution(name, scale):
+    own_name, options = NETWORKS[name]
+    options = {**options, "num_feat": 64 if name != "RCAN" else 32}
+    ARCHS.reach(f"basicsr/{name}")
+    torch.manual_seed(0)
+    theirs = ARCHS.build(f"basicsr/{name}", {"num_in_ch": 3, "num_out_ch": 3, **options}, scale=scale).state_dict()
+    ours = ARCHS.build(own_name, options, scale=scale).state_dict()
+    for key, value in ours.items():
+        spread, expected = (tensor.double().square().mean().sqrt().item() for tensor in (value, theirs[key]))
+        # Eight standard errors of the deviation of a normal distribution, for the difference of two samples.
+        assert abs(spread - expected) <= 8 * expected / math.sqrt(value.numel()), key
+        if value.numel() > 500:  # the largest of so many normal values is far beyond a uniform distribution's
+            largest, expected_largest = ((t.abs().max() / t.std()).item() for t in (value, theirs[key]))
+            assert (largest > 2.2) == (expected_largest > 2.2), key

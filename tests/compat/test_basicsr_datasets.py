@@ -10,7 +10,8 @@ def test_imagenet_pretraining_enlarges_small_images(convert):
     assert options is not None
     assert options.datasets.train is not None
     assert options.datasets.train.type == "GTImages"
-    assert options.datasets.train.args["enlarge"]
+    assert options.datasets.train.args["enlarge"] == "each_side"
+    assert options.datasets.train.args["round_lq"] is False
 
 
 def test_old_spellings_of_the_batch_are_the_total(convert):

@@ -25,6 +25,7 @@ def test_a_degradation_is_the_shipped_classical_one(convert, tmp_path):
     assert (options.degradation.pool, options.degradation.usm, options.degradation.gt_size) == (180, "gt", 256)
     assert options.datasets.train is not None
     assert options.datasets.train.args["gt_size"] == 400
+    assert options.datasets.train.args["enlarge"] == "reflect"
     assert "4 is for one GPU; multiply it by the number of GPUs that you use" in said
 
 

@@ -47,6 +47,7 @@ def test_lr_only_files_keep_their_tiles(convert):
     _, options, said = convert(old)
     assert options is not None
     assert (options.val.tile, options.val.tile_overlap, options.val.save_img) == (512, 32, True)
+    assert options.val.tile_rule == "drct"
     assert options.datasets.test["custom"].type == "LQImages"
     assert "val.suffix: " in said
 

@@ -24,7 +24,27 @@ def test_the_clean_one_is_the_classic_lr_file():
     gt = read_image(SHARED / "data" / "Set5" / "GT" / "bird.png").rgb
     height, width = (side - side % 4 for side in gt.shape[:2])
     lq = read_image(next((SHARED / "data" / "Set5" / "LRbicx4").glob("bird*"))).rgb
-    assert np.array_equal(degraded(gt[:height, :width], "bicubic", 4, 0), lq)
+    assert np.array_equal(degraded(gt[:height, :width], "bicubic", 4, 0, "matlab"), lq)
+
+
+@needs_shared
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "noise" not in kind])
+def test_files_without_noise_are_the_authors_bit_for_bit(kind, tmp_path, monkeypatch):
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "img_002.png").symlink_to(SHARED / "data" / "Set14" / "GT" / "img_002.png")
+    assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out", "--kinds", kind) == 0
+    ours, theirs = (
+        read_image(folder / kind / "img_002.png").rgb for folder in (tmp_path / "out", SHARED / "reference/degraded")
+    )
+    assert np.array_equal(ours, theirs)
+
+
+def test_noisy_values_are_truncated_as_by_the_authors_and_rounded_under_matlab():
+    grey = np.full((400, 400, 3), 128, np.uint8)
+    pillow, matlab = (degraded(grey, "bicubic_noise20", 4, 7, kernel).astype(int) for kernel in ("pillow", "matlab"))
+    # The same noise: the fraction is dropped in one and rounded in the other.
+    assert set(np.unique(matlab - pillow)) == {0, 1}
+    assert (matlab - pillow).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_blur_is_a_gaussian_of_sigma_2_before_the_reduction():
@@ -34,7 +54,7 @@ def test_blur_is_a_gaussian_of_sigma_2_before_the_reduction():
 
 def test_noise_has_a_deviation_of_20_and_comes_after_the_reduction():
     grey = np.full((400, 400, 3), 128, np.uint8)
-    noise = degraded(grey, "bicubic_noise20", 4, 7).astype(float) - 128
+    noise = degraded(grey, "bicubic_noise20", 4, 7, "matlab").astype(float) - 128
     assert noise.std() == pytest.approx(20, abs=0.3)
     assert noise.mean() == pytest.approx(0, abs=0.5)
     neighbours = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]

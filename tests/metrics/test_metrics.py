@@ -274,6 +274,7 @@ def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
 BORDERS = {
     "basicsr-y": (3, 1), "basicsr-rgb": (3, 3), "matlab-y": (3, 1), "imdn-y": (3, 1), "rt4ksr": (0, 1),
     "rt4ksr-rgb": (0, 3), "rt4ksr-fixed": (0, 1), "d2c-y": (3, 1), "d2c-y-fixed": (3, 1), "reflash-rgb": (4, 3),
+    "imdn-as-y": (0, 1), "imdn-as-rgb": (0, 3),
 }  # fmt: skip
 
 

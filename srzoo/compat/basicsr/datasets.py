@@ -88,7 +88,9 @@ def _dataset(old: OptionReader, split: str, has_degradation: bool) -> Section:
     elif kind in ("RealESRGANDataset", "ImageNetPairedDataset"):
         new = {"type": "GTImages", "gt": old.pop("dataroot_gt")}
         if kind == "ImageNetPairedDataset":
-            new["enlarge"] = True
+            new |= {"enlarge": "each_side", "round_lq": False}
+        elif split == "train" and has_degradation:
+            new["enlarge"] = "reflect"
     elif kind == "SingleImageDataset":
         new = {"type": "LQImages", "lq": old.pop("dataroot_lq")}
     else:

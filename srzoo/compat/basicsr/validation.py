@@ -57,7 +57,7 @@ def validation(old: OptionReader, tile: OptionReader, metrics: Section, datasets
         old.note("val_freq", "not needed: there is nothing to validate on")
     size = tile.pop("tile_size")
     if size:
-        new |= {"tile": size, **given({"tile_overlap": tile.pop("tile_pad")})}
+        new |= {"tile": size, **given({"tile_overlap": tile.pop("tile_pad")}), "tile_rule": "drct"}
     return new
 
 
