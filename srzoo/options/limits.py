@@ -46,7 +46,9 @@ class Budget:
         """
         self.bytes += number
         if self.bytes > MAX_BYTES:
-            raise LimitExceeded(f"expected at most {MAX_BYTES:,} bytes in an option file and its bases, got more")
+            raise LimitExceeded(
+                f"expected at most {MAX_BYTES:,} bytes in an option file with its bases, got {self.bytes:,}"
+            )
 
     def add_value(self) -> None:
         """Count a value that is about to be read.

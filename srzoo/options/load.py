@@ -91,7 +91,7 @@ def load_chain(file: Path, overrides: Sequence[str], weights_after: WeightsAfter
             chain[name] = _load(file, stage.tree, "run")
         except OptionsError as error:
             # Stages share the rest of the file, and so its faults.
-            faults += [fault for fault in error.faults if fault not in faults]
+            faults = _distinct([*faults, *error.faults])
             weights = Path("weights of a stage that has faults")
         else:
             weights = weights_after(chain[name].options).absolute()

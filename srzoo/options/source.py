@@ -112,6 +112,11 @@ def parse_override(text: str) -> Tree:
     return tree
 
 
+def overflows(text: str) -> bool:
+    """Return True for a number that is too large for a float, such as 1e999."""
+    return _FLOAT.fullmatch(text) is not None and math.isinf(float(text))
+
+
 def _resolve_names_of_files(tree: Tree, folder: Path) -> None:
     """Plugins, and the bases of stages, are named relative to the file that names them."""
     _resolve_plugins(tree, tree.value, (), folder)
@@ -215,7 +220,4 @@ def _scalar(text: str) -> Any:
         whole = int(mantissa) * 10 ** int(exponent)
         if abs(whole) < 2**63:
             return whole
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        return number if math.isfinite(number) else text
-    return text
+    return float(text) if _FLOAT.fullmatch(text) and not overflows(text) else text
