@@ -17,7 +17,7 @@ PACKAGE = ROOT / "srzoo"
 # Level of each module or package, as in docs/architecture.md: imports point to lower levels, or within a package.
 LEVELS = {
     "atomic": 0, "batch": 0, "contract": 0, "images": 0, "ops": 0, "ranks": 0, "registry": 0, "streams": 0,
-    "layers": 1, "tensor_files": 1,
+    "blueprint": 1, "layers": 1, "tensor_files": 1,
     "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
     "checkpoint": 3, "data": 3, "misfit": 3, "state": 3, "weights": 3,
     "optim": 4,

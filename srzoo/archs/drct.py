@@ -259,7 +259,8 @@ class DRCT(nn.Module):
         self.conv_first = nn.Conv2d(num_in_ch, embed_dim, 3, 1, 1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(embed_dim)})
         self.pos_drop = nn.Dropout(drop_rate)
-        drop_paths = [drop_path_rate * place / max(sum(depths) - 1, 1) for place in range(sum(depths))]
+        num_blocks = sum(depths)
+        drop_paths = [drop_path_rate * place / max(num_blocks - 1, 1) for place in range(num_blocks)]
         self.layers = nn.ModuleList(
             ResidualDenseGroup(
                 embed_dim,
