@@ -15,6 +15,7 @@ from srzoo.options.schema import Options
 from srzoo.options.tree import KeyPath, Tree
 from srzoo.registry import ARCHS, DISCRIMINATORS
 
+_NETWORKS = (ARCHS, DISCRIMINATORS)
 # Of a count or a width of a network.
 _LARGEST_INTEGER = 1_000_000
 
@@ -29,13 +30,15 @@ def try_constructors(options: Options, tree: Tree) -> None:
         if _refuse_large_integers(path, entry, tree):
             continue
         try:
-            with blueprint():
+            # Outside networks, tracing would only slow down what optimisers import.
+            with blueprint() if entry.registry in _NETWORKS else torch.device("meta"):
                 weights = [torch.nn.Parameter(torch.zeros(1))]
                 built = entry.build(scale=options.scale, params=weights)
             if path == ("network_g",):
                 _try_network(built, options, tree)
         except NetworkTooLargeError as error:
-            tree.fault((*path, "type"), f"{entry.type} is too large to be built: {error} ({_large_options(entry, options)})")
+            large = _large_options(entry, options)
+            tree.fault((*path, "type"), f"{entry.type} is too large to be built: {error} ({large})")
         except (ValueError, LookupError) as error:
             tree.fault((*path, "type"), f"{entry.type}: {error}")
         except Exception:  # a constructor that computes with its weights fails on the meta device
@@ -44,7 +47,7 @@ def try_constructors(options: Options, tree: Tree) -> None:
 
 def _refuse_large_integers(path: KeyPath, entry: Entry, tree: Tree) -> bool:
     """Add a fault for each count or width of a network that needs no trial; return True if there is one."""
-    if entry.registry not in (ARCHS, DISCRIMINATORS):
+    if entry.registry not in _NETWORKS:
         return False
     large = {
         name: value
