@@ -1,8 +1,8 @@
 """Blueprints of networks: built without memory for weights, and stopped where no memory would hold the network.
 
 A slip in one option (``num_block: 10^12``) describes a network whose construction alone would take hours or all memory.
-The bounds below are several times those of the largest networks for super-resolution in use (RCAN has 4,100 parts, DRCT-L
-28 million weights); they count what a constructor does, so that they hold for every network, known or not.
+The bounds below are several times the sizes of large networks for super-resolution (RCAN has 4,100 parts, DRCT-L 28
+million weights). They count steps of the constructor, so that they hold for every network, plugins included.
 """
 
 import sys

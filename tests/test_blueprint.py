@@ -58,7 +58,8 @@ def integer_options(registry):
 @pytest.mark.parametrize(
     ("registry", "name", "option", "is_list"), [*integer_options(ARCHS), *integer_options(DISCRIMINATORS)]
 )
-def test_every_count_and_width_stops_at_the_bounds(low, registry, name, option, is_list, size):
+@pytest.mark.usefixtures("low")
+def test_every_count_and_width_stops_at_the_bounds(registry, name, option, is_list, size):
     scale = next(iter(getattr(registry[name], "scales", None) or (4,)))
     value = (size,) * 6 if is_list else size
     try:
@@ -79,17 +80,18 @@ class Unregistered(nn.Module):
 
 
 @untraced
-def test_parts_that_are_never_registered_are_bounded(low):
+@pytest.mark.usefixtures("low")
+def test_parts_that_are_never_registered_are_bounded():
     with pytest.raises(NetworkTooLargeError, match="more than 30,000 steps in its constructor"), blueprint():
         Unregistered(10**9)
 
 
 @untraced
-def test_loops_without_layers_are_bounded(low):
+@pytest.mark.usefixtures("low")
+def test_loops_without_layers_are_bounded():
     visited = []
     with pytest.raises(NetworkTooLargeError, match="steps in its constructor"), blueprint():
-        [visited.append(None) for _ in range(10**9)]
-        visited = [width * 2 for width in range(10**9)]
+        visited.extend(width for width in range(10**9))
     assert len(visited) <= bounds.MAX_LINES
 
 
@@ -108,7 +110,9 @@ def test_weights_that_no_memory_holds_are_refused(build):
         build()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), TypeError("missing argument"), ValueError("no")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not match"), TypeError("missing argument"), ValueError("no")]
+)
 def test_other_errors_pass_unchanged_and_nothing_stays_behind(error):
     before, trace = registrations(), sys.gettrace()
     with pytest.raises(type(error), match=str(error)), blueprint():

@@ -13,20 +13,30 @@ from srzoo.options.limits import shortened
 from srzoo.options.plain import plain
 from srzoo.options.schema import Options
 from srzoo.options.tree import KeyPath, Tree
-from srzoo.registry import ARCHS, DISCRIMINATORS
+from srzoo.options.unchecked import UnknownTypes
+from srzoo.registry import ARCHS, DISCRIMINATORS, UnknownPluginError
 
 _NETWORKS = (ARCHS, DISCRIMINATORS)
 # Of a count or a width of a network.
 _LARGEST_INTEGER = 1_000_000
 
 
-def try_constructors(options: Options, tree: Tree) -> None:
-    """Build the plugins that need no files, and add a fault to `tree` for each that refuses its options."""
+def try_constructors(options: Options, tree: Tree, unchecked: UnknownTypes | None = None) -> None:
+    """Build the plugins that need no files, and add a fault to `tree` for each that refuses its options.
+
+    Args:
+        options: of a run.
+        tree: that the options were read from.
+        unchecked: entries to leave out because the plugins of the file were not run; gets those that turn out to need
+            one, such as a D2CNet with a backbone of a plugin. None: there are no such plugins.
+    """
     import torch
 
     from srzoo.blueprint import NetworkTooLargeError, blueprint
 
     for path, entry in _entries(options):
+        if unchecked is not None and unchecked.covers(path):
+            continue
         if _refuse_large_integers(path, entry, tree):
             continue
         try:
@@ -40,6 +50,9 @@ def try_constructors(options: Options, tree: Tree) -> None:
             large = _large_options(entry, options)
             tree.fault((*path, "type"), f"{entry.type} is too large to be built: {error} ({large})")
         except (ValueError, LookupError) as error:
+            if unchecked is not None and isinstance(error, UnknownPluginError):
+                unchecked.reasons[path] = str(error).partition(";")[0]
+                continue
             tree.fault((*path, "type"), f"{entry.type}: {error}")
         except Exception:  # a constructor that computes with its weights fails on the meta device
             continue

@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core
 
 from srzoo.options.annotations import inner_type, type_name
-from srzoo.options.entry import Entry, Field
+from srzoo.options.entry import Entry, Field, loose_types
 from srzoo.options.limits import shortened
 from srzoo.options.lookup import field_at, suggestion
 from srzoo.options.schema import Options
@@ -53,8 +53,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _adapter() -> pydantic.TypeAdapter[Options]:
-    """Return the validator for the plugins registered now; each new plugin needs another one."""
+    """Return the validator for the types that are known or accepted now; each new one needs another validator."""
     registered = tuple(f"{family.family} {name}" for family in _FAMILIES for name in family.everyone())
+    registered += tuple(sorted(f"loose {family} {name}" for family, name in loose_types.get()))
     if registered not in _adapters:
         _adapters.clear()
         _adapters[registered] = pydantic.TypeAdapter(Options)
@@ -88,6 +89,7 @@ def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
 
 def _message(error: pydantic_core.ErrorDetails, path: KeyPath, plugin: str, tree: Tree) -> str:
     kind, given = error["type"], error["input"]
+    shown = shortened(repr(given))
     of_plugin = f" of {plugin}" if plugin else ""
     option = field_at(path, tree.value)
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -100,11 +102,11 @@ def _message(error: pydantic_core.ErrorDetails, path: KeyPath, plugin: str, tree
     if kind in ("union_tag_not_found", "union_tag_invalid") and option is not None:
         return _message_about_type(option, given)
     if kind == "string_pattern_mismatch":
-        return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {shortened(repr(given))}"
+        return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {shown}"
     expected = type_name(option.annotation) if option else error["msg"]
     # The type in words covers pydantic's message about a wrong type, but not the one about a violated bound.
     detail = "" if kind.endswith("_type") or kind == "literal_error" else f" ({error['msg']})"
-    return f"expected {expected}, got {shortened(repr(given))}{_remark(path, given) or detail}"
+    return f"expected {expected}, got {shown}{_remark(path, given) or detail}"
 
 
 def _remark(path: KeyPath, given: Any) -> str:
