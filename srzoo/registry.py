@@ -34,6 +34,10 @@ Probability = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 Chance = Annotated[float, annotated_types.Ge(0), annotated_types.Le(1)]
 
 
+class UnknownPluginError(LookupError):
+    """No plugin of this name is registered."""
+
+
 class Registry(Generic[T]):
     """The plugins of one family by name.
 
@@ -87,7 +91,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> Callable[..., T]:
         self.reach(name)
         if name not in self._members:
-            raise LookupError(self.unknown(name))
+            raise UnknownPluginError(self.unknown(name))
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -260,8 +260,6 @@ class D2CNet(nn.Module):
         levels = tuple(levels)
         if not levels or max(levels) > 9:
             raise ValueError(f"levels must give 1 to 9 children for each of at least one level, got {list(levels)}")
-        if backbone not in BACKBONES:
-            raise ValueError(BACKBONES.unknown(backbone))
         required = [name for name, option in BACKBONES.parameters(backbone).items() if option.default is option.empty]
         if required:
             raise ValueError(

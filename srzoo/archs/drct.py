@@ -246,7 +246,8 @@ class DRCT(nn.Module):
         self.conv_first = nn.Conv2d(num_in_ch, embed_dim, 3, 1, 1)
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(embed_dim)})
         self.pos_drop = nn.Dropout(drop_rate)
-        drop_paths = [drop_path_rate * place / max(sum(depths) - 1, 1) for place in range(sum(depths))]
+        num_blocks = sum(depths)
+        drop_paths = [drop_path_rate * place / max(num_blocks - 1, 1) for place in range(num_blocks)]
         settings = BlockSettings(window_size, mlp_ratio, qkv_bias, drop_rate, attn_drop_rate, 0.0)
         self.layers = nn.ModuleList(
             ResidualDenseGroup(embed_dim, gc, heads, replace(settings, drop_path=drop_paths[sum(depths[:group])]))

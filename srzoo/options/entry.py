@@ -7,6 +7,7 @@ is the schema of the other keys.
 import dataclasses
 import inspect
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -14,6 +15,9 @@ import pydantic
 from pydantic_core import core_schema
 
 from srzoo.registry import Registry, parameter_docs
+
+# (family, type) of entries that are accepted with any options, because the plugin that knows them was not run.
+loose_types: ContextVar[frozenset[tuple[str, str]]] = ContextVar("loose_types", default=frozenset())
 
 _UNIT = re.compile(r"\s*\[([^\]]*)\]\.?$")
 
@@ -122,7 +126,7 @@ class Entry:
         """Return a union over all plugins of the family, distinguished by `type`; see pydantic's custom types."""
         del source
 
-        def member(name: str) -> core_schema.CoreSchema:
+        def member(name: str, extra: Literal["forbid", "allow"] = "forbid") -> core_schema.CoreSchema:
             fields = {}
             for key, option in cls.options(name).items():
                 schema = handler.generate_schema(Literal[name] if key == "type" else option.annotation)
@@ -130,15 +134,15 @@ class Entry:
                     schema = core_schema.with_default_schema(schema, default=option.default, validate_default=True)
                 metadata = {"pydantic_js_updates": {"description": option.doc}}
                 fields[key] = core_schema.typed_dict_field(schema, required=option.required, metadata=metadata)
-            return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+            return core_schema.typed_dict_schema(fields, extra_behavior=extra)
 
         def entry(values: dict[str, Any]) -> "Entry":
             own = {f.name: values.pop(f.name) for f in dataclasses.fields(cls) if f.name in values}
             return cls(**own, args=values)
 
-        union = core_schema.tagged_union_schema(
-            {name: member(name) for name in cls.registry.everyone()}, discriminator="type"
-        )
+        members = {name: member(name) for name in cls.registry.everyone()}
+        members |= {name: member(name, "allow") for family, name in loose_types.get() if family == cls.registry.family}
+        union = core_schema.tagged_union_schema(members, discriminator="type")
         return core_schema.no_info_after_validator_function(entry, union)
 
 

@@ -1,8 +1,9 @@
 """Loading an option file: :class:`Options`, or all of its faults at once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,9 @@ from srzoo.options.rules import contradictions
 from srzoo.options.schema import Options
 from srzoo.options.shipped import find_option_file
 from srzoo.options.stages import read_stages, set_defaults_from_chain
-from srzoo.options.tree import OptionFault, OptionsError, Tree
+from srzoo.options.tree import KeyPath, OptionFault, OptionsError, Tree
 from srzoo.options.trial import try_constructors
+from srzoo.options.unchecked import UnknownTypes, plugin_files
 from srzoo.options.validate import validate
 from srzoo.registry import ARCHS, load_plugin
 
@@ -33,10 +35,12 @@ class LoadedOptions:
     Args:
         options: with all paths resolved.
         text: the file, with paths as the user wrote them.
+        unchecked: path of an entry that only a plugin can check, if plugins were not run -> the reason.
     """
 
     options: Options
     text: str
+    unchecked: Mapping[KeyPath, str] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -65,7 +69,9 @@ def load_options(file: Path, overrides: Sequence[str] = (), purpose: Purpose = "
     return _load(file, tree, purpose)
 
 
-def load_chain(file: Path, overrides: Sequence[str], weights_after: WeightsAfter) -> dict[str, LoadedOptions]:
+def load_chain(
+    file: Path, overrides: Sequence[str], weights_after: WeightsAfter, run_plugins: bool = True
+) -> dict[str, LoadedOptions]:
     """Load the trainings of a file in order: those under `stages`, or the only one under the name "".
 
     The run of a stage lies below that of the chain. A stage starts from the weights that the stage before it ends
@@ -75,6 +81,8 @@ def load_chain(file: Path, overrides: Sequence[str], weights_after: WeightsAfter
         file: the option file; ``options/...`` may be one that comes with srzoo.
         overrides: ``key.path=value`` texts, applied last to every stage; ``stages.<name>.key=value`` to one.
         weights_after: options of a stage -> the weights that it ends with.
+        run_plugins: False: to look at the file without running code of its plugins; entries of types that none of
+            srzoo's own plugins has are left unchecked.
 
     Raises:
         FileNotFoundError: no such file.
@@ -89,10 +97,10 @@ def load_chain(file: Path, overrides: Sequence[str], weights_after: WeightsAfter
         if name:
             set_defaults_from_chain(stage, name, weights)
         try:
-            chain[name] = _load(file, stage.tree, "run")
+            chain[name] = _load(file, stage.tree, "run", run_plugins)
         except OptionsError as error:
             # Stages share the rest of the file, and so its faults.
-            faults += [fault for fault in error.faults if fault not in faults]
+            faults = _distinct([*faults, *error.faults])
             weights = Path("weights of a stage that has faults")
         else:
             weights = weights_after(chain[name].options).absolute()
@@ -108,34 +116,39 @@ def _refuse_basicsr_file(file: Path, tree: Tree) -> None:
         raise OptionsError(file, tree.faults)
 
 
-def _load(file: Path, tree: Tree, purpose: Purpose) -> LoadedOptions:
+def _load(file: Path, tree: Tree, purpose: Purpose, run_plugins: bool = True) -> LoadedOptions:
     if tree.unreadable:
         raise OptionsError(file, tree.faults)
     # Plugins first: the types that they register decide which keys exist.
-    _load_plugins(tree)
+    _load_plugins(tree, run_plugins)
     _register_bridged_network(tree)
-    expand_environment(tree)
     drop_idle_nulls(tree)
-    written, faults = validate(tree)
+    unchecked = None if run_plugins or not plugin_files(tree) else UnknownTypes(tree)
+    expand_environment(tree, unchecked)
+    with unchecked.accepted() if unchecked is not None else nullcontext():
+        written, faults = validate(tree)
     if written is None:
         raise OptionsError(file, _distinct([*tree.faults, *faults, *contradictions(tree, purpose)]))
     options = resolve_paths(written)
-    try_constructors(options, tree)
+    try_constructors(options, tree, unchecked)
     faults = [*tree.faults, *contradictions(tree, purpose)]
     if faults:
         raise OptionsError(file, _distinct(faults))
     # Runs are resumed, and their options compared, by this text: it must not depend on path.root being applied.
-    return LoadedOptions(options, yaml.safe_dump(plain(written), sort_keys=False, width=120))
+    text = yaml.safe_dump(plain(written), sort_keys=False, width=120)
+    return LoadedOptions(options, text, unchecked.reasons if unchecked is not None else {})
 
 
-def _load_plugins(tree: Tree) -> None:
-    plugins = tree.value.get("plugins")
-    for number, path in enumerate(plugins if isinstance(plugins, list) else []):
-        if isinstance(path, str):
-            try:
-                load_plugin(Path(path))
-            except (ValueError, FileNotFoundError) as error:
-                tree.fault(("plugins", number), str(error))
+def _load_plugins(tree: Tree, run: bool) -> None:
+    """Run the plugins of a file; with `run` off, only check that there are such files."""
+    for position, path in plugin_files(tree):
+        try:
+            if run:
+                load_plugin(path)
+            elif not path.is_file():
+                raise FileNotFoundError(f"plugin file {path} does not exist")
+        except (ValueError, FileNotFoundError) as error:
+            tree.fault(("plugins", position), str(error))
 
 
 def _register_bridged_network(tree: Tree) -> None:

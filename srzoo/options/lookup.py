@@ -93,6 +93,28 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
     return _keys_of(section, data)
 
 
+def raw_entries(data: Any, section: type = Options, path: KeyPath = ()) -> Iterator[tuple[KeyPath, type[Entry], Any]]:
+    """Yield (path, kind of entry, mapping) of each block with a `type` in a raw tree."""
+    if not isinstance(data, Mapping):
+        return
+    if issubclass(section, Entry):
+        yield path, section, data
+    for key, option in _keys_of(section, data).items():
+        inner, step = inner_type(option.annotation)
+        if not is_block(inner) or key not in data:
+            continue
+        value, below = data[key], (*path, key)
+        if step == NAMED:
+            items = value.items() if isinstance(value, Mapping) else ()
+        elif step == LIST:
+            items = enumerate(value) if isinstance(value, list) else ()
+        else:
+            yield from raw_entries(value, inner, below)
+            continue
+        for name, item in items:
+            yield from raw_entries(item, inner, (*below, name))
+
+
 def suggestion(path: KeyPath, data: Any) -> str:
     """Return a hint for a key that does not exist: close names beside it, or where an option of this name is."""
     name, siblings = str(path[-1]), list(options_at(path[:-1], data))

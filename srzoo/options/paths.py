@@ -8,12 +8,13 @@ from srzoo.options.annotations import takes_path
 from srzoo.options.lookup import field_at
 from srzoo.options.schema import Options
 from srzoo.options.tree import Tree
+from srzoo.options.unchecked import UnknownTypes
 
 
-def expand_environment(tree: Tree) -> None:
-    """Replace ${env:NAME} in the paths of a tree; anywhere else it is a fault."""
+def expand_environment(tree: Tree, unchecked: UnknownTypes | None) -> None:
+    """Replace ${env:NAME} in the paths of a tree, except in unchecked entries; anywhere else it is a fault."""
     for path, text in tree.texts():
-        if "${env:" not in text:
+        if "${env:" not in text or (unchecked is not None and unchecked.covers(path)):
             continue
         option = field_at(path, tree.value)
         if option is not None and not takes_path(option.annotation):

@@ -59,7 +59,8 @@ def evaluation_has_metrics(tree: Tree) -> Iterator[Finding]:
         types = {name: tree.get("datasets", split, name, "type") for name in entries}
         known = {name: DATASETS[kind] for name, kind in types.items() if isinstance(kind, str) and kind in DATASETS}
         without_gt = [name for name, dataset in known.items() if not getattr(dataset, "has_gt", True)]
-        if len(without_gt) < len(types) and not tree.get("val", "metrics"):
+        # Datasets of unknown type, and their GT, are left to the check of types.
+        if len(without_gt) < len(known) and not tree.get("val", "metrics"):
             yield ("datasets", split), "nothing is measured on these: add val.metrics"
         for name in without_gt if not tree.get("val", "save_img") else ():
             message = "there is no GT to compare with; to get the enlarged images add val.save_img: true"

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from srzoo.options.inheritance import apply_overrides, read_bases, read_tree
+from srzoo.options.inheritance import OptionFiles, apply_overrides
+from srzoo.options.limits import MAX_STAGES, LimitExceeded, shortened
 from srzoo.options.schema import RUN_NAME
-from srzoo.options.tree import OptionFault, Tree, merge
+from srzoo.options.tree import OptionFault, Tree, merge, paths_below
 from srzoo.registry import closest
 
 
@@ -35,15 +36,23 @@ def read_stages(file: Path, overrides: Sequence[str] = ()) -> dict[str, ChainSta
     Raises:
         FileNotFoundError: the option file itself does not exist.
     """
-    whole = read_tree(file, overrides)
+    files = OptionFiles()
+    whole = files.read(file, overrides)
     stages = whole.value.pop("stages", None)
-    _refuse_unknown_stages(whole, file, overrides)
+    _refuse_unknown_stages(whole, files, file, overrides)
     if stages is None:
         return {"": ChainStage(whole)}
     if not isinstance(stages, dict) or not stages or not all(isinstance(stage, dict) for stage in stages.values()):
-        whole.fault(("stages",), f"expected one or more named stages, each a mapping of options, got {stages!r}")
+        given = shortened(repr(stages))
+        whole.fault(("stages",), f"expected one or more named stages, each a mapping of options, got {given}")
         return {"": ChainStage(whole)}
-    return {name: _stage(file, overrides, whole, name, own) for name, own in stages.items()}
+    try:
+        if len(stages) > MAX_STAGES:
+            raise LimitExceeded(f"expected at most {MAX_STAGES} stages, got {len(stages):,}")
+        return {name: _stage(files, file, overrides, whole, name, own) for name, own in stages.items()}
+    except LimitExceeded as error:
+        whole.refuse(error, whole.location(("stages",)))
+        return {"": ChainStage(whole)}
 
 
 def set_defaults_from_chain(stage: ChainStage, name: str, weights: Path | None) -> None:
@@ -62,10 +71,10 @@ def set_defaults_from_chain(stage: ChainStage, name: str, weights: Path | None) 
         path |= {"pretrain_network_g": str(weights), "param_key_g": "auto"}
 
 
-def _refuse_unknown_stages(whole: Tree, file: Path, overrides: Sequence[str]) -> None:
+def _refuse_unknown_stages(whole: Tree, files: OptionFiles, file: Path, overrides: Sequence[str]) -> None:
     """Report overrides of stages that the file does not have: merged as they are, they would add one."""
     of_stages = [override for override in overrides if override.startswith("stages.")]
-    stages = read_tree(file).value.get("stages") if of_stages else None
+    stages = files.read(file).value.get("stages") if of_stages else None
     known = list(stages) if isinstance(stages, dict) else []
     for override in of_stages:
         name = re.split(r"[.=]", override)[1]
@@ -74,14 +83,16 @@ def _refuse_unknown_stages(whole: Tree, file: Path, overrides: Sequence[str]) ->
             whole.faults.append(OptionFault(f"--set {override}", ("stages", name), f"no stage of that name; {hint}"))
 
 
-def _stage(file: Path, overrides: Sequence[str], whole: Tree, name: str, own: dict[str, Any]) -> ChainStage:
+def _stage(
+    files: OptionFiles, file: Path, overrides: Sequence[str], whole: Tree, name: str, own: dict[str, Any]
+) -> ChainStage:
     root, path = ("stages", name), own.get("path")
     names_weights = isinstance(path, dict) and "pretrain_network_g" in path
-    locations = {path[2:]: line for path, line in whole.locations.items() if path[:2] == root}
+    locations = {path[2:]: whole.locations[path] for path in paths_below(own, root) if path in whole.locations}
     stage = Tree(copy.deepcopy(own), locations)
-    tree = copy.deepcopy(whole)
-    tree.locations = {path: line for path, line in tree.locations.items() if path[:1] != ("stages",)}
-    merge(tree, read_bases(stage, file, (file.resolve(),)))
+    tree = Tree()
+    files.inherit(tree, whole)
+    files.inherit(tree, files.read_bases(stage, file, (file.resolve(),)))
     merge(tree, stage)
     # Overrides are in `whole` already, but the stage's own options lie over them: apply them again.
     apply_overrides(tree, [override for override in overrides if not override.startswith("stages.")])

@@ -1,5 +1,6 @@
 """The tree of an option file: plain values, the line that each of them comes from, and the faults found so far."""
 
+import copy
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from srzoo.options.limits import MAX_CHARACTERS, MAX_LISTED, LimitExceeded, shortened
 from srzoo.options.removal import remove_dependent, sections_of
 
 # Keys from the top of a file to one value; integers are positions in lists: ("train", "optim_g", "betas", 1).
@@ -30,17 +32,19 @@ class OptionFault:
     message: str
 
     def __str__(self) -> str:
-        option = dotted(self.path)
-        return f"{self.location}: {option}: {self.message}" if option else f"{self.location}: {self.message}"
+        parts = (self.location, dotted(self.path), self.message)
+        return ": ".join(shortened(part, MAX_CHARACTERS) for part in parts if part)
 
 
 class OptionsError(ValueError):
-    """All faults of an option file, one line each."""
+    """All faults of an option file in `faults`; the message has the first of them, one line each."""
 
     def __init__(self, file: Path, faults: Sequence[OptionFault]) -> None:
         self.faults = list(faults)
-        lines = "\n".join(f"  {fault}" for fault in self.faults)
-        super().__init__(f"{len(self.faults)} fault(s) in the options of {file}:\n{lines}")
+        lines = [f"  {fault}" for fault in self.faults[:MAX_LISTED]]
+        if len(self.faults) > MAX_LISTED:
+            lines.append(f"  and {len(self.faults) - MAX_LISTED:,} more")
+        super().__init__("\n".join([f"{len(self.faults)} fault(s) in the options of {file}:", *lines]))
 
 
 @dataclass
@@ -68,6 +72,11 @@ class Tree:
     def fault(self, path: KeyPath, message: str) -> None:
         """Add a fault of one option."""
         self.faults.append(OptionFault(self.location(path), path, message))
+
+    def refuse(self, error: LimitExceeded, location: str) -> None:
+        """Give up reading because of a limit, which becomes a fault; `location` is used if the error has none."""
+        self.faults.append(OptionFault(error.location or location, (), str(error)))
+        self.unreadable = True
 
     def get(self, *path: str) -> Any:
         """Return the value under these keys, None if there is none."""
@@ -108,13 +117,28 @@ def child(value: Any, key: int | str) -> Any:
 
 
 def merge(tree: Tree, top: Tree) -> None:
-    """Merge `top` into `tree`: mappings merge, everything else replaces, null removes an inherited value."""
-    tree.faults += top.faults
+    """Merge `top` into `tree`: mappings merge, everything else replaces, null removes an inherited value.
+
+    `top` stays as it is, and the two share no values afterwards.
+    """
+    # Several bases may have inherited one faulty file.
+    tree.faults = list(dict.fromkeys([*tree.faults, *top.faults]))
     tree.unreadable |= top.unreadable
     tree.locations[()] = top.locations.get((), tree.locations.get((), ""))
     before = sections_of(tree.value)
     _merge_mapping(tree, tree.value, top.value, (), top.locations)
     remove_dependent(tree.value, top.value, before)
+
+
+def paths_below(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the path of a value, and of every value inside it."""
+    yield path
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from paths_below(item, (*path, key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from paths_below(item, (*path, position))
 
 
 def _merge_mapping(
@@ -127,14 +151,14 @@ def _merge_mapping(
             _merge_mapping(tree, into[key], value, path, locations)
             continue
         # A replaced list or mapping may have had more values than the new one.
-        for old in [known for known in tree.locations if known[: len(path)] == path]:
-            del tree.locations[old]
+        for old in paths_below(into.get(key), path):
+            tree.locations.pop(old, None)
         if value is None and key in into:
             del into[key]
             continue
         # A null that removes nothing stays, so that a misspelt key is noticed.
-        into[key] = value
-        tree.locations.update({below: line for below, line in locations.items() if below[: len(path)] == path})
+        into[key] = copy.deepcopy(value)
+        tree.locations.update({below: locations[below] for below in paths_below(value, path) if below in locations})
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -4,6 +4,7 @@ Types are strict: true is no integer and "3" no number. Lists may become tuples 
 """
 
 import difflib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ import pydantic
 import pydantic_core
 
 from srzoo.options.annotations import inner_type, type_name
-from srzoo.options.entry import Entry, Field
+from srzoo.options.entry import Entry, Field, loose_types
+from srzoo.options.limits import shortened
 from srzoo.options.lookup import field_at, suggestion
 from srzoo.options.schema import Options
+from srzoo.options.source import overflows
 from srzoo.options.tree import KeyPath, OptionFault, Tree, child
 from srzoo.registry import (
     ARCHS,
@@ -29,6 +32,7 @@ from srzoo.registry import (
 )
 
 _FAMILIES = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
+_IN_WORDS = 100
 _adapters: dict[tuple[str, ...], pydantic.TypeAdapter[Options]] = {}
 
 
@@ -38,7 +42,9 @@ def validate(tree: Tree) -> tuple[Options | None, list[OptionFault]]:
         # Through JSON, because pydantic's strict mode takes a list for a tuple and a text for a path only from there.
         return _adapter().validate_json(pydantic_core.to_json(tree.value), strict=True), []
     except pydantic.ValidationError as error:
-        return None, [_fault(detail, tree) for detail in error.errors(include_url=False, include_context=False)]
+        details = error.errors(include_url=False, include_context=False)
+        # A suggestion compares a key with all options: nobody reads the thousandth.
+        return None, [_fault(detail, tree, in_words=number < _IN_WORDS) for number, detail in enumerate(details)]
 
 
 def json_schema() -> dict[str, Any]:
@@ -47,17 +53,19 @@ def json_schema() -> dict[str, Any]:
 
 
 def _adapter() -> pydantic.TypeAdapter[Options]:
-    """Return the validator for the plugins registered now; each new plugin needs another one."""
+    """Return the validator for the types that are known or accepted now; each new one needs another validator."""
     registered = tuple(f"{family.family} {name}" for family in _FAMILIES for name in family.everyone())
+    registered += tuple(sorted(f"loose {family} {name}" for family, name in loose_types.get()))
     if registered not in _adapters:
         _adapters.clear()
         _adapters[registered] = pydantic.TypeAdapter(Options)
     return _adapters[registered]
 
 
-def _fault(error: pydantic_core.ErrorDetails, tree: Tree) -> OptionFault:
+def _fault(error: pydantic_core.ErrorDetails, tree: Tree, *, in_words: bool) -> OptionFault:
     path, plugin = _key_path(error["loc"], tree.value)
-    return OptionFault(tree.location(path), path, _message(error, path, plugin, tree))
+    message = _message(error, path, plugin, tree) if in_words else error["msg"]
+    return OptionFault(tree.location(path), path, message)
 
 
 def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
@@ -81,6 +89,7 @@ def _key_path(loc: tuple[int | str, ...], data: Any) -> tuple[KeyPath, str]:
 
 def _message(error: pydantic_core.ErrorDetails, path: KeyPath, plugin: str, tree: Tree) -> str:
     kind, given = error["type"], error["input"]
+    shown = shortened(repr(given))
     of_plugin = f" of {plugin}" if plugin else ""
     option = field_at(path, tree.value)
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -93,11 +102,22 @@ def _message(error: pydantic_core.ErrorDetails, path: KeyPath, plugin: str, tree
     if kind in ("union_tag_not_found", "union_tag_invalid") and option is not None:
         return _message_about_type(option, given)
     if kind == "string_pattern_mismatch":
-        return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {given!r}"
+        return f"expected a name of letters, digits, '_' and '-' (run names also '.' and '+'), got {shown}"
     expected = type_name(option.annotation) if option else error["msg"]
     # The type in words covers pydantic's message about a wrong type, but not the one about a violated bound.
     detail = "" if kind.endswith("_type") or kind == "literal_error" else f" ({error['msg']})"
-    return f"expected {expected}, got {given!r}{detail}"
+    return f"expected {expected}, got {shown}{_remark(path, given) or detail}"
+
+
+def _remark(path: KeyPath, given: Any) -> str:
+    """Return a remark on a number that the reader could not keep as written, or on a scale below 1; "" otherwise."""
+    if isinstance(given, float) and abs(given) >= 2**63:
+        return f"; integers are at most {2**63 - 1}"
+    if isinstance(given, str) and overflows(given):
+        return f"; numbers are at most {sys.float_info.max:.1e}"
+    if path == ("scale",) and isinstance(given, float) and 0 < given < 1:
+        return f"; the scale is that of the output: {1 / given:g} if LQ has {given:g} times the side of GT"
+    return ""
 
 
 def _message_about_type(option: Field, given: Any) -> str:
