@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from srzoo import ranks
 from srzoo.batch import Batch
 from srzoo.engine import loop
 from srzoo.engine.hooks import Print
@@ -85,6 +86,14 @@ def test_a_degradation_gets_the_iteration_and_the_number_of_the_part():
     raw: list[Any] = [{key: value for key, value in batch.items() if key != "lq"} for batch in batches(4)]
     loop.train(recipe, raw, total=2, accumulate=2, seed=0, device=CPU, hooks=[], degradation=degradation)
     assert seen == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_each_rank_has_other_parts(monkeypatch):
+    recipe, seen = model(ARCHS.build("IMDN_RTC", {"num_modules": 1}, scale=2)), []
+    monkeypatch.setattr(ranks, "rank", lambda: 1)
+    spy = lambda batch, step, part: seen.append((step, part)) or batch  # noqa: E731
+    loop.train(recipe, batches(4), total=2, accumulate=2, seed=0, device=CPU, hooks=[], degradation=spy)  # pyright: ignore[reportArgumentType]
+    assert seen == [(0, 2), (0, 3), (1, 2), (1, 3)]
 
 
 def test_lines_and_scalars_are_the_means_of_the_terms_and_the_rate_of_the_coming_update(tmp_path):

@@ -161,7 +161,9 @@ RRDB_DROPOUT = {"type": "RRDBNet_dropoutlast_channel05", "num_block": 23, "num_g
 PLACES = {
     r"datasets\.train\.(gt|meta_info)": "images lie where docs/datasets.md says, and all images of a folder are used",
 }
-PAIRS = {r"datasets\.train\.(type|lq|.*_lq|lq_.*|enlarge|sources|pairs)": "LQ is made when GT is read, as in the files"}
+PAIRS = {
+    r"datasets\.train\.(type|lq|.*_lq|lq_.*|gt_template|enlarge|sources|pairs)": "LQ is made when GT is read, as in the files"
+}
 START = {r"path\.(pretrain_network_g|param_key_g)": "a chain passes weights from stage to stage"}
 PARTIAL = {r"path\.load": "the released file loads x2 weights strictly into x4, which stops at the upsampler"}
 VGG = {r"train\.losses\.perceptual\.layers(\..*)?": "the default, see below"}
