@@ -1,7 +1,20 @@
 """Settings of the whole suite."""
 
+import pytest
 from hypothesis import settings
+
+from srzoo import registry
 
 # Speed is measured in scripts/benchmarks, never by a test.
 settings.register_profile("srzoo", deadline=None)
 settings.load_profile("srzoo")
+
+FAMILIES = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
+
+
+@pytest.fixture(autouse=True)
+def _plugins_end_with_their_test(monkeypatch):
+    """Forget the plugins that a test registers, so that later tests see the built-in ones alone."""
+    for family in FAMILIES:
+        assert list(family)  # the built-in members are registered when they are first looked at
+        monkeypatch.setattr(family, "_members", dict(family._members))

@@ -161,9 +161,8 @@ RRDB_DROPOUT = {"type": "RRDBNet_dropoutlast_channel05", "num_block": 23, "num_g
 PLACES = {
     r"datasets\.train\.(gt|meta_info)": "images lie where docs/datasets.md says, and all images of a folder are used",
 }
-PAIRS = {
-    r"datasets\.train\.(type|lq|.*_lq|lq_.*|gt_template|enlarge|sources|pairs)": "LQ is made when GT is read, as in the files"
-}
+# LQ is made when GT is read, as in the files.
+PAIRS = {r"datasets\.train\.(type|lq|.*_lq|lq_.*|gt_template|enlarge|sources|pairs)": "no files of LQ images are kept"}
 START = {r"path\.(pretrain_network_g|param_key_g)": "a chain passes weights from stage to stage"}
 PARTIAL = {r"path\.load": "the released file loads x2 weights strictly into x4, which stops at the upsampler"}
 VGG = {r"train\.losses\.perceptual\.layers(\..*)?": "the default, see below"}
@@ -183,8 +182,8 @@ CASES = {
     "drct/DRCT_x3": (drct(3), PLACES | PAIRS),
     "drct/DRCT_x4": (drct(4, WHOLE), PLACES | PAIRS),
     "drct/DRCT_x4_from_x2:x4": (drct(4, FROM_X2), PLACES | PAIRS | START | PARTIAL),
-    "drct/Real-DRCT_x4:mse": (drct(4, REAL), PLACES | LATE),
-    "drct/Real-DRCT_x4:gan": (drct(4, REAL, GAN), PLACES | LATE | START | VGG),
+    "drct/Real-DRCT_x4:mse": (drct(4, REAL), LATE),
+    "drct/Real-DRCT_x4:gan": (drct(4, REAL, GAN), LATE | START | VGG),
     "reflash/Real-SRResNet_x4": (reflash(SRRESNET), PLACES),
     "reflash/Real-SRResNet_x4_dropout": (reflash(SRRESNET_DROPOUT), PLACES),
     "reflash/Real-RRDB_x4": (reflash(RRDB), PLACES),
