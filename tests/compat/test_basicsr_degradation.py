@@ -121,12 +121,12 @@ def test_weights_of_the_discriminator_are_kept():
 
 
 def test_relativistic_losses_are_reported(convert):
-    net_d = {"type": "VGGStyleDiscriminator", "num_feat": 64, "input_size": 192}
+    net_d = {"type": "VGGStyleDiscriminator", "num_feat": 64, "input_size": 128}
     gan = {"model_type": "ESRGANModel", "network_d": net_d}
     gan["train"] = {"optim_d": ADAM, "gan_opt": {"type": "GANLoss", "gan_type": "vanilla", "loss_weight": 5e-3}}
     code, options, said = convert(merged(TRAINING, gan))
     assert code == 0
     assert options is not None
     assert options.network_d is not None
-    assert options.network_d.args["input_size"] == 192
+    assert options.network_d.args["input_size"] == 128
     assert "model_type: GANModel is not relativistic" in said
