@@ -48,6 +48,20 @@ def test_a_network_of_another_scale_is_refused():
         evaluate(ARCHS.build("Bicubic", {}, scale=3), Images([(8, 8)]), {}, name="x", device=torch.device("cpu"))
 
 
+def test_the_network_is_in_evaluation_mode_meanwhile():
+    net = torch.nn.Sequential(ARCHS.build("Bicubic", {}, scale=2), torch.nn.Dropout(0.5)).train()
+    dataset, metric = Images([(8, 9)]), PSNR(scale=2)
+    (image,) = evaluate(net, dataset, {"psnr": metric}, name="x", device=torch.device("cpu")).images
+    item = dataset[0]
+    assert image["psnr"] == metric(net[0](item["lq"][None]), item["gt"][None]).item()
+    assert net.training
+
+
+def test_the_mean_is_over_all_images():
+    results = Results("x", [{"key": "a", "psnr": 30.0}, {"key": "b", "psnr": 20.0}, {"key": "c", "psnr": 28.0}])
+    assert results.mean() == {"psnr": 26.0}
+
+
 class Spoilt(torch.nn.Module):
     """Enlarge by repetition; one value of the output is not finite."""
 
