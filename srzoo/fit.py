@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from srzoo.contract import constants_of
 from srzoo.layers.reparam import Form, agree_in_form
-from srzoo.recognise import is_ignored, own_keys
+from srzoo.recognise import under_own_keys
 from srzoo.state_dicts import FoundState, misfits, parts_of, refuse_unusual, without_prefixes
 from srzoo.tensor_files import CheckpointError, non_finite
 
@@ -43,9 +43,8 @@ def _attempts(net: nn.Module, states: list[FoundState], name: str) -> Iterator[A
     for state in states:
         refuse_unusual(state.tensors, name)
         for published in without_prefixes(state.tensors):
-            own = own_keys(net, published)
-            unused = [key for key in published if is_ignored(net, key, own[key])]
-            form = agree_in_form(net, {own[key]: published[key] for key in published if key not in unused})
+            tensors, unused = under_own_keys(net, published)
+            form = agree_in_form(net, tensors)
             yield Attempt(state, published, unused, form, misfits(form.expected, form.tensors))
 
 
@@ -78,7 +77,7 @@ def closest_fit(net: nn.Module, states: list[FoundState], name: str, partial: bo
 
 
 def check_values(net: nn.Module, tensors: Mapping[str, Tensor], published: Mapping[str, Tensor], name: str) -> None:
-    """Check that values are finite, and equal to those built into the network.
+    """Check that values are floating-point where the network's are, finite, and equal to those built into it.
 
     Args:
         net: the network.
@@ -89,6 +88,10 @@ def check_values(net: nn.Module, tensors: Mapping[str, Tensor], published: Mappi
     Raises:
         CheckpointError: one is not; names the tensor.
     """
+    expected = net.state_dict()
+    for key, tensor in tensors.items():
+        if key in expected and expected[key].is_floating_point() and not tensor.is_floating_point():
+            raise CheckpointError(f"{name}: {key} holds {tensor.dtype} numbers, expected floating-point ones")
     not_finite = non_finite(tensors)
     if not_finite:
         raise CheckpointError(f"{name}: values that are not finite: {not_finite}; nothing was loaded")

@@ -29,7 +29,9 @@ def explain(
         names = dict.fromkeys(identity.type for identity in recognised)
         causes = [f"the file holds {name} weights (network_g.type)" for name in names]
     elif not same and not causes and (layout := layout_of(published)):
-        causes = [f"the file has the layout of {layout}"]
+        # The keys by which a file differs from the network's own layout are listed already.
+        is_own = own is not None and layout.startswith(f"{own.type} ")
+        causes = [] if is_own else [f"the file has the layout of {layout}"]
     listed += [f"  likely cause: {cause}" for cause in causes]
     listed += [f"  would fit: {changes}" for identity in same or recognised if (changes := _changes(net, identity))]
     return "\n".join(listed)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from srzoo.contract import NetworkIdentity, contract_of, identity_of, options_in
 from srzoo.layers.reparam import agree_in_form
 from srzoo.registry import ARCHS, DISCRIMINATORS
-from srzoo.state_dicts import misfits, without_prefixes
+from srzoo.state_dicts import misfits, shortened, without_prefixes
 from srzoo.tensor_files import CheckpointError
 
 # Layouts that published files are known by -> pattern of a key in each; the first that is found counts.
@@ -31,38 +32,49 @@ class TooLargeError(CheckpointError):
     """A file whose metadata describe a network that is larger than the file."""
 
 
+class Candidate(NamedTuple):
+    """A network that a state dict may belong to.
+
+    Args:
+        identity: of the network.
+        differing: keys that are missing, unexpected or of another shape.
+    """
+
+    identity: NetworkIdentity
+    differing: dict[str, list[str]]
+
+
 def recognise(tensors: Mapping[str, Tensor]) -> list[NetworkIdentity]:
     """Return every network of srzoo that has this state dict, with its options; more than one if it is ambiguous.
 
     A prefix common to all keys is removed where the rest fits. Options that no file shows have the values of published
     networks, or each of them where those differ.
     """
-    for candidate in without_prefixes(tensors):
-        found = [identity for name in ARCHS for identity in _identities(name, candidate)]
+    for unprefixed in without_prefixes(tensors):
+        found = [candidate.identity for candidate in _candidates(unprefixed) if not candidate.differing]
         if found:
             return found
     return []
 
 
-def _identities(name: str, tensors: Mapping[str, Tensor]) -> Iterator[NetworkIdentity]:
-    """Yield the identities under which one kind of network has exactly these keys and shapes."""
-    plugin = ARCHS[name]
-    renamed = {own: tensors[key] for key, own in own_keys(plugin, tensors).items()}
-    try:
-        shown = list(options_in(plugin, renamed))
-    except (KeyError, IndexError, ValueError, ArithmeticError, RuntimeError):  # another network's state dict
-        return
-    for options in shown:
-        scale = options.pop("scale", 1)
+def _candidates(tensors: Mapping[str, Tensor]) -> Iterator[Candidate]:
+    """Yield the networks whose options can be read from a state dict, with the keys that differ all the same."""
+    for name in ARCHS:
+        plugin = ARCHS[name]
+        renamed = {own: tensors[key] for key, own in own_keys(plugin, tensors).items()}
         try:
-            assert isinstance(scale, int)
-            net = build_small(NetworkIdentity(name, scale, options), tensors)
-        except ValueError:  # options that contradict each other, or a larger network
+            shown = list(options_in(plugin, renamed))
+        except (KeyError, IndexError, ValueError, ArithmeticError, RuntimeError):  # another network's state dict
             continue
-        used = {own: tensors[key] for key, own in own_keys(net, tensors).items() if not is_ignored(net, key, own)}
-        form = agree_in_form(net, used)
-        if not misfits(form.expected, form.tensors):
-            yield identity_of(net)
+        for options in shown:
+            scale = options.pop("scale", 1)
+            try:
+                assert isinstance(scale, int)
+                net = build_small(NetworkIdentity(name, scale, options), tensors)
+            except ValueError:  # options that contradict each other, or a larger network
+                continue
+            form = agree_in_form(net, under_own_keys(net, tensors)[0])
+            yield Candidate(identity_of(net), misfits(form.expected, form.tensors))
 
 
 def build_small(identity: NetworkIdentity, tensors: Mapping[str, Tensor], device: str = "meta") -> nn.Module:
@@ -128,10 +140,16 @@ def own_keys(network: object, keys: Iterable[str]) -> dict[str, str]:
     return renamed
 
 
-def is_ignored(network: object, *spellings: str) -> bool:
-    """Return True if the network has no use for a key, in either spelling."""
+def under_own_keys(network: object, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the weights under the network's own keys, and the published keys that it has no use for."""
     ignored = contract_of(network).ignored_keys
-    return ignored is not None and any(re.match(ignored, spelling) for spelling in spellings)
+    renamed, unused = {}, []
+    for key, own in own_keys(network, tensors).items():
+        if ignored is not None and (re.match(ignored, key) or re.match(ignored, own)):
+            unused.append(key)
+        else:
+            renamed[own] = tensors[key]
+    return renamed, unused
 
 
 def describe(identity: NetworkIdentity) -> str:
@@ -146,9 +164,21 @@ def layout_of(tensors: Mapping[str, Tensor]) -> str:
     for name, pattern in LAYOUTS.items():
         if re.search(rf"(^|\.){pattern}", text, re.MULTILINE):
             return name + _upsampling_of_2018(tensors)
-    likeness = {f"{kind} {name}": _likeness(name, tensors) for kind, names in _families() for name in names}
-    best = max(likeness, key=likeness.__getitem__)
-    return best if likeness[best] > 0.5 else ""
+    for name in DISCRIMINATORS:
+        with torch.device("meta"):  # shapes without memory
+            own = set(DISCRIMINATORS.build(name, {}).state_dict())
+        if any(len(own & keys.keys()) > len(own | keys.keys()) / 2 for keys in without_prefixes(tensors)):
+            return f"the discriminator {name}"
+    candidates = [candidate for unprefixed in without_prefixes(tensors) for candidate in _candidates(unprefixed)]
+    closest = min(candidates, key=_num_differing, default=None)
+    if closest is None or _num_differing(closest) > len(tensors) / 2:
+        return ""
+    differing = "; ".join(f"{len(names)} {kind}: {shortened(names, 3)}" for kind, names in closest.differing.items())
+    return f"{describe(closest.identity)}, but for {differing}"
+
+
+def _num_differing(candidate: Candidate) -> int:
+    return sum(map(len, candidate.differing.values()))
 
 
 def _upsampling_of_2018(tensors: Mapping[str, Tensor]) -> str:
@@ -156,23 +186,3 @@ def _upsampling_of_2018(tensors: Mapping[str, Tensor]) -> str:
     convs = [name for name in tensors if re.fullmatch(r"(.*\.)?model\.\d+\.weight", name)]
     # Besides convolutions with upsampling: the first and the last two.
     return f", x{2 ** (len(convs) - 3)}" if len(convs) >= 3 else ""
-
-
-def _families() -> list[tuple[str, list[str]]]:
-    return [("network", list(ARCHS)), ("discriminator", list(DISCRIMINATORS))]
-
-
-def _likeness(name: str, tensors: Mapping[str, Tensor]) -> float:
-    """Return the share of key patterns (numbers apart) that a network with default options has in common."""
-    registry = DISCRIMINATORS if name in DISCRIMINATORS else ARCHS
-    scales = contract_of(registry[name]).scales or (4,)
-    try:
-        with torch.device("meta"):  # shapes without memory
-            own = _patterns(registry.build(name, {}, scale=scales[0]).state_dict())
-    except (TypeError, ValueError, RuntimeError):  # a user's network without defaults
-        return 0.0
-    return max(len(own & _patterns(keys)) / (len(own | _patterns(keys)) or 1) for keys in without_prefixes(tensors))
-
-
-def _patterns(keys: Iterable[str]) -> set[str]:
-    return {re.sub(r"\d+", "#", key) for key in keys}

@@ -19,6 +19,7 @@ _AVERAGE = re.compile(r"(^|[_.-])(ema|swa|avg|averaged?|shadow)|(ema|EMA|Ema)$")
 _DISCRIMINATOR = re.compile(r"(^|[_.-])(d|D|disc|discriminator|netD)(\.|$)")
 # Modules that torch.compile, FSDP and checkpointing put between two names.
 _WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_MOST_NETWORKS = 16
 # Types that weights are stored in.
 _TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.int16}
 _TYPES |= {torch.int8, torch.uint8, torch.bool}
@@ -53,7 +54,8 @@ def find_state_dicts(content: Mapping[str, object], source: str) -> list[FoundSt
     found = [(names, _unwrapped(tensors)) for names, tensors in _mappings_of_tensors(content)]
     if not found:
         listed = ", ".join(str(name) for name in list(content)[:5]) or "no entry"
-        hint = "tensors under numbers" if _has_numbered_tensors(content) else listed
+        kinds = _other_keys(content)
+        hint = f"tensors under keys of type {', '.join(kinds)}" if kinds else listed
         raise CheckpointError(
             f"{source}: holds no weights: expected name -> tensor, bare or in an entry such as params or state_dict, "
             f"found {hint}"
@@ -92,13 +94,11 @@ def _mappings_of_tensors(content: Mapping[str, object]) -> Iterator[tuple[tuple[
         queue.extend(((*names, name), value) for name, value in named.items() if isinstance(value, Mapping))
 
 
-def _has_numbered_tensors(content: Mapping[str, object]) -> bool:
+def _other_keys(content: Mapping[str, object]) -> list[str]:
+    """Return the types of keys other than text that lead to tensors."""
     mappings = [content, *(value for value in content.values() if isinstance(value, Mapping))]
-    return any(
-        isinstance(value, Tensor) and not isinstance(name, str)
-        for mapping in mappings
-        for name, value in mapping.items()
-    )
+    names = [name for mapping in mappings for name, value in mapping.items() if isinstance(value, Tensor)]
+    return list(dict.fromkeys(type(name).__name__ for name in names if not isinstance(name, str)))
 
 
 def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -114,10 +114,13 @@ def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def parts_of(states: list[FoundState]) -> Iterator[FoundState]:
     """Yield the weights under each first name of the keys, of state dicts that hold several networks side by side."""
     for state in states:
-        for first in dict.fromkeys(name.partition(".")[0] for name in state.tensors):
-            part = {name.partition(".")[2]: t for name, t in state.tensors.items() if name.startswith(f"{first}.")}
-            if 0 < len(part) < len(state.tensors):
-                yield FoundState(f"{state.key}.{first}".lstrip("."), part)
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in state.tensors.items():
+            first, _, rest = name.partition(".")
+            parts.setdefault(first, {})[rest] = tensor
+        # The recipes of papers have a handful of networks; more first names are those of one network's layers.
+        if 1 < len(parts) <= _MOST_NETWORKS:
+            yield from (FoundState(f"{state.key}.{first}".lstrip("."), part) for first, part in parts.items())
 
 
 def without_prefixes(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -171,5 +174,6 @@ def misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> di
 
 
 def shortened(names: list[str], shown: int = 6) -> str:
-    """Join names with commas, the first `shown` of them."""
-    return ", ".join(names[:shown]) + (f", ... ({len(names) - shown} more)" if len(names) > shown else "")
+    """Join names with commas, the first `shown` of them; line breaks in a name are shown as such."""
+    listed = ", ".join(repr(name)[1:-1] for name in names[:shown])
+    return listed + (f", ... ({len(names) - shown} more)" if len(names) > shown else "")

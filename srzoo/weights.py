@@ -178,8 +178,8 @@ def load_network(path: str | Path, key: str = "auto") -> nn.Module:
         identity = _recognised(path, candidates)
     try:
         net = rebuild(identity, candidates[0].tensors)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except (CheckpointError, LookupError) as error:  # too large, or a plugin that is not imported
+        raise type(error)(f"{path}: {error}") from error
     load_weights(net, path, key)
     net.register_forward_pre_hook(refuse_other_input, with_kwargs=True)
     return net.eval()

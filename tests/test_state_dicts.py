@@ -138,6 +138,12 @@ def test_tensors_of_another_kind_are_named_in_one_line(tmp_path, kind, tensor):
             read(tmp_path / "w.pth")
 
 
+def test_whole_numbers_do_not_become_weights():
+    state = {key: (100 * value).int() for key, value in network().state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"model\.0\.weight holds torch\.int32 numbers, expected floating-point"):
+        load_weights(network(), state)
+
+
 def test_views_that_repeat_a_value_beyond_all_memory_are_refused(tmp_path):
     torch.save({"w": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="refused, because w unpacks to 4,000,000,000,000 bytes from 4"):
@@ -161,8 +167,8 @@ def test_archives_that_unpack_to_far_more_are_refused_before_they_are_unpacked(t
     [
         ({}, "no entry"),
         ({"epoch": 3, "note": "x"}, "epoch, note"),
-        ({0: torch.zeros(2), 1: torch.zeros(2)}, "tensors under numbers"),
-        ({"params": {0: torch.zeros(2)}}, "tensors under numbers"),
+        ({0: torch.zeros(2), 1: torch.zeros(2)}, "tensors under keys of type int"),
+        ({"params": {0: torch.zeros(2)}}, "tensors under keys of type int"),
         ({"optimizers": [{"state": {0: {"exp_avg": torch.zeros(2)}}}], "iter": 5}, "optimizers, iter"),
     ],
 )
