@@ -120,7 +120,8 @@ class GTImages(ImageSet):
         # Rounded up, so that the longer side never falls short of a crop either.
         factor = self.gt_size / min(height, width)
         size = (math.ceil(width * factor), math.ceil(height * factor))
-        return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+        enlarged = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        return np.ascontiguousarray(enlarged).reshape(size[1], size[0], -1)  # (H, W, C); OpenCV drops C = 1
 
     @property
     def least_training_side(self) -> int:

@@ -9,6 +9,7 @@ orientation tag says.
 from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
 from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.profiles import colour_profile
 from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MAX_PIXELS",
     "Header",
     "Picture",
+    "colour_profile",
     "image_size",
     "jpeg_decoded",
     "read_header",
