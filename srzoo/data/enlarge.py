@@ -11,7 +11,7 @@ Enlarge = bool | Literal["bicubic", "each_side", "reflect"]
 
 
 def enlarged(image: np.ndarray, least: int, scale: int, rule: Enlarge) -> np.ndarray:
-    """Enlarge (H, W, 3) so that both sides measure at least `least`; larger images are returned as they are.
+    """Enlarge (H, W, C) so that both sides measure at least `least`; larger images are returned as they are.
 
     Args:
         image: uint8 or uint16.
@@ -29,13 +29,18 @@ def enlarged(image: np.ndarray, least: int, scale: int, rule: Enlarge) -> np.nda
         return image
     if rule == "reflect":
         border = (0, max(0, least - height), 0, max(0, least - width))
-        return cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101)
+        return _with_channels(cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101))
     if rule == "each_side":
         height, width = height - height % scale, width - width % scale
         values = image[:height, :width].astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
         size = (max(width, least), max(height, least))
-        return np.ascontiguousarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+        return _with_channels(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
     # Rounded up, so that the longer side never falls short of a crop either.
     factor = least / min(height, width)
     size = (math.ceil(width * factor), math.ceil(height * factor))
-    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+    return _with_channels(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+
+
+def _with_channels(image: np.ndarray) -> np.ndarray:
+    """Return (H, W, C), of which OpenCV drops C = 1."""
+    return np.ascontiguousarray(image).reshape(*image.shape[:2], -1)

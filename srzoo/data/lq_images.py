@@ -12,7 +12,16 @@ from srzoo.batch import Sample
 from srzoo.data.imageset import SEVERAL_PICTURES, Color, ImageSet, Phase
 from srzoo.data.listing import Fault, Pair, PairListing
 from srzoo.data.lists import find_images
-from srzoo.images import MAX_PIXELS, Header, read_header, read_image, to_levels, to_tensor
+from srzoo.images import (
+    MAX_PIXELS,
+    Header,
+    colour_profile,
+    read_header,
+    read_image,
+    to_levels,
+    to_tensor,
+    write_image,
+)
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS
 
@@ -85,12 +94,16 @@ class LQImages(ImageSet):
         self.candidates = [range(index, index + 1) for index in range(len(pairs))]
         return [fault for fault in faults if fault not in self.unused]
 
-    def as_image(self, index: int, sr: Tensor) -> np.ndarray:
-        """Return output (C, H, W) in [0, 1] as pixels (H, W, C) of the form of the LQ file: its depth, grey, its alpha.
+    def write_output(self, index: int, sr: Tensor, path: Path) -> None:
+        """Write output (C, H, W) in [0, 1] as PNG in the form of its LQ file: depth, grey, alpha, colour profile.
 
         Alpha is enlarged by bicubic interpolation.
         """
-        path = self.pairs[index].main_file
+        pixels = self._as_lq_file(self.pairs[index].main_file, sr)
+        write_image(path, pixels, colour_profile(self.pairs[index].main_file, 1 if pixels.shape[2] == 1 else 3))
+
+    def _as_lq_file(self, path: Path, sr: Tensor) -> np.ndarray:
+        """Return output (C, H, W) as pixels (H, W, C) of the form of the LQ file at `path`."""
         header = read_header(path, self.max_pixels)
         image = sr.detach().float().cpu()
         if header.grey:

@@ -96,7 +96,7 @@ def evaluate(
     Args:
         net: the network; in evaluation mode meanwhile. It gets whole images, one at a time.
         dataset: items {"lq": (C, h, w), "gt": (C, H, W), "key": str}, float in [0, 1]; an item without "gt" gets no
-            scores. Its method ``as_image(index, sr)``, if it has one, makes the pixels of output images.
+            scores. Its method ``write_output(index, sr, path)``, if it has one, writes output images.
         metrics: name -> metric over (1, C, H, W) images.
         name: of the dataset, for the progress bar and the results.
         device: where `net` is.
@@ -113,7 +113,7 @@ def evaluate(
     net.eval()
     total = len(dataset)  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
     mine = list(range(ranks.rank(), total, ranks.world_size()))
-    as_image = getattr(dataset, "as_image", None)
+    write_output = getattr(dataset, "write_output", _write_8_bits)
     workers = 2 if device.type == "cuda" else 0
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
     batches = shown(loader, name) if progress and ranks.rank() == 0 else loader
@@ -127,8 +127,7 @@ def evaluate(
             scores = {} if gt is None else _scores(name, key, sr, gt.to(device), metrics)
             scored.append((index, {"key": key, **scores}))
             if save_to is not None:
-                pixels = to_uint8(sr[0]) if as_image is None else as_image(index, sr[0])
-                write_image(file_of(save_to, key, ".png"), pixels)
+                write_output(index, sr[0], file_of(save_to, key, ".png"))
             if show is not None and ranks.rank() == 0:
                 show(index, sr)
     except Exception as caught:
@@ -140,6 +139,11 @@ def evaluate(
             raise failure
     pairs = sorted((pair for part, _ in everyone for pair in part), key=lambda pair: pair[0])
     return Results(name, [scores for _, scores in pairs], step)
+
+
+def _write_8_bits(index: int, sr: Tensor, path: Path) -> None:
+    del index
+    write_image(path, to_uint8(sr))
 
 
 def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str, Metric]) -> dict[str, float]:

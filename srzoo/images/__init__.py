@@ -9,6 +9,7 @@ orientation tag says.
 from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
 from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.profiles import colour_profile
 from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
 from srzoo.images.versions import codec_versions
 
@@ -18,6 +19,7 @@ __all__ = [
     "Header",
     "Picture",
     "codec_versions",
+    "colour_profile",
     "image_size",
     "jpeg_decoded",
     "read_header",

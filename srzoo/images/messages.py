@@ -12,11 +12,17 @@ from pathlib import Path
 # srzoo's log, which the engine sends to the console and to train.log.
 _log = logging.getLogger("srzoo")
 
-# libjpeg fills the pixels that it cannot decode with grey, and prints one of these. A few extraneous bytes before a
-# marker are padding, which some cameras write; many are the rest of a picture that was decoded wrongly.
-_DAMAGE = re.compile(r"Corrupt JPEG data: (?!bad ICC|(\d+) extraneous)|Premature end of JPEG|libpng error")
+# libjpeg and libtiff fill the pixels that they cannot decode with something, and print one of these. A few extraneous
+# bytes before a marker are padding, which some cameras write; many are the rest of a picture that was decoded wrongly.
+_DAMAGE = re.compile(
+    r"Corrupt JPEG data: (?!bad ICC|\d+ extraneous)|Premature end of JPEG|libpng error"
+    r"|TIFF_Error (?!TIFF(Advance|Fetch|Read)Directory)"  # a broken directory is that of another page
+)
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker")
-_PADDING = 64
+_PADDING = 16
+
+# Time and place in OpenCV's own source, before its messages.
+_OPENCV_PREFIX = re.compile(r"^\[\s*\w+:\d+@[\d.]+\] global \S+:\d+ ")
 
 _capturing = threading.Lock()  # standard error belongs to the whole process
 _reported: set[tuple[Path, str]] = set()
@@ -58,4 +64,5 @@ def _captured(lines: list[str]) -> Iterator[None]:
             os.dup2(before, 2)
             os.close(before)
         file.seek(0)
-        lines += [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        text = file.read().decode(errors="replace")
+        lines += [_OPENCV_PREFIX.sub("", line.strip()) for line in text.splitlines() if line.strip()]

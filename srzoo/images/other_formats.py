@@ -103,7 +103,7 @@ def read_by_pillow(file: BinaryIO, size: int, kind: str) -> Header:
                 has_more=getattr(image, "is_animated", False),
                 by_pillow=True,
             )
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # plugins of Pillow raise various errors of their libraries
         raise ValueError(f"not a readable image ({error})") from error
 
 

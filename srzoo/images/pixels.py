@@ -11,14 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from srzoo.atomic import write_atomic
+from srzoo.images.profiles import with_profile
 
 
-def write_image(path: Path, pixels: np.ndarray) -> None:
+def write_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) -> None:
     """Encode grey, RGB or RGBA pixels in the format of the suffix of `path`, written atomically.
 
     Args:
         path: target file.
         pixels: (H, W, C) uint8 or uint16, C = 1, 3 or 4.
+        profile: ICC profile of a PNG file.
 
     Raises:
         ValueError: the suffix is not a format that can be written.
@@ -31,7 +33,8 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     except cv2.error as error:
         raise ValueError(f"{path}: this codec library cannot write {path.suffix}") from error
     assert encoded
-    write_atomic(path, lambda file: file.write(buffer.tobytes()))
+    content = buffer.tobytes() if profile is None else with_profile(buffer.tobytes(), profile)
+    write_atomic(path, lambda file: file.write(content))
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:

@@ -74,7 +74,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     try:
         with codec_messages(path):
             pixels = _decode_by_pillow(content) if header.by_pillow else _decode_by_opencv(content, header)
-    except (ValueError, OSError, SyntaxError, cv2.error) as error:  # Pillow has no exception of its own
+    except Exception as error:  # plugins of Pillow raise various errors of their libraries
         raise ValueError(f"{path}: cannot be decoded ({error})") from error
     if pixels.shape[:2] != (header.height, header.width):
         raise ValueError(f"{path}: cannot be decoded (its header and its pixels differ in size)")

@@ -72,11 +72,12 @@ def read_directory(file: BinaryIO, size: int) -> Directory:
     tags: dict[int, Tag] = {}
     for entry in range(position, min(end, size), entry_size):
         number, kind, length = unpack(entry, order + "HH" + pointer[1])
-        if kind not in _LETTERS:
+        # More values than the file has bytes: a damaged tag.
+        if kind not in _LETTERS or length > size:
             continue
         # Values that fit into the entry lie in it, others elsewhere in the file.
         place, layout = entry + entry_size - pointer_size, f"{order}{length}{_LETTERS[kind]}"
-        if length * struct.calcsize(order + _LETTERS[kind]) > pointer_size:
+        if struct.calcsize(layout) > pointer_size:
             (place,) = unpack(place, pointer)
         # A damaged tag is left out: programs read the pictures of files with broken private tags.
         with contextlib.suppress(ValueError):

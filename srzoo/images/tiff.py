@@ -13,15 +13,15 @@ def read_tiff(file: BinaryIO, size: int) -> Header:
     directory = read_directory(file, size)
     bits_tag = directory.tags.get(258)
     bits = bits_tag.values if bits_tag is not None else (1,)
-    kind = directory.first(339, 1)  # sample format: 1 unsigned, 2 signed, 3 float
+    kind = directory.first(339, 1)  # sample format: 1 unsigned, 2 signed, 3 float, 4 undefined
     samples, photometric = directory.first(277, 1), directory.first(262, 1)
     extra = directory.tags.get(338)
     colours = {2: 3, 5: 4, 6: 3, 8: 3}.get(photometric, 1)  # RGB, CMYK, YCbCr, Lab; else grey or palette
-    # Colour channels only: a channel without a meaning (extra sample 0) beside RGB is alpha to most programs.
+    # An extra channel without a stated meaning is alpha to most programs.
     alpha = samples > colours if extra is None else len(extra.values) > 0
     plain = photometric in (1, 2) and bits[0] in (8, 16) and directory.first(284, 1) == 1
-    if kind != 1 or bits[0] > 16 or len(set(bits)) > 1:
-        name = {1: "unsigned", 2: "signed", 3: "float"}.get(kind, "unknown")
+    if kind not in (1, 4) or bits[0] > 16 or len(set(bits)) > 1:
+        name = {2: "signed", 3: "float"}.get(kind, "unsigned")
         raise ValueError(
             f"TIFF of {name} samples of {'/'.join(map(str, sorted(set(bits))))} bits; expected unsigned samples of 8 "
             "or 16 bits: convert it"

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from srzoo.data.degrade import KINDS, degraded
-from srzoo.images import read_image
+from srzoo.images import read_image, write_image
 from tests.support import SHARED, needs_shared, photograph, write_photographs
 from tests.test_convert import srzoo
 
@@ -86,6 +86,25 @@ def test_the_command_writes_every_kind_the_same_for_everyone(tmp_path, monkeypat
     ]
     correlation = np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]
     assert abs(correlation) < 0.5, "each image has its own noise"
+
+
+def test_a_bad_file_among_good_ones_is_listed_and_the_others_done(tmp_path, monkeypatch, capsys):
+    paths = write_photographs(tmp_path / "gt", 3, 40, 50)
+    paths[1].write_bytes(paths[1].read_bytes()[:500])
+    write_image(tmp_path / "gt" / "deep.png", photograph(40, 50).astype(np.uint16))
+    (tmp_path / "gt" / "00.bmp").write_bytes(paths[0].read_bytes())
+    assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out", "--kinds", "bicubic") == 2
+    said = capsys.readouterr()
+    assert "wrote 3 images" in said.out
+    assert "2 image(s) could not be used; all others are done:" in said.err
+    assert f"{paths[1]}: truncated" in said.err
+    assert "deep.png: expected an 8-bit image" in said.err
+    # Names that would collide without their suffixes keep them.
+    assert sorted(path.name for path in (tmp_path / "out" / "bicubic").iterdir()) == [
+        "00.bmp.png",
+        "00.png.png",
+        "02.png",
+    ]
 
 
 def test_wrong_requests_are_refused(tmp_path, monkeypatch, capsys):

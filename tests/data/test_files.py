@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from srzoo.data.gt_images import GTImages
 from srzoo.data.lq_images import LQImages
@@ -243,6 +244,7 @@ def test_outputs_of_odd_files_keep_what_the_files_have(tmp_path):
         assert picture.rgb.shape == (2 * height, 2 * width, 3), name
         assert (picture.alpha is not None) == case["alpha"], name
         assert picture.rgb.dtype == (np.uint16 if case["bits"] == 16 else np.uint8), name
+        assert ("icc_profile" in Image.open(folder / name).info) == case["icc"], name
         if case["mode"] in ("1", "L", "LA", "I;16"):
             assert (picture.rgb == picture.rgb[..., :1]).all(), name
 
@@ -256,6 +258,20 @@ def test_alpha_is_enlarged_with_the_image(tmp_path):
     assert picture.alpha is not None
     assert (picture.alpha[:, :20] == 0).all()
     assert (picture.alpha[:, 28:] == 255).all()
+
+
+def test_colour_profiles_are_kept_where_they_fit(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (tmp_path / "lq").mkdir()
+    Image.fromarray(photograph(20, 24)).save(tmp_path / "lq" / "a.jpg", icc_profile=profile)
+    Image.fromarray(photograph(20, 24)).convert("L").save(tmp_path / "lq" / "b.png", icc_profile=profile)
+    assert run_test(write_options(tmp_path / "x.yml", options_of(tmp_path, LQImages="lq"))) == 0
+    folder = tmp_path / "experiments" / "run" / "visualization" / "mine"
+    with Image.open(folder / "a.png") as image:
+        image.load()
+        assert image.info["icc_profile"] == profile
+    assert read_image(folder / "a.png").rgb.shape == (40, 48, 3)
+    assert "icc_profile" not in Image.open(folder / "b.png").info
 
 
 def test_outputs_named_by_a_plugin_stay_in_their_folder(tmp_path):
@@ -299,6 +315,13 @@ def test_grey_images_have_one_channel(tmp_path):
     weights = np.array([0.299, 0.587, 0.114])
     difference = torch_levels(dataset[2]["lq"]) - photograph(40, 48) @ weights
     assert np.abs(difference).max() <= 0.51
+
+
+def test_small_grey_images_are_enlarged_to_the_crop(tmp_path):
+    write_image(tmp_path / "gt" / "small.png", photograph(24, 40)[..., :1])
+    dataset = GTImages(scale=2, phase="train", gt=tmp_path / "gt", gt_size=32, enlarge=True, color="grey")
+    sample = dataset.draw(0, np.random.default_rng(0))
+    assert (sample["gt"].shape, sample["lq"].shape) == ((1, 32, 32), (1, 16, 16))
 
 
 def torch_levels(image):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from srzoo.data.enlarge import enlarged
 from srzoo.data.gt_images import GTImages, Source
 from srzoo.data.paired import PairedImages
 from srzoo.images import read_image, write_image
@@ -108,3 +109,10 @@ def test_lq_is_cut_to_a_multiple_and_gt_to_match(tmp_path):
     torch.testing.assert_close(item["gt"] * 255, chw(read_image(gt_file).rgb[:30, :42]).float())
     with pytest.raises(ValueError, match="lq_multiple belongs to evaluation"):
         PairedImages(**folders, phase="train", gt_size=12, lq_multiple=2)
+
+
+@pytest.mark.parametrize("rule", [True, "each_side", "reflect"])
+def test_enlarged_images_of_one_channel_keep_it(rule):
+    grey = photograph(20, 60)[..., :1]
+    rgb = enlarged(np.repeat(grey, 3, 2), 32, 2, rule)
+    np.testing.assert_array_equal(enlarged(grey, 32, 2, rule), rgb[..., :1])

@@ -243,6 +243,17 @@ def test_a_jpeg_whose_pixels_end_too_early_is_damaged(tmp_path):
         read_image(path)
 
 
+def test_a_tiff_with_a_damaged_strip_is_refused_although_its_directory_is_whole(tmp_path):
+    content = bytearray(saved(Image.fromarray(RGB), "TIFF", compression="tiff_lzw"))
+    start = 8 + len(content) // 3  # strips begin behind the header of 8 bytes
+    content[start : start + 8] = b"\xff" * 8
+    path = tmp_path / "strip.tif"
+    path.write_bytes(bytes(content))
+    assert image_size(path) == (40, 56)
+    with pytest.raises(ValueError, match=r"strip.tif: cannot be decoded"):
+        read_image(path)
+
+
 def test_several_pictures_are_announced(tmp_path):
     pages = [Image.fromarray(RGB), Image.fromarray(RGB[::-1])]
     for kind in ("TIFF", "GIF", "WEBP", "PNG"):
@@ -251,3 +262,23 @@ def test_several_pictures_are_announced(tmp_path):
             path.write_bytes(saved(pages[0], kind, save_all=True, append_images=pages[1:count]))
             assert read_header(path).has_more == (count > 1)
             assert read_image(path).rgb.shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize(("kind", "content"), ALL, ids=[kind for kind, _ in ALL])
+def test_damaged_bytes_are_refused_by_name_or_header_and_pixels_agree(tmp_path, kind, content):
+    """Wherever a byte is wrong, nothing but a ValueError with the file's name comes out."""
+    path, random = tmp_path / "damaged.dat", np.random.default_rng(len(kind))
+    for _ in range(60):
+        damaged = bytearray(content)
+        place = int(random.integers(len(content) if random.random() < 0.3 else min(len(content), 200)))
+        damaged[place] = int(random.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            size = image_size(path)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+            size = None
+        try:
+            assert read_image(path).rgb.shape[:2] == size
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
