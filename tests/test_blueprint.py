@@ -1,5 +1,6 @@
 """Networks built without memory, and stopped where no memory would hold them."""
 
+import contextlib
 import sys
 
 import pytest
@@ -62,11 +63,9 @@ def integer_options(registry):
 def test_every_count_and_width_stops_at_the_bounds(registry, name, option, is_list, size):
     scale = next(iter(getattr(registry[name], "scales", None) or (4,)))
     value = (size,) * 6 if is_list else size
-    try:
-        with blueprint() as counts:
-            registry.build(name, {option: value}, scale=scale)
-    except (NetworkTooLargeError, ValueError):
-        pass  # a constructor may refuse it in its own words
+    # A constructor may refuse it in its own words.
+    with blueprint() as counts, contextlib.suppress(NetworkTooLargeError, ValueError):
+        registry.build(name, {option: value}, scale=scale)
     assert counts.parts <= bounds.MAX_PARTS + 1
     assert counts.lines <= bounds.MAX_LINES + 1
 

@@ -30,8 +30,8 @@ ProtocolName = Literal[
 # Luma weights of D2C-SR's authors (over 256 instead of 255), meant for R, G and B. Their images are BGR, so that the
 # first weight meets blue. RT4KSR's authors apply the order of BGR to RGB images.
 _D2C_WEIGHTS = (65.738 * 255 / 256, 129.057 * 255 / 256, 25.064 * 255 / 256)
-_D2C_BGR = _D2C_WEIGHTS[::-1]
-_SWAPPED = BT601[::-1]
+_D2C_BGR = (_D2C_WEIGHTS[2], _D2C_WEIGHTS[1], _D2C_WEIGHTS[0])
+_SWAPPED = (BT601[2], BT601[1], BT601[0])
 # Rows that are converted at once on a CPU: they stay in a core's cache.
 _STRIP = 64
 

@@ -40,7 +40,7 @@ def show(tmp_path, capsys):
         arguments = parse(["options", "show", str(file), *words])
         return execute(arguments.run, arguments), *capsys.readouterr()
 
-    run.ran = tmp_path / "mine.ran"
+    run.ran = tmp_path / "mine.ran"  # pyright: ignore[reportFunctionMemberAccess]
     return run
 
 
