@@ -11,7 +11,7 @@ from srzoo.optim.schedules import Iteration, Schedule
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss or the gradients were NaN or infinite on some rank; no weight was changed by it."""
+    """A loss, the gradients or an update were NaN or infinite on some rank; nothing was saved after it."""
 
 
 class Stepper:
@@ -90,10 +90,21 @@ class Stepper:
             nn.utils.clip_grads_with_norm_(self.net.parameters(), self.grad_clip, norm)
         for group, base_lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
             group["lr"] = self.schedule(base_lr, self.iteration.number)
-        self.optimizer.step()
+        self._change_weights()
         self.optimizer.zero_grad(set_to_none=True)
         self._num_accumulated = 0
         self.num_updates += 1
+
+    def _change_weights(self) -> None:
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            raise NonFiniteLossError(
+                f"update {self.iteration.number + 1} at learning rate {self.lr:.3g} leaves the range of the weights' "
+                "numbers: lower the learning rate. The files saved before are intact."
+            ) from error
 
     def _describe_terms(self, terms: Mapping[str, Tensor], keys: Sequence[str]) -> str:
         values = {name: value.item() for name, value in terms.items()}

@@ -109,6 +109,14 @@ def test_non_finite_gradients_of_a_finite_loss_change_nothing():
     assert torch.equal(net.weight, before)
 
 
+def test_an_update_beyond_the_range_of_numbers_says_the_learning_rate():
+    net = nn.Linear(1, 1, bias=False)
+    adam = OPTIMIZERS.build("Adam", {"lr": 1e38}, params=net.parameters())
+    step = Stepper(net, adam, Constant(), iteration=Iteration())
+    with pytest.raises(NonFiniteLossError, match=r"update 1 at learning rate 1e\+38 leaves the range"):
+        step.minimise({"a": net(torch.ones(1, 1)).sum()}, ["k"])
+
+
 def test_state_round_trip_continues_exactly():
     torch.manual_seed(0)
     net = nn.Linear(3, 2)
