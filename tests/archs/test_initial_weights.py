@@ -63,7 +63,7 @@ def test_weights_are_drawn_as_in_the_published_program(name):
         if bias is not None:
             check_bias(f"{prefix}.bias", bias, weight[0].numel(), rule)
         checked += 1
-    assert checked >= 10
+    assert checked >= 5
     for key, parameter in net.named_parameters():
         if "bias_table" in key:
             check_weight(key, parameter, next(iter(rules.values())))
