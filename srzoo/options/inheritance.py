@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srzoo.options.limits import MAX_LEVELS, Budget, LimitExceeded, shortened
+from srzoo.options.removal import merge_options
 from srzoo.options.shipped import find_option_file
 from srzoo.options.source import parse_file, parse_override
-from srzoo.options.tree import Tree, merge, paths_below
+from srzoo.options.tree import Tree, paths_below
 
 
 class OptionFiles:
@@ -33,7 +34,7 @@ class OptionFiles:
             raise FileNotFoundError(f"option file {file} does not exist{reason}")
         tree = Tree()
         try:
-            merge(tree, self._read_with_bases(file, ()))
+            merge_options(tree, self._read_with_bases(file, ()))
         except LimitExceeded as error:
             tree.refuse(error, str(file))
         apply_overrides(tree, overrides)
@@ -73,13 +74,13 @@ class OptionFiles:
         return tree
 
     def inherit(self, tree: Tree, top: Tree) -> None:
-        """Merge `top` into `tree` as :func:`merge` does.
+        """Merge `top` into `tree` as :func:`merge_options` does.
 
         Raises:
             LimitExceeded: too many values were inherited before.
         """
         self.budget.add_inherited(sum(1 for _ in paths_below(top.value)) + len(top.faults))
-        merge(tree, top)
+        merge_options(tree, top)
 
     def _read_with_bases(self, file: Path, descendants: tuple[Path, ...]) -> Tree:
         resolved = file.resolve()
@@ -99,4 +100,4 @@ def read_tree(file: Path, overrides: Sequence[str] = ()) -> Tree:
 def apply_overrides(tree: Tree, overrides: Sequence[str]) -> None:
     """Merge overrides into a tree, in order."""
     for override in overrides:
-        merge(tree, parse_override(override))
+        merge_options(tree, parse_override(override))

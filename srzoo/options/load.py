@@ -12,6 +12,7 @@ import yaml
 from srzoo.options.inheritance import read_tree
 from srzoo.options.paths import expand_environment, resolve_paths
 from srzoo.options.plain import plain
+from srzoo.options.removal import drop_idle_nulls
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Options
 from srzoo.options.shipped import find_option_file
@@ -121,6 +122,7 @@ def _load(file: Path, tree: Tree, purpose: Purpose, run_plugins: bool = True) ->
     # Plugins first: the types that they register decide which keys exist.
     _load_plugins(tree, run_plugins)
     _register_bridged_network(tree)
+    drop_idle_nulls(tree)
     unchecked = None if run_plugins or not plugin_files(tree) else UnknownTypes(tree)
     expand_environment(tree, unchecked)
     with unchecked.accepted() if unchecked is not None else nullcontext():

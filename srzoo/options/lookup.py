@@ -64,7 +64,7 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
         if step:  # this key is a name or a position: the section below it is known already
             step = ""
             continue
-        options = _keys_of(section, parent)
+        options = keys_of(section, parent)
         if key not in options:
             return {}
         inner, step = inner_type(options[str(key)].annotation)
@@ -73,7 +73,7 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
         section = inner
     if step:
         return {step: Field(section, inspect.Parameter.empty, "")}
-    return _keys_of(section, data)
+    return keys_of(section, data)
 
 
 def raw_entries(data: Any, section: type = Options, path: KeyPath = ()) -> Iterator[tuple[KeyPath, type[Entry], Any]]:
@@ -82,7 +82,7 @@ def raw_entries(data: Any, section: type = Options, path: KeyPath = ()) -> Itera
         return
     if issubclass(section, Entry):
         yield path, section, data
-    for key, option in _keys_of(section, data).items():
+    for key, option in keys_of(section, data).items():
         inner, step = inner_type(option.annotation)
         if not is_block(inner) or key not in data:
             continue
@@ -109,7 +109,7 @@ def suggestion(path: KeyPath, data: Any) -> str:
 
 
 def _options_below(section: type, prefix: str, plugin: str = "", block: str = "") -> Iterator[KnownOption]:
-    framework = _keys_of(section, data=None)
+    framework = keys_of(section, data=None)
     yield from _options_of(framework, prefix, plugin, block)
     if issubclass(section, Entry):
         for member in section.registry:
@@ -126,7 +126,7 @@ def _options_of(options: dict[str, Field], prefix: str, plugin: str, block: str)
             yield from _options_below(inner, f"{path}{step}.", plugin, block)
 
 
-def _keys_of(section: type, data: Any) -> dict[str, Field]:
+def keys_of(section: type, data: Any) -> dict[str, Field]:
     """Return the keys of a section or entry; `data` is its raw value, whose `type` decides the keys of an entry."""
     if issubclass(section, Entry):
         type_name = data.get("type") if isinstance(data, Mapping) else None

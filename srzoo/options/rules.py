@@ -94,12 +94,13 @@ def nothing_is_idle(tree: Tree) -> Iterator[Finding]:
 def discriminator_is_used(tree: Tree) -> Iterator[Finding]:
     """Check that adversarial training, and no other, has a discriminator and its optimiser."""
     adversarial = tree.get("model", "type") == "GANModel"
-    for path in (("network_d",), ("train", "optim_d")):
-        given = tree.get(*path) is not None
-        if given and not adversarial:
+    needed = (("network_d",), ("train", "optim_d"))
+    missing = [".".join(path) for path in needed if tree.get(*path) is None]
+    if adversarial and missing and tree.get("train") is not None:
+        yield ("model", "type"), f"GANModel needs a discriminator: add {' and '.join(missing)}"
+    for path in needed if not adversarial else ():
+        if tree.get(*path) is not None:
             yield path, "only model.type GANModel has a discriminator: choose it, or remove this"
-        if adversarial and tree.get("train") is not None and not given:
-            yield ("model", "type"), f"GANModel needs a discriminator: add {'.'.join(path)}"
 
 
 def degradation_has_gt(tree: Tree) -> Iterator[Finding]:

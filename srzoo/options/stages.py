@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from srzoo.options.inheritance import OptionFiles, apply_overrides
 from srzoo.options.limits import MAX_STAGES, LimitExceeded, shortened
-from srzoo.options.tree import OptionFault, Tree, merge, paths_below
+from srzoo.options.removal import merge_options
+from srzoo.options.tree import OptionFault, Tree, paths_below
 from srzoo.registry import closest
 
 
@@ -88,7 +89,7 @@ def _stage(
     tree = Tree()
     files.inherit(tree, whole)
     files.inherit(tree, files.read_bases(stage, file, (file.resolve(),)))
-    merge(tree, stage)
+    merge_options(tree, stage)
     # Overrides are in `whole` already, but the stage's own options lie over them: apply them again.
     apply_overrides(tree, [override for override in overrides if not override.startswith("stages.")])
     prefix = f"stages.{name}."

@@ -79,10 +79,21 @@ class Tree:
 
     def get(self, *path: str) -> Any:
         """Return the value under these keys, None if there is none."""
+        return self.at(path)
+
+    def at(self, path: KeyPath) -> Any:
+        """Return the value at a path, None if there is none."""
         value: Any = self.value
         for key in path:
-            value = child(value, key) if isinstance(value, Mapping) else None
+            value = child(value, key)
         return value
+
+    def remove(self, path: KeyPath) -> None:
+        """Remove the value of a key, if there is one."""
+        parent = self.at(path[:-1])
+        if isinstance(parent, dict) and path[-1] in parent:
+            for below in paths_below(parent.pop(path[-1]), path):
+                self.locations.pop(below, None)
 
     def replace(self, path: KeyPath, value: Any) -> None:
         """Replace the value at a path that exists."""

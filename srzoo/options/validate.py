@@ -31,7 +31,7 @@ from srzoo.registry import (
     Registry,
 )
 
-_FAMILIES = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
+FAMILIES = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
 _IN_WORDS = 100
 _adapters: dict[tuple[str, ...], pydantic.TypeAdapter[Options]] = {}
 
@@ -54,7 +54,7 @@ def json_schema() -> dict[str, Any]:
 
 def _adapter() -> pydantic.TypeAdapter[Options]:
     """Return the validator for the types that are known or accepted now; each new one needs another validator."""
-    registered = tuple(f"{family.family} {name}" for family in _FAMILIES for name in family.everyone())
+    registered = tuple(f"{family.family} {name}" for family in FAMILIES for name in family.everyone())
     registered += tuple(sorted(f"loose {family} {name}" for family, name in loose_types.get()))
     if registered not in _adapters:
         _adapters.clear()

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from srzoo.options.annotations import type_name
-from srzoo.options.describe import editor_schema, explain, markdown
+from srzoo.options.describe import editor_schema, markdown
+from srzoo.options.explain import explain
 from srzoo.options.lookup import all_options
 from tests.support import ROOT
 
