@@ -6,6 +6,7 @@ unit in brackets at the end of the line. ``srzoo options explain`` and ``docs/op
 """
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -192,7 +193,8 @@ def closest(word: str, known: list[str]) -> str:
     return "known: " + (", ".join(sorted(known)) or "none")
 
 
-def parameter_docs(documented: object) -> dict[str, str]:
+@functools.cache
+def parameter_docs(documented: object) -> Mapping[str, str]:
     """Read the ``Args:`` section of a docstring: parameter name -> explanation on one line."""
     section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", inspect.getdoc(documented) or "", re.MULTILINE)
     docs: dict[str, str] = {}

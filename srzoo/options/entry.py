@@ -5,8 +5,10 @@ is the schema of the other keys.
 """
 
 import dataclasses
+import functools
 import inspect
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_type_hints
@@ -60,7 +62,7 @@ class Section:
     __pydantic_config__: ClassVar = pydantic.ConfigDict(extra="forbid")
 
     @classmethod
-    def options(cls) -> dict[str, Field]:
+    def options(cls) -> Mapping[str, Field]:
         """Return the options of this section by name."""
         return dataclass_options(cls)
 
@@ -98,8 +100,7 @@ class Entry:
         Raises:
             ValueError: a parameter of the plugin is named like an option of the framework.
         """
-        own = dataclass_options(cls)
-        del own["args"]
+        own = {name: option for name, option in dataclass_options(cls).items() if name != "args"}
         own["type"] = Field(
             Literal[tuple(cls.registry)], inspect.Parameter.empty, f"which {cls.registry.family} to use"
         )
@@ -146,7 +147,8 @@ class Entry:
         return core_schema.no_info_after_validator_function(entry, union)
 
 
-def dataclass_options(cls: type) -> dict[str, Field]:
+@functools.cache
+def dataclass_options(cls: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by name, documented by its ``Args:``."""
     hints, docs = get_type_hints(cls, include_extras=True), parameter_docs(cls)
     options = {}

@@ -7,9 +7,8 @@ from typing import Any
 from srzoo.options.annotations import inner_type, is_block, type_name
 from srzoo.options.describe import FILE_KEYS, default_in_words
 from srzoo.options.entry import Entry, Field
-from srzoo.options.lookup import KnownOption, all_options, keys_of
+from srzoo.options.lookup import FAMILIES, KnownOption, all_options, keys_of
 from srzoo.options.schema import Options
-from srzoo.options.validate import FAMILIES
 from srzoo.registry import BACKBONES, Registry, closest
 
 

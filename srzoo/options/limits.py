@@ -10,9 +10,9 @@ from dataclasses import dataclass
 # Of all files of one loading together [bytes].
 MAX_BYTES = 256 * 1024
 # Of all files of one loading together, with anchors written out wherever they are used.
-MAX_VALUES = 10_000
+MAX_VALUES = 5_000
 # That pass from bases to the files that inherit from them, and from a chain to its stages.
-MAX_INHERITED = 50_000
+MAX_INHERITED = 25_000
 MAX_STAGES = 100
 # Mappings and lists inside each other.
 MAX_DEPTH = 32

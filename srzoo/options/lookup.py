@@ -1,5 +1,6 @@
 """Options by their paths: which option a path of an option file leads to, and the list of all options."""
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,21 @@ from srzoo.options.annotations import LIST, NAMED, inner_type, is_block
 from srzoo.options.entry import Entry, Field, dataclass_options
 from srzoo.options.schema import Options
 from srzoo.options.tree import KeyPath, child
-from srzoo.registry import closest
+from srzoo.registry import (
+    ARCHS,
+    DATASETS,
+    DEGRADATIONS,
+    DISCRIMINATORS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    closest,
+)
+
+# Families of plugins that an entry of an option file may name.
+FAMILIES = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ def field_at(path: KeyPath, data: Any) -> Field | None:
     return found
 
 
-def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
+def options_at(path: KeyPath, data: Any) -> Mapping[str, Field]:
     """Return the keys that the mapping at `path` of a raw tree may have.
 
     That is ``{".<name>": ...}`` where the user chooses the keys, and ``{"[]": ...}`` for a list.
@@ -76,12 +91,13 @@ def options_at(path: KeyPath, data: Any) -> dict[str, Field]:
     return keys_of(section, data)
 
 
-def raw_entries(data: Any, section: type = Options, path: KeyPath = ()) -> Iterator[tuple[KeyPath, type[Entry], Any]]:
-    """Yield (path, kind of entry, mapping) of each block with a `type` in a raw tree."""
+def raw_blocks(
+    data: Any, section: type = Options, path: KeyPath = ()
+) -> Iterator[tuple[KeyPath, type, Mapping[str, Any]]]:
+    """Yield (path, section or kind of entry, mapping) of each mapping of a raw tree whose keys are known."""
     if not isinstance(data, Mapping):
         return
-    if issubclass(section, Entry):
-        yield path, section, data
+    yield path, section, data
     for key, option in keys_of(section, data).items():
         inner, step = inner_type(option.annotation)
         if not is_block(inner) or key not in data:
@@ -92,20 +108,35 @@ def raw_entries(data: Any, section: type = Options, path: KeyPath = ()) -> Itera
         elif step == LIST:
             items = enumerate(value) if isinstance(value, list) else ()
         else:
-            yield from raw_entries(value, inner, below)
+            yield from raw_blocks(value, inner, below)
             continue
         for name, item in items:
-            yield from raw_entries(item, inner, (*below, name))
+            yield from raw_blocks(item, inner, (*below, name))
 
 
 def suggestion(path: KeyPath, data: Any) -> str:
     """Return a hint for a key that does not exist: close names beside it, or where an option of this name is."""
     name, siblings = str(path[-1]), list(options_at(path[:-1], data))
     hint = closest(name, siblings + (["base", "stages"] if len(path) == 1 else []))
-    elsewhere = sorted({option.path for option in all_options() if option.name == name})
+    elsewhere = _paths_by_name(registered_types()).get(name)
     if elsewhere and not hint.startswith("did you mean"):
         hint += f"; there is {' and '.join(elsewhere[:3])}"
     return hint
+
+
+def registered_types() -> tuple[str, ...]:
+    """Return every family with the types that are registered now."""
+    return tuple(f"{family.family} {name}" for family in FAMILIES for name in family.everyone())
+
+
+@functools.cache
+def _paths_by_name(registered: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """Return the name of each option -> its paths, sorted; they depend on the types that are registered."""
+    del registered
+    paths: dict[str, set[str]] = {}
+    for option in all_options():
+        paths.setdefault(option.name, set()).add(option.path)
+    return {name: sorted(found) for name, found in paths.items()}
 
 
 def _options_below(section: type, prefix: str, plugin: str = "", block: str = "") -> Iterator[KnownOption]:
@@ -117,7 +148,7 @@ def _options_below(section: type, prefix: str, plugin: str = "", block: str = ""
             yield from _options_of(own, prefix, member, prefix.removesuffix("."))
 
 
-def _options_of(options: dict[str, Field], prefix: str, plugin: str, block: str) -> Iterator[KnownOption]:
+def _options_of(options: Mapping[str, Field], prefix: str, plugin: str, block: str) -> Iterator[KnownOption]:
     for name, option in options.items():
         inner, step = inner_type(option.annotation)
         path = f"{prefix}{name}"
@@ -126,7 +157,7 @@ def _options_of(options: dict[str, Field], prefix: str, plugin: str, block: str)
             yield from _options_below(inner, f"{path}{step}.", plugin, block)
 
 
-def keys_of(section: type, data: Any) -> dict[str, Field]:
+def keys_of(section: type, data: Any) -> Mapping[str, Field]:
     """Return the keys of a section or entry; `data` is its raw value, whose `type` decides the keys of an entry."""
     if issubclass(section, Entry):
         type_name = data.get("type") if isinstance(data, Mapping) else None

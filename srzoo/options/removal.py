@@ -4,8 +4,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from srzoo.options.lookup import field_at
-from srzoo.options.tree import Tree, child, merge, paths_below
+from srzoo.options.lookup import keys_of, raw_blocks
+from srzoo.options.tree import Tree, child, merge
 
 # Section -> inherited options that would be faults without it.
 _SERVING: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
@@ -35,11 +35,15 @@ def drop_idle_nulls(tree: Tree) -> None:
 
     Nulls under unknown keys and for required options stay, and are reported.
     """
-    for path in list(paths_below(tree.value)):
-        if path and tree.at(path) is None:
-            option = field_at(path, tree.value)
-            if option is not None and not option.required and type(None) not in typing.get_args(option.annotation):
-                tree.remove(path)
+    idle = [
+        (*path, key)
+        for path, section, block in raw_blocks(tree.value)
+        for key, option in keys_of(section, block).items()
+        if key in block and block[key] is None
+        if not option.required and type(None) not in typing.get_args(option.annotation)
+    ]
+    for path in idle:
+        tree.remove(path)
 
 
 def _served_by(tree: Tree, top: Tree) -> Iterator[tuple[str, ...]]:

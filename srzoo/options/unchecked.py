@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from srzoo.options.entry import loose_types
-from srzoo.options.lookup import raw_entries
+from srzoo.options.entry import Entry, loose_types
+from srzoo.options.lookup import raw_blocks
 from srzoo.options.tree import KeyPath, Tree
 from srzoo.registry import closest
 
@@ -23,8 +23,10 @@ class UnknownTypes:
         # Path of the entry -> the reason why it is not checked.
         self.reasons: dict[KeyPath, str] = {}
         self._types: set[tuple[str, str]] = set()
-        for path, entry, block in raw_entries(tree.value):
-            name, registry = block.get("type"), entry.registry
+        for path, section, block in raw_blocks(tree.value):
+            if not issubclass(section, Entry):
+                continue
+            name, registry = block.get("type"), section.registry
             if isinstance(name, str) and name not in registry:
                 hint = closest(name, list(registry))
                 self.reasons[path] = f"a {registry.family} of a plugin" + (

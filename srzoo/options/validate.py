@@ -13,26 +13,13 @@ import pydantic_core
 
 from srzoo.options.annotations import inner_type, type_name
 from srzoo.options.entry import Entry, Field, loose_types
-from srzoo.options.limits import shortened
-from srzoo.options.lookup import field_at, suggestion
+from srzoo.options.limits import MAX_LISTED, shortened
+from srzoo.options.lookup import field_at, registered_types, suggestion
 from srzoo.options.schema import Options
 from srzoo.options.source import overflows
 from srzoo.options.tree import KeyPath, OptionFault, Tree, child
-from srzoo.registry import (
-    ARCHS,
-    DATASETS,
-    DEGRADATIONS,
-    DISCRIMINATORS,
-    LOSSES,
-    METRICS,
-    MODELS,
-    OPTIMIZERS,
-    SCHEDULERS,
-    Registry,
-)
+from srzoo.registry import Registry
 
-FAMILIES = (ARCHS, DISCRIMINATORS, LOSSES, METRICS, DEGRADATIONS, DATASETS, OPTIMIZERS, SCHEDULERS, MODELS)
-_IN_WORDS = 100
 _adapters: dict[tuple[str, ...], pydantic.TypeAdapter[Options]] = {}
 
 
@@ -43,8 +30,8 @@ def validate(tree: Tree) -> tuple[Options | None, list[OptionFault]]:
         return _adapter().validate_json(pydantic_core.to_json(tree.value), strict=True), []
     except pydantic.ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
-        # A suggestion compares a key with all options: nobody reads the thousandth.
-        return None, [_fault(detail, tree, in_words=number < _IN_WORDS) for number, detail in enumerate(details)]
+        # A suggestion compares a key with all options, and nobody sees those that the message does not list.
+        return None, [_fault(detail, tree, in_words=number < MAX_LISTED) for number, detail in enumerate(details)]
 
 
 def json_schema() -> dict[str, Any]:
@@ -54,8 +41,7 @@ def json_schema() -> dict[str, Any]:
 
 def _adapter() -> pydantic.TypeAdapter[Options]:
     """Return the validator for the types that are known or accepted now; each new one needs another validator."""
-    registered = tuple(f"{family.family} {name}" for family in FAMILIES for name in family.everyone())
-    registered += tuple(sorted(f"loose {family} {name}" for family, name in loose_types.get()))
+    registered = registered_types() + tuple(sorted(f"loose {family} {name}" for family, name in loose_types.get()))
     if registered not in _adapters:
         _adapters.clear()
         _adapters[registered] = pydantic.TypeAdapter(Options)

@@ -36,9 +36,9 @@ def anchors_of_anchors(first, use, levels):
         (nested_blocks(500), ":32: expected at most 32 mappings and lists inside each other"),
         # Each anchor is flat, its uses are nested.
         ("a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 500)), "at most 32 mappings"),
-        ("foo: [" + "1, " * 10_000 + "1]", ":1: expected at most 10,000 values"),
-        (anchors_of_anchors("[x]", "[{}, {}, {}, {}, {}, {}, {}, {}, {}, {}]", 10), "at most 10,000 values"),
-        (anchors_of_anchors("{x: 1}", "{{a: {}, b: {}, c: {}, d: {}, e: {}, f: {}}}", 10), "at most 10,000 values"),
+        ("foo: [" + "1, " * 10_000 + "1]", ":1: expected at most 5,000 values"),
+        (anchors_of_anchors("[x]", "[{}, {}, {}, {}, {}, {}, {}, {}, {}, {}]", 10), "at most 5,000 values"),
+        (anchors_of_anchors("{x: 1}", "{{a: {}, b: {}, c: {}, d: {}, e: {}, f: {}}}", 10), "at most 5,000 values"),
         ("# " + "x" * 300_000, "expected at most 262,144 bytes in an option file with its bases, got 300,002"),
         ("stages: {" + ", ".join(f"s{n}: {{}}" for n in range(101)) + "}", "a chain of trainings is for train.py"),
     ],
@@ -94,7 +94,7 @@ def test_inherited_values_have_a_limit(tmp_path):
     files = OptionFiles()
     tree = files.read(tmp_path / "x.yml")
     assert tree.unreadable
-    assert "at most 50,000 values in all bases and stages together" in str(tree.faults[0])
+    assert "at most 25,000 values in all bases and stages together" in str(tree.faults[0])
     assert files.budget.inherited < bounds.MAX_INHERITED + 3_000
 
 
