@@ -137,14 +137,11 @@ class ImageSet(Dataset[Sample]):
         cropped = (height - height % self.modcrop, width - width % self.modcrop)
         expected = (cropped[0] // self.scale, cropped[1] // self.scale)
         if pair.lq is not None and sizes[pair.lq] != expected:
-            lq_height, lq_width = sizes[pair.lq]
-            faults.append(
-                Fault(
-                    pair.lq,
-                    f"wrong scale ratio: is {lq_height}x{lq_width}, but GT {pair.gt.name} of {height}x{width} at scale "
-                    f"{self.scale} asks for {expected[0]}x{expected[1]}",
-                )
-            )
+            is_swapped = all(lq > gt for lq, gt in zip(sizes[pair.lq], sizes[pair.gt], strict=True))
+            fault = _ratio_fault(pair, sizes[pair.lq], sizes[pair.gt], expected, self.scale, is_swapped)
+            if is_swapped:
+                return [fault]  # the size of its GT is that of an LQ image: other faults would only confuse
+            faults.append(fault)
         if self.phase == "train":
             least, reason = self.least_training_side, "the crop"
         else:
@@ -203,3 +200,25 @@ class ImageSet(Dataset[Sample]):
         image = image[:, ::-1] if horizontal else image
         image = image[::-1] if vertical else image
         return image.transpose(1, 0, 2) if transpose else image  # (W, H, 3)
+
+
+def _ratio_fault(
+    pair: Pair, lq: tuple[int, int], gt: tuple[int, int], expected: tuple[int, int], scale: int, is_swapped: bool
+) -> Fault:
+    """Say how the sizes (H, W) of an LQ image and its GT contradict the scale."""
+    assert pair.gt is not None
+    assert pair.lq is not None
+    if is_swapped:
+        reason = (
+            f"LQ and GT (LR and HR) are swapped: is {lq[0]}x{lq[1]}, larger than GT {pair.gt.name} of {gt[0]}x{gt[1]}; "
+            "exchange the folders of `lq` and `gt`, or the columns of `pairs`"
+        )
+    else:
+        reason = (
+            f"wrong scale ratio: is {lq[0]}x{lq[1]}, but GT {pair.gt.name} of {gt[0]}x{gt[1]} at scale {scale} asks "
+            f"for {expected[0]}x{expected[1]}"
+        )
+        factor = gt[0] // lq[0]
+        if factor != scale and (lq[0] * factor, lq[1] * factor) == gt:
+            reason += f"; it fits scale {factor}"
+    return Fault(pair.lq, reason)

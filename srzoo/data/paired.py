@@ -51,6 +51,11 @@ class PairedImages(ImageSet):
         elif pairs is None and gt is not None and lq is not None:
             listed, faults = find_images(gt, meta_info)
             found, unmatched = match_folders(listed, lq, lq_template)
+            if not found and match_folders(find_images(lq, None)[0], gt, lq_template)[0]:
+                raise ValueError(
+                    f"LQ and GT (LR and HR) are swapped: files of gt {gt} are named {lq_template!r} after those of "
+                    f"lq {lq}; exchange `lq` and `gt`"
+                )
             # If meta_info selects some of the GT images, the LQ folder may hold the others.
             faults += [fault for fault in unmatched if meta_info is None or not fault.reason.startswith("extra")]
         else:
