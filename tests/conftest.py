@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 
 from srzoo import registry
+from srzoo.engine.log import logger
 
 # Speed is measured in scripts/benchmarks, never by a test.
 settings.register_profile("srzoo", deadline=None)
@@ -18,3 +19,12 @@ def _plugins_end_with_their_test(monkeypatch):
     for family in FAMILIES:
         assert list(family)  # the built-in members are registered when they are first looked at
         monkeypatch.setattr(family, "_members", dict(family._members))
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_the_log_end_with_their_test():
+    """Remove the handlers that a run inside a test has added: they write to the captured output of that test."""
+    before = logger.handlers[:], logger.propagate, logger.level
+    yield
+    logger.handlers[:], logger.propagate, level = before
+    logger.setLevel(level)
