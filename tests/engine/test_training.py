@@ -271,6 +271,7 @@ def test_weights_that_are_not_finite_after_the_last_update_are_not_written(optio
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_a_non_finite_loss_stops_every_rank(options, tmp_path):
     file = options(train={"optim_g": {"type": "SGD", "lr": 1e30}, "total_iter": 8})
     done = torchrun(tmp_path, file)
