@@ -104,6 +104,7 @@ def test_dropout_acts_in_training_only(option):
     assert not torch.equal(net.train()(lq), net(lq))
 
 
+@pytest.mark.slow
 def test_one_graph_captures_the_whole_network():
     net, lq = build().eval(), torch.rand(1, 3, 16, 16)
     compiled = torch.compile(net, backend="eager", fullgraph=True)

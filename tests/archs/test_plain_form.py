@@ -66,7 +66,9 @@ def test_the_plain_form_calls_every_module_with_parameters_and_gives_the_same(na
     with plain_form():
         unseen, plain = silent(net, lq)
     assert unseen == set()
-    torch.testing.assert_close(plain, fast, atol=1e-6, rtol=1e-6)
+    # Of the largest value: random weights may give values above 1.
+    largest = max(1.0, float(fast.abs().max()))
+    torch.testing.assert_close(plain, fast, atol=1e-6 * largest, rtol=1e-6)
 
 
 def test_the_fast_form_of_drct_is_why_there_is_a_plain_one():
