@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "scripts" / "mutants.yml"
 RESULTS = ROOT / "build" / "mutants.jsonl"
+# A failed test, or a file that could not be imported, in pytest's summary.
+KILLER = r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$"
 LONGEST = 900  # [seconds]; a mutant that makes a test run for ever is killed by it
 
 
@@ -156,12 +160,6 @@ def run(mutants: list[Mutant], jobs: int) -> dict[str, dict[str, object]]:
         for number in range(jobs):
             copy_checkout(Path(folder) / str(number))
             copies.put(Path(folder) / str(number))
-        tests = tuple(sorted({test for mutant in waiting for test in mutant.tests}))
-        if waiting:
-            code, output = run_tests(copies.get(), tests)
-            if code:
-                raise ValueError(f"the tests fail without any mutation, so that they prove nothing:\n{output}")
-            copies.put(Path(folder) / "0")
 
         def work(mutant: Mutant) -> None:
             root = copies.get()
@@ -176,7 +174,20 @@ def run(mutants: list[Mutant], jobs: int) -> dict[str, dict[str, object]]:
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(work, waiting))
+        _check_killers(copies.get(), results.values())
     return results
+
+
+def _check_killers(root: Path, results: Iterable[Mapping[str, object]]) -> None:
+    """Run the tests that failed under mutants on the code as it is.
+
+    Raises:
+        ValueError: one fails there too.
+    """
+    killers = {killer for result in results for killer in re.findall(KILLER, str(result["output"]), re.MULTILINE)}
+    code, output = run_tests(root, tuple(sorted(killers))) if killers else (0, "")
+    if code:
+        raise ValueError(f"the tests fail without any mutation, so that they prove nothing:\n{output}")
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ SIZES = [(1, 1), (7, 7), (16, 16), (17, 17), (33, 65)]
 # Deep networks are checked with few of their repeated parts.
 SMALL = {
     "D2CNet": {"num_feat": 32, "num_group": 1, "num_block": 1},
-    "EDSR": {"num_feat": 16, "num_block": 2},
+    "EDSR": {"num_block": 2},
     "IMDN": {"num_modules": 2},
     "IMDN_AS": {"num_modules": 2},
     "IMDNPlus": {"num_modules": 2},
