@@ -268,6 +268,7 @@ def test_training_with_a_pool_resumes_exactly(tmp_path):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_the_pool_of_two_processes_resumes_exactly(tmp_path):
     path = ROOT / "options" / "degradations" / "realesrgan_classical.yml"
     file = shipped(path, tmp_path, degradation={"pool": 8}, logger={"save_freq": 3, "num_states": None})
