@@ -62,7 +62,7 @@ def test_killed_and_survived_are_told_apart_and_remembered(checkout, monkeypatch
 
 
 def test_a_mutant_that_never_ends_is_killed(checkout, monkeypatch):
-    monkeypatch.setattr(mutants, "LONGEST", 30)  # [seconds]
+    monkeypatch.setattr(mutants, "LONGEST", 8)  # [seconds]
     results = mutants.run([mutant("unused = 1", "__import__('time').sleep(900)")], jobs=1)
     assert results["a fault"]["verdict"] == "killed (too slow)"
     assert "unused = 1" in (checkout / "code.py").read_text()

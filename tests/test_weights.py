@@ -19,7 +19,7 @@ from srzoo import weights as weights_module
 from srzoo.registry import ARCHS
 from srzoo.state import load_state, save_state
 from srzoo.tensor_files import CheckpointError
-from srzoo.weights import load_network, load_weights, read_weights, save_weights
+from srzoo.weights import load_network, load_weights, read_weights, refuse_other_network, save_weights
 from tests.support import SHARED, needs_shared
 
 
@@ -329,3 +329,13 @@ def test_released_files_load():
         ("IMDNPlus", 4, "IMDN_plus_x4.pth"),
     ]:
         load_weights(ARCHS.build(name, {}, scale=scale), SHARED / "checkpoints" / file)
+
+
+def test_weights_fit_a_network_that_differs_in_free_options_alone(tmp_path):
+    plain = {"num_feat": 8, "num_block": 2}
+    dropping = ARCHS.build("SRResNet", plain | {"dropout": {"prob": 0.5}}, scale=2)
+    identity = ARCHS.build("SRResNet", plain, scale=2).identity
+    refuse_other_network(dropping, tmp_path / "a.safetensors", identity)
+    deeper = ARCHS.build("SRResNet", plain | {"num_block": 3}, scale=2)
+    with pytest.raises(ValueError, match=r"a.safetensors was trained as another network \(network_g\): .*num_block"):
+        refuse_other_network(deeper, tmp_path / "a.safetensors", identity)
