@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def file_of(folder: Path, key: str, suffix: str) -> Path:
-    """Return the file ``folder/<key><suffix>``; whatever writes a file named after a key takes its path from here.
+    """Return the file ``folder/<key><suffix>``; all writers of files named after keys take their paths from here.
 
     Args:
         folder: where to write.

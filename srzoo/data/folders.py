@@ -55,7 +55,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
 
 
 def _reason_to_leave_out(path: Path) -> str:
-    """Return why a file is not used; empty if it is."""
+    """Return the reason why a file is not used; empty if it is used."""
     # Editors and other systems leave hidden files and folders, such as thumbnails.
     if path.name.startswith("."):
         return "hidden"
@@ -82,7 +82,7 @@ def unique_keys(files: list[Path], folder: Path) -> list[str]:
 
 
 def stem_in_template(stem: str, template: str) -> str | None:
-    """Return the text that stands for {} where `stem` has the form of `template`; None if it has another."""
+    """Return the part of `stem` at the place of {} in `template`; None if `stem` has another form."""
     before, _, after = template.partition("{}")
     fits = stem.startswith(before) and stem.endswith(after) and len(stem) > len(before) + len(after)
     return stem[len(before) : len(stem) - len(after)] if fits else None

@@ -120,7 +120,7 @@ class ImageSet(Dataset[Sample]):
             yield self._check_pair(pair, full, least_side)
 
     def describe(self) -> str:
-        """Return the number of images, and what :meth:`check` found worth knowing about them."""
+        """Return the number of images, and the notes of :meth:`check` about files that are not used in full."""
         notes = [f"left out: {summary(self.left_out)}"] if self.left_out else []
         notes += [text.format(count) for text, count in self._notes.items() if count]
         return "; ".join([f"{len(self.pairs)} image{'s' * (len(self.pairs) != 1)}", *notes])

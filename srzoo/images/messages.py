@@ -50,7 +50,7 @@ def codec_messages(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _captured(lines: list[str]) -> Iterator[None]:
-    """Collect what is written to file descriptor 2, where C libraries print, line by line."""
+    """Collect the lines written to file descriptor 2, where C libraries print."""
     with _capturing, tempfile.TemporaryFile() as file:
         try:
             before = os.dup(2)

@@ -1,4 +1,4 @@
-"""Files as people have them: lists, links, names, damage; what is used, what is left out, what is refused."""
+"""Files as people have them: lists, links, names, damage; used, left out or refused."""
 
 from pathlib import Path
 from typing import Any
