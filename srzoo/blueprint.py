@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module
 from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 # Modules, parameters and buffers.
 MAX_PARTS = 10_000
@@ -61,7 +65,7 @@ class Blueprint:
         if self.weights > MAX_WEIGHTS:
             raise NetworkTooLargeError(f"more than {MAX_WEIGHTS:,} weights")
 
-    def trace(self, frame: FrameType, event: str, argument: object) -> object:
+    def trace(self, frame: FrameType, event: str, argument: object) -> "TraceFunction | None":
         """Count the lines that run in a new frame, if it is a network's; see ``sys.settrace``."""
         del event, argument
         file, name = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
@@ -69,7 +73,7 @@ class Blueprint:
         counted = name.startswith("srzoo") if file.startswith(_INSTALLED) else file != __file__
         return self._add_line if counted else None
 
-    def _add_line(self, frame: FrameType, event: str, argument: object) -> object:
+    def _add_line(self, frame: FrameType, event: str, argument: object) -> "TraceFunction":
         del frame, event, argument
         self.lines += 1
         if self.lines > MAX_LINES:
