@@ -16,7 +16,17 @@ from tests.options.test_files import WHOLE
 from tests.support import ROOT, run_train, write_options, write_photographs
 
 TRAININGS = [path for path in WHOLE if (ROOT / "options" / "train") in path.parents]
-CHAINS = [path for path in TRAININGS if "\nstages:" in path.read_text()]
+
+
+def has_stages(path):
+    """Return True if an option file, or one that it inherits from, has several trainings."""
+    tree = yaml.safe_load(path.read_text())
+    bases = tree.get("base", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    return "stages" in tree or any(has_stages(path.parent / base) for base in bases)
+
+
+CHAINS = [path for path in TRAININGS if has_stages(path)]
 SINGLE = [path for path in TRAININGS if path not in CHAINS]
 # The full size of these is for GPUs; a CPU tries the recipe on narrower networks of fewer blocks.
 SMALLER = {
