@@ -8,9 +8,9 @@ from collections.abc import Sized
 from dataclasses import dataclass
 
 # Of all files of one loading together [bytes].
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 1024 * 1024
 # Of all files of one loading together, with anchors written out wherever they are used.
-MAX_VALUES = 5_000
+MAX_VALUES = 40_000
 # That pass from bases to the files that inherit from them, and from a chain to its stages.
 MAX_INHERITED = 25_000
 MAX_STAGES = 100
