@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srzoo.layers.dropout import Dropout, FeatureDropout
+from srzoo.layers.residual import ResidualBlock
 from srzoo.layers.upsample import subpixel_upsampler
 from srzoo.registry import ARCHS
 from srzoo.tensor_files import CheckpointError
@@ -131,3 +132,9 @@ def test_weights_of_another_variant_are_refused_with_the_option_to_change():
     small, large = (ARCHS.build("RRDBNet", {"num_block": n, "num_feat": 8}, scale=4) for n in (2, 3))
     with pytest.raises(CheckpointError, match="`num_block`: the file has 3"):
         load_weights(small, large.state_dict())
+
+
+def test_residuals_are_scaled():
+    torch.manual_seed(0)
+    block, x = ResidualBlock(4, res_scale=0.1), torch.rand(1, 4, 6, 6)
+    torch.testing.assert_close(block(x), x + 0.1 * block.conv2(block.conv1(x).relu()))

@@ -131,3 +131,11 @@ def test_weights_of_another_tree_are_refused_with_the_option_to_change():
         load_weights(build(**SMALL), build(**(SMALL | {"num_block": 2})).state_dict())
     with pytest.raises(CheckpointError, match="`levels`: the file has 3"):
         load_weights(build(**SMALL), build(levels=[3], **SMALL).state_dict())
+
+
+def test_the_mean_colour_is_subtracted_and_added_again():
+    tree = ARCHS.build("D2CNet", {"num_feat": 16, "num_group": 1, "num_block": 1}, scale=2).tree
+    image = torch.rand(1, 3, 4, 4)
+    mean = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)
+    torch.testing.assert_close(tree.sub_mean(image), image - mean)
+    torch.testing.assert_close(tree.add_mean(tree.sub_mean(image)), image)
