@@ -20,7 +20,14 @@ def test_there_are_option_files():
     assert len(WHOLE) >= 10
 
 
-@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+# One file in four by default, the others as slow tests.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if number % 4 == 0 else pytest.mark.slow)
+        for number, path in enumerate(WHOLE)
+    ],
+)
 def test_it_loads_and_builds(path):
     for loaded in load_chain(path, (), weights_after).values():
         net = build_network(loaded.options)
