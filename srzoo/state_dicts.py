@@ -126,7 +126,7 @@ def parts_of(states: list[FoundState]) -> Iterator[FoundState]:
 def without_prefixes(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Yield the state dict, and again without the first name of all its keys while all have the same first name.
 
-    Networks may have such a name of their own, so that the caller takes the first that fits.
+    A network may begin all its keys with one name too, so that the caller takes the first that fits.
     """
     current = dict(tensors)
     while current:

@@ -1,11 +1,11 @@
 """The pre-flight: all faults of the data, reported together before the first step."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from srzoo.data.fingerprint import file_hash
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault
 from srzoo.progress import shown
@@ -60,17 +60,9 @@ def _find_overlap(sets: Mapping[str, ImageSet]) -> list[tuple[str, Fault]]:
         if split != "train":
             for pair in dataset.pairs:
                 held_out.setdefault(pair.main_file.stat().st_size, []).append((split, pair.main_file))
-    hashes: dict[Path, str] = {}  # each file is hashed once
-
-    def checksum(path: Path) -> str:
-        if path not in hashes:
-            with path.open("rb") as file:
-                hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return hashes[path]
-
     return [
         ("train", Fault(file, f"is also in {split}: {other}; remove it, or set data.allow_overlap: true"))
         for file in (pair.main_file for pair in sets["train"].pairs)
         for split, other in held_out.get(file.stat().st_size, [])
-        if checksum(file) == checksum(other)
+        if file_hash(file) == file_hash(other)
     ]

@@ -119,6 +119,14 @@ def export(net, height=48, width=40, **keywords):
     return torch.export.export(net, (torch.rand(1, 3, height, width),), dynamic_shapes=(sizes,), **keywords)
 
 
+def check_at_unseen_sizes(program, net):
+    """Check that an exported program gives the network's output at sizes that were never traced."""
+    for height, width in UNSEEN:
+        lq = torch.rand(1, 3, height, width)
+        with torch.no_grad():
+            torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
+
+
 def slow_marked(cases):
     """Mark the cases that take long to export; a case is the name of a network, or begins with it."""
     marked = []
@@ -131,22 +139,14 @@ def slow_marked(cases):
 @pytest.mark.parametrize(("name", "options"), slow_marked(VARIANTS), ids=IDS)
 def test_an_exported_network_gives_the_eager_output_at_sizes_never_traced(name, options):
     net = build(name, options)
-    program = export(net).module()
-    for height, width in UNSEEN:
-        lq = torch.rand(1, 3, height, width)
-        with torch.no_grad():
-            torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
+    check_at_unseen_sizes(export(net).module(), net)
 
 
 @pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
 def test_a_decomposed_program_still_takes_any_size(name):
     # Decompositions fix strides and shapes that the exported operators left open.
     net = build(name, {})
-    program = export(net, 64, 64).run_decompositions().module()
-    for height, width in UNSEEN:
-        lq = torch.rand(1, 3, height, width)
-        with torch.no_grad():
-            torch.testing.assert_close(program(lq), net(lq), atol=1e-5, rtol=1e-5)
+    check_at_unseen_sizes(export(net, 64, 64).run_decompositions().module(), net)
 
 
 @pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
