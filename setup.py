@@ -68,6 +68,7 @@ setup(
         "compat": ["spandrel>=0.4.2"],
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6",
             "ruff==0.17.5",
             "pyright[nodejs]==1.1.414",

@@ -154,7 +154,9 @@ def under_own_keys(network: object, tensors: Mapping[str, Tensor]) -> tuple[dict
 
 def describe(identity: NetworkIdentity) -> str:
     """Describe a network in a line: IMDN x4 (num_in_ch: 3, num_feat: 64, num_modules: 6)."""
-    options = ", ".join(f"{name}: {value}" for name, value in identity.options.items() if value is not None)
+    stated = {name: str(value) for name, value in identity.options.items() if value is not None}
+    # Metadata may hold any text, line breaks too.
+    options = ", ".join(f"{name}: {text if text.isprintable() else ascii(text)}" for name, text in stated.items())
     return f"{identity.type} x{identity.scale}" + (f" ({options})" if options else "")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import srzoo
@@ -243,6 +243,7 @@ OPTIONS = st.dictionaries(
 
 @given(METADATA | st.builds(lambda o, s: {"arch": "IMDN_RTC", "arch_options": json.dumps(o), "scale": str(s)},
                             OPTIONS, st.integers() | st.just("x")))  # fmt: skip
+@example({"arch": "IMDN_RTC", "arch_options": json.dumps({"num_feat": "a\x85b"}), "scale": "1"})
 @settings(max_examples=60, deadline=None)
 def test_metadata_of_any_shape_give_the_network_or_one_clear_line(tmp_path_factory, metadata):
     path = tmp_path_factory.mktemp("w") / "w.safetensors"
