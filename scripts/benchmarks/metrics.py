@@ -16,6 +16,7 @@ import torch
 
 from srzoo.compat.basicsr.networks import import_basicsr
 from srzoo.images import to_tensor
+from srzoo.metrics.protocol import shared_preparation
 from srzoo.metrics.psnr import PSNR
 from srzoo.metrics.ssim import SSIM
 
@@ -39,7 +40,8 @@ def main() -> None:
         images = to_tensor(sr)[None], to_tensor(gt)[None]
 
         def ours(images: tuple[torch.Tensor, torch.Tensor] = images) -> tuple[float, float]:
-            return psnr(*images).item(), ssim(*images).item()
+            with torch.inference_mode(), shared_preparation():  # as srzoo.engine.evaluate calls them
+                return psnr(*images).item(), ssim(*images).item()
 
         def theirs(bgr: tuple[np.ndarray, np.ndarray] = bgr) -> tuple[float, float]:
             return (

@@ -15,6 +15,7 @@ from srzoo.atomic import write_text
 from srzoo.batch import Sample
 from srzoo.images import to_uint8, write_image
 from srzoo.keys import file_of
+from srzoo.metrics.protocol import shared_preparation
 from srzoo.progress import shown
 
 Metric = Callable[[Tensor, Tensor], Tensor]
@@ -153,11 +154,12 @@ def _scores(dataset: str, key: str, sr: Tensor, gt: Tensor, metrics: Mapping[str
             "`scale` fit the network and the data?"
         )
     scores: dict[str, float] = {}
-    for name, metric in metrics.items():
-        try:
-            scores[name] = float(metric(sr, gt))
-        except ValueError as error:
-            raise ValueError(f"{dataset}: {key}: {name}: {error}") from error
-        if math.isnan(scores[name]):  # infinity is the PSNR of equal images
-            raise ValueError(f"{dataset}: {key}: {name} is not a number")
+    with shared_preparation():
+        for name, metric in metrics.items():
+            try:
+                scores[name] = float(metric(sr, gt))
+            except ValueError as error:
+                raise ValueError(f"{dataset}: {key}: {name}: {error}") from error
+            if math.isnan(scores[name]):  # infinity is the PSNR of equal images
+                raise ValueError(f"{dataset}: {key}: {name} is not a number")
     return scores

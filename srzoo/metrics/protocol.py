@@ -4,6 +4,9 @@ The conventions of the five systems and of MATLAB scripts differ in colour, roun
 nothing without its protocol. Sources: docs/protocols.md.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
@@ -32,8 +35,10 @@ ProtocolName = Literal[
 _D2C_WEIGHTS = (65.738 * 255 / 256, 129.057 * 255 / 256, 25.064 * 255 / 256)
 _D2C_BGR = (_D2C_WEIGHTS[2], _D2C_WEIGHTS[1], _D2C_WEIGHTS[0])
 _SWAPPED = (BT601[2], BT601[1], BT601[0])
-# Rows that are converted at once on a CPU: they stay in a core's cache.
-_STRIP = 64
+# Pixels that are converted at once on a CPU: they stay in a core's cache.
+_STRIP = 32 * 1024
+# Pairs that `prepare` has converted inside `shared_preparation`: their images, protocol, ... -> the converted pair.
+_PREPARED: ContextVar[dict[tuple[object, ...], tuple[Tensor, Tensor]] | None] = ContextVar("prepared", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +86,15 @@ class Protocol:
                 f"expected two images (B, 3, H, W) or (B, 1, H, W) of one shape, got {_shape(sr)} and {_shape(gt)}"
             )
         border = 0 if raw else self.border(scale)
+        known, asked = _PREPARED.get(), (sr, gt, self, border, raw)
+        if known is not None and asked in known:
+            return known[asked]
         if min(sr.shape[-2:]) <= 2 * border:
             raise ValueError(f"an image of {_shape(sr)} has nothing inside a border of {border} pixels ({self.name})")
-        return self._convert(sr, border, raw), self._convert(gt, border, raw)
+        pair = self._convert(sr, border, raw), self._convert(gt, border, raw)
+        if known is not None:
+            known[asked] = pair
+        return pair
 
     def border(self, scale: int) -> int:
         """Return the number of pixels cropped on each side."""
@@ -101,7 +112,7 @@ class Protocol:
         converted = image.new_empty(
             (len(image), 1 if to_luma else image.shape[1], *image.shape[2:]), dtype=torch.double
         )
-        rows = _STRIP if image.device.type == "cpu" else height
+        rows = max(1, _STRIP // width) if image.device.type == "cpu" else height
         for strip, target in zip(image.split(rows, 2), converted.split(rows, 2), strict=True):
             levels = self._levels(strip, raw)
             target.copy_(self._luma(levels) if to_luma else levels)
@@ -111,12 +122,25 @@ class Protocol:
         """Scale [0, 1] to [0, 255] float64, clipped unless `raw`, rounded if the protocol says so."""
         # Scale in the image's precision, as writers of 8-bit files do: float64 would round some values differently.
         levels = (image if raw else image.clamp(0, 1)) * 255
-        return (levels.round() if self.round_rgb and not raw else levels).to(torch.float64)
+        return (levels.round_() if self.round_rgb and not raw else levels).to(torch.float64)
 
     def _luma(self, image: Tensor) -> Tensor:
         """Convert (B, 3, H, W) in [0, 255] to luma, (B, 1, H, W)."""
         y = luma(image, self.luma_weights, self.luma_offset)
         return (y + 0.5).floor() if self.round_y else y
+
+
+@contextmanager
+def shared_preparation() -> Iterator[None]:
+    """Let the metrics called inside share what a protocol prepares, so that PSNR and SSIM convert a pair once.
+
+    The images must not change meanwhile: they are recognised by identity, not by value.
+    """
+    token = _PREPARED.set({})
+    try:
+        yield
+    finally:
+        _PREPARED.reset(token)
 
 
 PROTOCOLS = {

@@ -13,8 +13,8 @@ from torch import Tensor
 from srzoo.ops.filter import gaussian_kernel
 
 WINDOW = 11
-# Rows that a core computes at once: their moments stay in its cache.
-STRIP = 32
+# Pixels that a core computes at once: their moments stay in its cache.
+STRIP = 32 * 1024
 _GAUSS = tuple(gaussian_kernel(WINDOW, 1.5).tolist())
 
 
@@ -55,10 +55,11 @@ def ssim_in_strips(sr: Tensor, gt: Tensor) -> Tensor:
     batch, channels, height, width = sr.shape
     inside = height - WINDOW + 1, width - WINDOW + 1
     sums = sr.new_zeros(batch * channels)
+    strip = max(1, STRIP // width)
     for index, (x, y) in enumerate(zip(sr.flatten(0, 1), gt.flatten(0, 1), strict=True)):  # (H, W)
-        for top in range(0, inside[0], STRIP):
-            rows = slice(top, top + STRIP + WINDOW - 1)
-            moments = _shifted_sum(_shifted_sum(_products(x[rows], y[rows]), 1), 2)  # (4, STRIP, W - 10)
+        for top in range(0, inside[0], strip):
+            rows = slice(top, top + strip + WINDOW - 1)
+            moments = _shifted_sum(_shifted_sum(_products(x[rows], y[rows]), 1), 2)  # (4, strip, W - 10)
             sums[index] += _similarity(moments).sum()
     return sums.view(batch, channels).mean(1) / (inside[0] * inside[1])
 

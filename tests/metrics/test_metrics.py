@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srzoo.images import read_image, to_tensor
-from srzoo.metrics.protocol import PROTOCOLS
+from srzoo.metrics.protocol import PROTOCOLS, shared_preparation
 from srzoo.metrics.psnr import PSNR, psnr
 from srzoo.metrics.ssim import SSIM, ssim
 from srzoo.ops.resize import imresize
@@ -283,3 +283,25 @@ def test_each_protocol_crops_its_border_and_compares_its_channels(protocol):
     border, channels = BORDERS[protocol]
     sr, gt = PROTOCOLS[protocol].prepare(torch.rand(1, 3, 20, 24), torch.rand(1, 3, 20, 24), scale=3)
     assert sr.shape == gt.shape == (1, channels, 20 - 2 * border, 24 - 2 * border)
+
+
+def test_metrics_of_one_pair_share_its_preparation_and_others_do_not():
+    sr, gt = batch(photograph(40, 50)), batch(noisy(photograph(40, 50)))
+    protocol, other = PROTOCOLS["basicsr-y"], PROTOCOLS["d2c-y"]
+    alone = [measure(sr, gt).item() for measure in (PSNR(scale=4), SSIM(scale=4))]
+    with shared_preparation():
+        prepared = protocol.prepare(sr, gt, 4)
+        assert protocol.prepare(sr, gt, 4) is prepared
+        assert [measure(sr, gt).item() for measure in (PSNR(scale=4), SSIM(scale=4))] == alone
+        for changed in (
+            protocol.prepare(gt, sr, 4),
+            protocol.prepare(sr.clone(), gt, 4),
+            protocol.prepare(sr, gt, 2),
+            other.prepare(sr, gt, 4),
+            other.prepare(sr, gt, 4, raw=True),
+        ):
+            assert changed[0] is not prepared[0]
+        # A raw preparation of the same border differs from the clipped one.
+        whole = replace(protocol, crop_border=0)
+        assert whole.prepare(sr + 1, gt, 4)[0].max() < whole.prepare(sr + 1, gt, 4, raw=True)[0].max()
+    assert protocol.prepare(sr, gt, 4) is not prepared
