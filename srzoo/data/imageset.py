@@ -188,8 +188,10 @@ class ImageSet(Dataset[Sample]):
             f"wrong scale ratio: is {lq_height}x{lq_width}, but GT {gt.name} of {height}x{width} at scale {self.scale} "
             f"asks for {expected[0]}x{expected[1]}"
         )
-        swapped = (height * self.scale, width * self.scale) == (lq_height, lq_width) != (height, width)
-        return reason + "; LQ and GT are swapped" * swapped
+        if height < lq_height and width < lq_width:
+            return reason + "; LQ and GT (LR and HR) are swapped"
+        fitting = height // lq_height
+        return reason + f"; scale {fitting} fits" * ((lq_height * fitting, lq_width * fitting) == (height, width))
 
     @staticmethod
     def _check_listed_size(pair: Pair, sizes: dict[Path, tuple[int, int]]) -> list[Fault]:

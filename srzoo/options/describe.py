@@ -1,6 +1,7 @@
 """The reference of all options: for ``srzoo options explain``, docs/options.md and editors."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,11 +37,13 @@ below that of the chain, and each starts from the weights of the one before unle
 def explain(key: str) -> str:
     """Describe all options whose dotted path is `key` or ends with it, and the plugin of this name.
 
+    Names that a user chooses may be in the path (train.losses.pixel.weight), numbers in lists too (stages[3].prob).
+
     Raises:
         LookupError: there is neither; the message has the closest.
     """
     options = list(all_options())
-    found = [option for option in options if option.path == key or option.path.endswith("." + key)]
+    found = [option for option in options if _ends_with(option.path, key)]
     # A plugin may be named in several blocks (datasets.train, datasets.val.<name>, ...): describe its option once.
     same: dict[tuple[str, str, str], list[KnownOption]] = {}
     for option in sorted(found, key=lambda option: option.path != key):
@@ -56,6 +59,13 @@ def explain(key: str) -> str:
         hint = hint if hint.startswith("did you mean") else "docs/options.md lists all"
         raise LookupError(f"no option, section or type {key!r}; {hint}")
     return "\n\n".join(explained)
+
+
+def _ends_with(path: str, key: str) -> bool:
+    """Return True if the parts of `key` are the last ones of an option's path."""
+    known, given = path.split("."), re.sub(r"\[\d+\]", "[]", key).split(".")
+    pairs = zip(reversed(known), reversed(given), strict=False)
+    return len(given) <= len(known) and all(part in ("<name>", other) for part, other in pairs)
 
 
 def markdown() -> str:

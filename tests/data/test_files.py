@@ -82,8 +82,12 @@ def test_lq_that_is_gt_is_refused(folders):
     reasons = dict(faults(PairedImages(scale=2, phase="eval", gt=folders / "gt", lq=folders / "lq")))
     assert reasons["01.png"].startswith("LQ and GT are one file")
     assert reasons["02.png"].startswith("LQ has the content of GT")
-    assert reasons["03.png"].endswith("LQ and GT are swapped")
+    assert reasons["03.png"].endswith("; LQ and GT (LR and HR) are swapped")
     assert len(reasons) == 3
+    swapped = dict(faults(PairedImages(scale=4, phase="eval", gt=folders / "lq", lq=folders / "gt")))
+    assert swapped["00.png"].endswith("; LQ and GT (LR and HR) are swapped")
+    other_scale = dict(faults(PairedImages(scale=4, phase="eval", gt=folders / "gt", lq=folders / "lq")))
+    assert other_scale["00.png"].endswith("; scale 2 fits")
     # Equal content at scale 1, in two files, is a pair without a degradation.
     (folders / "copy").mkdir()
     for path in (folders / "gt").iterdir():

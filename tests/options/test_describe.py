@@ -51,6 +51,18 @@ def test_explain_describes_a_type_by_its_options():
     assert len(explain("L1Loss").splitlines()) <= 6
 
 
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("train.losses.pixel.weight", "train.losses.<name>.weight"),
+        ("datasets.val.Set5.sources.mine.limit", "datasets.val.<name>.sources.<name>.limit"),
+        ("degradation.stages[3].prob", "degradation.stages[].prob"),
+    ],
+)
+def test_explain_takes_names_and_numbers_that_a_user_chose(key, path):
+    assert path in explain(key).splitlines()[0]
+
+
 def test_explain_answers_unknown_words_in_one_short_line():
     with pytest.raises(LookupError) as error:
         explain("qqqqqq")
