@@ -26,19 +26,17 @@ def expand_environment(tree: Tree, unchecked: UnknownTypes | None) -> None:
 def resolve_paths(options: Options) -> Options:
     """Return the options with every relative path starting at ``path.root``, which is left as it is.
 
-    Paths are then absolute, or relative to the working directory.
+    Paths are then absolute, or relative to the working directory. `~` at the start is the user's home folder.
     """
     root = options.path.root
-    if root is None:
-        return options
-    resolved: Options = _resolved(options, root)
+    resolved: Options = _resolved(options, (root or Path()).expanduser())
     return dataclasses.replace(resolved, path=dataclasses.replace(resolved.path, root=root))
 
 
 def _resolved(value: Any, root: Path) -> Any:
     """Resolve paths at any depth: sections, the arguments of entries, and the dataclasses of plugins in them."""
     if isinstance(value, Path):
-        return root / value  # an absolute path stays as it is
+        return root / value.expanduser()  # an absolute path stays as it is
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _resolved(getattr(value, f.name), root) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)

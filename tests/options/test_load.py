@@ -69,6 +69,18 @@ def test_paths_in_lists_start_at_the_root():
     assert options.val.metrics["mine"].args["files"] == (Path("elsewhere/a.txt"), Path("/b.txt"))
 
 
+@pytest.mark.parametrize("root", [None, "~/project", "elsewhere"])
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, root):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    home = Path(tmp_path / "home")
+    changes = {"path": {"root": root, "pretrain_network_g": "a~/w.pth"}, "datasets": {"train": {"gt": "~/images"}}}
+    options = load_options(write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))).options
+    assert options.datasets.train is not None
+    assert options.datasets.train.args["gt"] == home / "images"
+    start = home / "project" if root == "~/project" else Path(root or "")
+    assert options.path.pretrain_network_g == start / "a~/w.pth"
+
+
 def test_keys_inside_a_plugins_own_mappings_are_checked(faults):
     sources = {"mine": {"gt": "photographs", "limt": 3}}
     (fault,) = faults({"datasets": {"train": {"gt": None, "sources": sources}}})
