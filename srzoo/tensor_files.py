@@ -3,13 +3,15 @@
 The content decides which of the two a file is, never its suffix.
 """
 
+import argparse
 import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from pathlib import Path, PosixPath
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -19,6 +21,9 @@ from srzoo.atomic import write_atomic
 
 # A file that states more than this many times its own size is refused: torch.save does not compress.
 LARGEST_EXPANSION = 8
+
+# NumPy's characters of the types of numbers.
+_NUMBERS = "?bBhHiIlLqQefd"
 
 # First bytes, in lower case, of files that people take for weights -> their kind and the remedy.
 _NOT_WEIGHTS = {
@@ -78,7 +83,8 @@ def read_torch(path: Path) -> Mapping[str, object]:
     """
     _refuse_archives_of_another_kind(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless_classes()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
     except Exception as error:  # on foreign bytes PyTorch's readers raise almost any type
@@ -86,6 +92,20 @@ def read_torch(path: Path) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
     return content
+
+
+def _harmless_classes() -> list[Callable[..., object] | tuple[Callable[..., object], str]]:
+    """Return what training programs save beside tensors: arguments (Namespace, paths) and scores (NumPy numbers).
+
+    Making one runs no code of the file. NumPy's function for numbers, which has two names, is replaced.
+    """
+    numbers = [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [argparse.Namespace, PosixPath, *numbers, np.dtype, *{type(np.dtype(kind)) for kind in _NUMBERS}]
+
+
+def _number(kind: "np.dtype[np.generic]", raw: bytes) -> object:
+    """Return a saved NumPy number as a number of Python; NumPy refuses to make objects of bytes."""
+    return np.frombuffer(raw, kind, 1).item()
 
 
 def _refuse_archives_of_another_kind(path: Path) -> None:

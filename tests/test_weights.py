@@ -1,5 +1,6 @@
 """Weights in every published layout, whole or not at all; nothing runs code from a file."""
 
+import argparse
 import errno
 import io
 import json
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import srzoo
 from srzoo import weights as weights_module
 from srzoo.registry import ARCHS
 from srzoo.state import load_state, save_state
-from srzoo.tensor_files import CheckpointError
+from srzoo.tensor_files import CheckpointError, read_torch
 from srzoo.weights import load_network, load_weights, read_weights, refuse_other_network, save_weights
 from tests.support import SHARED, needs_shared
 
@@ -164,6 +166,13 @@ def test_values_that_are_not_finite_are_neither_loaded_nor_saved(tmp_path, value
         load_state(tmp_path / "2.state")
 
 
+class NumberOfObjects:
+    """Pickles as a NumPy scalar that holds an object."""
+
+    def __reduce__(self):
+        return np.float64(0).__reduce__()[0], (np.dtype("O"), b"x")
+
+
 class Dangerous:
     pass
 
@@ -242,6 +251,27 @@ def test_the_content_decides_which_format_a_file_has(tmp_path):
     torch.save(network(2).state_dict(), tmp_path / "x.safetensors")
     load_weights(other, tmp_path / "x.safetensors")
     assert same(network(2), other)
+
+
+def test_arguments_and_scores_beside_the_weights_do_no_harm(tmp_path):
+    arguments = argparse.Namespace(lr=1e-4, out=Path("runs/a"), milestones=[1, 2], best=np.float64(31.5))
+    scores = {"psnr": np.float32(31.5), "epoch": np.int64(7), "improved": np.bool_(True)}
+    torch.save({"state_dict": network(1).state_dict(), "args": arguments, **scores}, tmp_path / "w.pth")
+    net = network(0)
+    load_weights(net, tmp_path / "w.pth")
+    assert same(net, network(1))
+    content = read_torch(tmp_path / "w.pth")
+    assert content["args"] == arguments
+    assert [content[name] for name in scores] == [31.5, 7, True]
+    assert all(type(content[name]) in (float, int, bool) for name in scores)
+
+
+@pytest.mark.parametrize("inside", ["a Namespace", "a NumPy number"])
+def test_harmless_classes_open_no_way_to_others(tmp_path, inside):
+    hidden = argparse.Namespace(x=Dangerous()) if inside == "a Namespace" else NumberOfObjects()
+    torch.save({"params": network().state_dict(), "x": hidden}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"refused, because|not a PyTorch weights file"):
+        read_weights(tmp_path / "w.pth")
 
 
 def test_files_that_would_run_code_are_refused(tmp_path):
