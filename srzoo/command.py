@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import shlex
 import signal
@@ -57,6 +58,9 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
     Errors that the user can fix print a message (and with --debug their traceback); all others are raised, and end the
     interpreter with a traceback and exit code 1.
     """
+    # Names of files may be any bytes, and a terminal may know few characters.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Schedulers and containers stop a command with SIGTERM: end as on Ctrl-C, loader workers included.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -7,6 +7,7 @@ authors' program, bit for bit without noise; theirs is not seeded, the noise of 
 Files are PNG. (Degradations during training are stages: srzoo/degradations.)
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,7 @@ def degrade_folder(
             continue
         for kind in kinds:
             path = targets[key, kind]
-            write_image(path, degraded(image, kind, scale, zlib.crc32(key.encode()), kernel))
+            write_image(path, degraded(image, kind, scale, zlib.crc32(os.fsencode(key)), kernel))
             yield path
     if faults:
         raise UnusedImagesError(faults)

@@ -29,7 +29,7 @@ def fingerprint(dataset: Dataset[object]) -> str | None:
         "\0".join([pair.key, *("" if file is None else hashes[file] for file in (pair.gt, pair.lq))])
         for pair in dataset.pairs
     ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()  # names of files may be any bytes
 
 
 def file_hash(path: Path) -> str:

@@ -48,10 +48,17 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     if identity in above:
         return
     for entry in os.scandir(folder):
-        if entry.is_dir() and not entry.name.startswith("."):
+        if _is_folder(entry) and not entry.name.startswith("."):
             yield from _walk(Path(entry.path), (*above, identity))
         else:
             yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: reading it as an image reports it
+        return False
 
 
 def _reason_to_leave_out(path: Path) -> str:

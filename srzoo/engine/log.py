@@ -26,7 +26,7 @@ def log_to(file: Path | None = None) -> None:
     logger.addHandler(console)
     if file is not None and ranks.rank() == 0:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(file, encoding="utf-8")
+        handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         for record in (record for early in waiting for record in early.buffer):

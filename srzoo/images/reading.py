@@ -87,7 +87,8 @@ def _refuse_missing(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(f"{path}: not a readable image (it is a link to a missing file)")
     if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
+        kind = "does not exist" if not path.exists() else "is a folder or a device, not a file"
+        raise FileNotFoundError(f"image {path} {kind}")
 
 
 def _checked_header(file: BinaryIO, path: Path, max_pixels: int) -> Header:

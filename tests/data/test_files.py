@@ -1,5 +1,8 @@
 """Files as people have them: lists, links, names, damage; used, left out or refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from srzoo.data.lq_images import LQImages
 from srzoo.data.paired import PairedImages
 from srzoo.engine.evaluate import evaluate
 from srzoo.images import read_image, write_image
-from tests.support import SHARED, needs_shared, photograph, run_test, run_train, write_options, write_photographs
+from tests.support import ROOT, SHARED, needs_shared, photograph, run_test, run_train, write_options, write_photographs
 
 
 def faults(dataset, full=False):
@@ -213,6 +216,28 @@ def test_bad_lq_images_are_listed_and_the_others_done(tmp_path, capsys):
         path.write_text("no image")
     assert run_test(write_options(tmp_path / "y.yml", options_of(tmp_path, LQImages="lq") | {"name": "none"})) == 2
     assert "4 fault(s) in the data" in capsys.readouterr().err
+
+
+def test_names_of_any_bytes_and_links_to_themselves_stop_nothing(tmp_path):
+    (tmp_path / "lq").mkdir()
+    name = tmp_path / "lq" / os.fsdecode(b"caf\xe9\n.png")
+    write_image(name, photograph(32, 40))
+    (tmp_path / "lq" / "loop.png").symlink_to("loop.png")
+    os.mkfifo(tmp_path / "lq" / "pipe.png")
+    (tmp_path / "lq" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    file = write_options(tmp_path / "x.yml", options_of(tmp_path, LQImages="lq"))
+    # In a process of its own: the output of a test takes any text, that of a terminal does not.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, ROOT / "srzoo" / "test.py", "-opt", file]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-3:] == [
+        f"  {tmp_path}/lq/loop.png: not a readable image (it is a link to a missing file)",
+        f"  {tmp_path}/lq/pipe.png: image {tmp_path}/lq/pipe.png is a folder or a device, not a file",
+        rf"  {tmp_path}/lq/\udcff.png: not a readable image (the file is empty)",
+    ]
+    (output,) = (tmp_path / "experiments" / "run" / "visualization" / "mine").iterdir()
+    assert output.name == name.name
 
 
 def test_lq_images_may_be_smaller_than_the_scale(tmp_path):
