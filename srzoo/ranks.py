@@ -36,6 +36,11 @@ def initialise() -> torch.device:
     return device
 
 
+def is_restarted() -> bool:
+    """Return True if torchrun (--max-restarts) has started the same command again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def device_name(device: torch.device) -> str:
     """Return the kind of a device for results: "cpu", or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -145,7 +150,7 @@ class Vote:
 @functools.cache
 def _control_group() -> dist.ProcessGroup | None:
     """Return a group for numbers on the CPU, apart from the exchange of gradients; every rank calls this."""
-    return dist.new_group(backend="gloo")
+    return cast("dist.ProcessGroup | None", dist.new_group(backend="gloo"))
 
 
 def broadcast_buffers(net: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """Train a network from an option file: python srzoo/train.py -opt FILE [--set key.path=value ...] [--resume auto]."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ def train(arguments: Arguments) -> None:
     """Run each training of an option file, in order."""
     from srzoo.chain import run_chain
 
-    if arguments.resume == "none" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
-        arguments.resume = "auto"  # torchrun --max-restarts starts the same command again
     run_chain(arguments.opt, arguments.set, arguments.resume, arguments.debug, train_one)
 
 
