@@ -1,6 +1,6 @@
 """Types of the values that pass between data, training recipes and the engine."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class Batch(TypedDict):
     lq: Tensor  # (B, C, h, w)
     gt: Tensor  # (B, C, scale*h, scale*w)
     key: list[str]
+    skipped: NotRequired[list[str]]  # per sample, the image that could not be read and was replaced; "" for none
 
 
 # Weighted scalars of a loss by name; their sum is minimised.

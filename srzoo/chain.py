@@ -9,6 +9,7 @@ import yaml
 
 from srzoo import ranks
 from srzoo.components import build_datasets
+from srzoo.engine.guard import Guard
 from srzoo.engine.log import log_to, logger
 from srzoo.engine.resume import refuse_used
 from srzoo.engine.run_folder import RunFolder
@@ -40,17 +41,24 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     if without:
         subject = f"stages {', '.join(without)} of {file} have" if without[0] else f"{file} has"
         raise ValueError(f"{subject} no `train` section; to benchmark use test.py")
+    device = ranks.initialise()
     if resume == "none" and ranks.is_restarted():
         resume = "auto"
-    if "" in chain:
-        train_one(chain[""], resume, debug)
-        return
+    with Guard().watching():
+        if "" in chain:
+            train_one(chain[""], resume, debug)
+        else:
+            _run_stages(chain, resume, debug, train_one, device)
+
+
+def _run_stages(
+    chain: Mapping[str, LoadedOptions], resume: str, debug: bool, train_one: TrainOne, device: torch.device
+) -> None:
     if resume not in ("none", "auto"):
         raise ValueError("--resume: a chain of trainings finds its states itself: use --resume auto")
     if resume == "none":
         for loaded in chain.values():
             refuse_used(RunFolder(loaded.options.run_folder))
-    device = ranks.initialise()
     _check_stages(chain, device)
     for number, (name, loaded) in enumerate(chain.items(), 1):
         log_to()  # the console alone; train_one adds the log file of its stage

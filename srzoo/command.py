@@ -86,7 +86,9 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
             traceback.print_exc()
         # Under torchrun the errors of all ranks arrive in one terminal.
         rank = os.environ.get("RANK")
-        _print_error(f"error{f' (rank {rank})' if rank else ''}: {error}")
+        # All ranks read the same option file.
+        if rank in (None, "0") or type(error).__name__ != "OptionsError":
+            _print_error(f"error{f' (rank {rank})' if rank else ''}: {error}")
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -54,7 +54,13 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
         world_size=ranks.world_size(),
         accumulate=train.accumulate,
     )
-    return training_loader(dataset, sampler, num_workers=entry.num_workers, pin_memory=device.type == "cuda")
+    return training_loader(
+        dataset,
+        sampler,
+        num_workers=entry.num_workers,
+        pin_memory=device.type == "cuda",
+        skip_faulty=options.data.on_error == "skip",
+    )
 
 
 def build_degradation(options: Options, state: TrainingState | None) -> Degradation | None:

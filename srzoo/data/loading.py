@@ -1,14 +1,15 @@
 """Batches of training samples: the samples of each step, rank and micro-batch, and the loader that reads them."""
 
+import contextlib
 import random
 import signal
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from srzoo.batch import Batch, Sample
 from srzoo.streams import Purpose, stream
@@ -88,18 +89,50 @@ class StepSampler(Sampler[list[SampleKey]]):
         return SampleKey(int(self._order[position]), step, slot)
 
 
-class DrawnSamples(Dataset[Sample]):
+class FaultySample(NamedTuple):
+    """A sample of step `step` that could not be read.
+
+    It is passed on in place of the sample, because an exception would arrive with the traceback of a loader process.
+    """
+
+    step: int
+    reason: str
+
+
+class DrawnSamples(Dataset["Sample | FaultySample"]):
     """A dataset addressed by :class:`SampleKey`, in which each sample draws from its own random stream.
 
     ``draw(index, generator)`` of the dataset gets the stream; for datasets without it (a user's plain ``torch``
     dataset) the global generators of random, NumPy and PyTorch are seeded from the stream before each sample.
+
+    Args:
+        dataset: of images.
+        seed: of the run.
+        skip_faulty: replace an image that cannot be read by the next one of the dataset that can.
     """
 
-    def __init__(self, dataset: Dataset[Sample], seed: int) -> None:
+    def __init__(self, dataset: Dataset[Sample], seed: int, skip_faulty: bool = False) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.skip_faulty = skip_faulty
 
-    def __getitem__(self, key: SampleKey) -> Sample:
+    def __getitem__(self, key: SampleKey) -> "Sample | FaultySample":
+        try:
+            sample = self._draw(key)
+        except (ValueError, OSError) as error:
+            fault = FaultySample(key.step, str(error))
+            return self._replacement(key, fault) if self.skip_faulty else fault
+        return cast(Sample, {**sample, "skipped": ""}) if self.skip_faulty else sample
+
+    def _replacement(self, key: SampleKey, fault: FaultySample) -> "Sample | FaultySample":
+        size = len(self.dataset)  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
+        for further in range(1, size):
+            with contextlib.suppress(ValueError, OSError):
+                sample = self._draw(key._replace(image=(key.image + further) % size))
+                return cast(Sample, {**sample, "skipped": fault.reason})
+        return fault
+
+    def _draw(self, key: SampleKey) -> Sample:
         generator = stream(self.seed, Purpose.SAMPLE, key.step, key.slot)
         draw = getattr(self.dataset, "draw", None)
         if draw is not None:
@@ -112,19 +145,31 @@ class DrawnSamples(Dataset[Sample]):
 
 
 def training_loader(
-    dataset: Dataset[Sample], sampler: StepSampler, *, num_workers: int, pin_memory: bool
+    dataset: Dataset[Sample],
+    sampler: StepSampler,
+    *,
+    num_workers: int,
+    pin_memory: bool,
+    skip_faulty: bool = False,
 ) -> DataLoader[Batch]:
     """Return the loader of the micro-batches of `sampler`; they are the same for any number of workers."""
     # PyTorch's types do not know that collating samples makes batches.
     return DataLoader(  # pyright: ignore[reportReturnType]
-        DrawnSamples(dataset, sampler.seed),
+        DrawnSamples(dataset, sampler.seed, skip_faulty),
         batch_sampler=sampler,
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
+        collate_fn=_collate,
         # A separate generator: starting an iterator must not advance PyTorch's global one.
         generator=torch.Generator().manual_seed(sampler.seed),
     )
+
+
+def _collate(samples: list[object]) -> object:
+    """Stack samples to a batch; the first faulty one stands for the batch."""
+    faulty = [sample for sample in samples if isinstance(sample, FaultySample)]
+    return faulty[0] if faulty else default_collate(samples)
 
 
 def start_worker(worker: int) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from srzoo import ranks
 from srzoo.batch import Batch, StateDict, Terms
+from srzoo.data.loading import FaultySample
+from srzoo.engine.log import logger
+from srzoo.engine.trouble import TrainingError, explained
 from srzoo.optim.learner import Learner
 from srzoo.streams import network_seed
 
@@ -55,6 +58,7 @@ class Progress:
     """Losses and times since the last report."""
 
     def __init__(self) -> None:
+        self.num_skipped = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -119,24 +123,53 @@ def train(
     """
     progress, source, iteration = Progress(), iter(batches), model.g.iteration
     for step in range(iteration.number, total):
-        for micro in range(accumulate):
-            part = ranks.rank() * accumulate + micro
-            batch = _next_batch(source, progress, device)
-            if degradation is not None:
-                batch = degradation(batch, step, part)
-            # After the batch: a dataset in this process may have drawn from the same generator.
-            torch.manual_seed(network_seed(seed, step, part))
-            progress.add(model.training_step(batch))
+        try:
+            _update(model, source, progress, step, accumulate, seed, device, degradation)
+        except RuntimeError as error:
+            known = explained(error, step)
+            if known is None:
+                raise
+            raise known from error
         iteration.number = step + 1
         progress.add_update()
         for hook in hooks:
             hook(step + 1, progress)
 
 
+def _update(
+    model: Model,
+    source: Iterator[Batch],
+    progress: Progress,
+    step: int,
+    accumulate: int,
+    seed: int,
+    device: torch.device,
+    degradation: Degradation | None,
+) -> None:
+    """Train on the micro-batches of one update."""
+    for micro in range(accumulate):
+        part = ranks.rank() * accumulate + micro
+        batch = _next_batch(source, progress, device)
+        if degradation is not None:
+            batch = degradation(batch, step, part)
+        # After the batch: a dataset in this process may have drawn from the same generator.
+        torch.manual_seed(network_seed(seed, step, part))
+        progress.add(model.training_step(batch))
+
+
 def _next_batch(source: Iterator[Batch], progress: Progress, device: torch.device) -> Batch:
     started = time.perf_counter()
     batch = next(source)
     progress.add_waiting(time.perf_counter() - started)
+    if isinstance(batch, FaultySample):
+        raise TrainingError(
+            f"update {batch.step + 1}: a training image cannot be read: {batch.reason}; put it right, then --resume "
+            "auto, or set data.on_error: skip"
+        )
+    for reason in filter(None, batch.pop("skipped", ())):
+        progress.num_skipped += 1
+        # An error, because other ranks log nothing less.
+        logger.error(f"skipped a training image ({progress.num_skipped} since the start): {reason}")
     # A user's dataset may have further entries: tensors of any name move to the device.
     moved = {
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value

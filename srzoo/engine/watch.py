@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from srzoo import ranks
+from srzoo.engine import guard
 from srzoo.engine.loop import Progress
 
 # Exit code of a training that was stopped with everything saved (EX_TEMPFAIL of sysexits.h: try again).
@@ -46,7 +47,8 @@ class Watch:
 
     def __call__(self, step: int, progress: Progress) -> None:
         """Agree with all ranks on what was requested until the update before."""
-        del step, progress
+        del progress
+        guard.note(step)
         is_due = self._interval is not None and time.monotonic() - self._last_save >= self._interval
         self.stop, save_now = self._vote([self.requested(), int(is_due)])
         self.save_now = bool(save_now)

@@ -171,11 +171,14 @@ class DataOptions(Section):
 
     Args:
         check: headers: check names, image headers and file ends; full: decode every file, as --debug does.
+        on_error: for a training image that cannot be read in an update. stop: stop, on all ranks; skip: log it and take
+            the next image of the dataset.
         allow_overlap: accept training images that are also in a validation set.
         max_pixels: largest image that is read; larger ones are refused by their headers [pixels].
     """
 
     check: Literal["headers", "full"] = "headers"
+    on_error: Literal["stop", "skip"] = "stop"
     allow_overlap: bool = False
     max_pixels: PixelLimit = MAX_PIXELS
 
