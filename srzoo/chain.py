@@ -40,6 +40,8 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     if without:
         subject = f"stages {', '.join(without)} of {file} have" if without[0] else f"{file} has"
         raise ValueError(f"{subject} no `train` section; to benchmark use test.py")
+    if resume == "none" and ranks.is_restarted():
+        resume = "auto"
     if "" in chain:
         train_one(chain[""], resume, debug)
         return

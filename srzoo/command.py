@@ -53,7 +53,8 @@ def run_script(module: str) -> None:
 
 
 def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
-    """Run a command and return its exit code: 0 done, 2 an error that the user can fix, 130 interrupted.
+    """Run a command and return its exit code: 0 done, 2 an error that the user can fix, 75 a training that was
+    stopped with everything saved, 130 interrupted.
 
     Errors that the user can fix print a message (and with --debug their traceback); all others are raised, and end the
     interpreter with a traceback and exit code 1.
@@ -66,8 +67,10 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
     try:
         command(arguments)
     except KeyboardInterrupt:
-        _print_error("interrupted; to continue a training from its last state, use --resume auto")
+        _print_error("interrupted")
         return 130
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("srzoo"):
             raise

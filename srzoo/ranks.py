@@ -1,5 +1,6 @@
 """The rank of this process, the number of ranks, and values on which all ranks agree; one rank needs no set-up."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -35,6 +36,11 @@ def initialise() -> torch.device:
     return device
 
 
+def is_restarted() -> bool:
+    """Return True if torchrun (--max-restarts) has started the same command again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def device_name(device: torch.device) -> str:
     """Return the kind of a device for results: "cpu", or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -43,6 +49,7 @@ def device_name(device: torch.device) -> str:
 def finalise() -> None:
     """Leave the process group."""
     if dist.is_initialized():
+        _control_group.cache_clear()
         dist.destroy_process_group()
 
 
@@ -111,6 +118,39 @@ def on_main(work: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result  # pyright: ignore[reportReturnType]  # without an error there is a result
+
+
+class Vote:
+    """The largest of the numbers that all ranks give, one call late, so that no rank waits for the others."""
+
+    def __init__(self) -> None:
+        self._pending: tuple[dist.Work, torch.Tensor] | None = None
+
+    def __call__(self, values: list[int]) -> list[int]:
+        """Give this rank's numbers and return the largest ones of the call before; zeros at the first."""
+        if world_size() == 1:
+            return values
+        numbers = torch.tensor(values)
+        work = dist.all_reduce(numbers, dist.ReduceOp.MAX, group=_control_group(), async_op=True)
+        assert work is not None
+        before = self.finish()
+        self._pending = work, numbers
+        return before or [0] * len(values)
+
+    def finish(self) -> list[int]:
+        """Wait for the last call and return its result; nothing if there is none."""
+        if self._pending is None:
+            return []
+        work, numbers = self._pending
+        self._pending = None
+        work.wait()
+        return numbers.tolist()
+
+
+@functools.cache
+def _control_group() -> dist.ProcessGroup | None:
+    """Return a group for numbers on the CPU, apart from the exchange of gradients; every rank calls this."""
+    return cast("dist.ProcessGroup | None", dist.new_group(backend="gloo"))
 
 
 def broadcast_buffers(net: nn.Module) -> None:

@@ -31,6 +31,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     from srzoo.engine.resume import starting_state
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tensorboard import Board
+    from srzoo.engine.watch import Watch
 
     device = ranks.initialise()
     log_to()
@@ -41,14 +42,18 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     loader = training.build_loader(options, data["train"], start, device)
     model = training.build_model(options, device, state, data["train"])
     degradation = training.build_degradation(options, state)
-    with folder.locked():
+    watch = Watch(max_time=settings.max_time, save_minutes=options.logger.save_minutes)
+    with folder.locked(), watch.listening():
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
         logger.info(training.opening(options, model, device, folder))
-        hooks, validate = training.build_hooks(loaded, folder, model, degradation, data["val"], board, device)
+        hooks, validate, stop = training.build_hooks(
+            loaded, folder, model, degradation, data["val"], board, device, watch
+        )
         if state:
             validate.catch_up(start)
+            stop(start, loop.Progress())
         loop.train(
             model,
             loader,
@@ -56,7 +61,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
             accumulate=settings.accumulate,
             seed=options.seed,
             device=device,
-            hooks=[*hooks, validate],
+            hooks=[*hooks, validate, stop],
             degradation=degradation,
         )
         board.close()

@@ -12,12 +12,13 @@ from srzoo.components import Datasets, build_network, build_scorer, load_pretrai
 from srzoo.data.loading import StepSampler, training_loader
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
-from srzoo.engine.hooks import Print, Save, Validate
+from srzoo.engine.hooks import Print, Save, Stop, Validate
 from srzoo.engine.log import logger
 from srzoo.engine.loop import Hook, Model
 from srzoo.engine.opening import opening_line, seconds_of_update
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tensorboard import Board
+from srzoo.engine.watch import Watch
 from srzoo.layers import reparam
 from srzoo.losses.criterion import Criterion
 from srzoo.models.gan import GANModel
@@ -185,8 +186,9 @@ def build_hooks(
     val: Datasets,
     board: Board,
     device: torch.device,
-) -> tuple[list[Hook], Validate]:
-    """Build (progress lines and checkpoints, validation) as the options ask for them."""
+    watch: Watch,
+) -> tuple[list[Hook], Validate, Stop]:
+    """Build (work of every update, validation, the end before the last update) as the options ask for them."""
     options, train = loaded.options, loaded.options.train
     assert train is not None
     total, logging, validation = train.total_iter, options.logger, options.val
@@ -198,19 +200,19 @@ def build_hooks(
         if isinstance(model, GANModel):
             save_weights(folder.discriminator_of(step), model.d.inference_net, {**provenance, "weights": "raw"})
 
-    hooks: list[Hook] = [
-        Print(model, board, freq=logging.print_freq, total=total, device=device),
-        Save(
-            model,
-            folder,
-            write_weights,
-            loaded.text,
-            freq=logging.save_freq,
-            total=total,
-            keep=logging.num_states,
-            data_state=degradation.state_dict if degradation is not None else dict,
-        ),
-    ]
+    save = Save(
+        model,
+        folder,
+        write_weights,
+        loaded.text,
+        freq=logging.save_freq,
+        total=total,
+        keep=logging.num_states,
+        data_state=degradation.state_dict if degradation is not None else dict,
+        watch=watch,
+        start=model.g.iteration.number,
+    )
+    hooks: list[Hook] = [watch, Print(model, board, freq=logging.print_freq, total=total, device=device), save]
     validate = Validate(
         model,
         build_scorer(options, folder, val, device),
@@ -218,5 +220,6 @@ def build_hooks(
         freq=validation.val_freq,
         total=total,
         num_tb_img=validation.num_tb_img,
+        watch=watch,
     )
-    return hooks, validate
+    return hooks, validate, Stop(watch, save)

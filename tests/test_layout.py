@@ -129,4 +129,4 @@ def test_importing_srzoo_imports_nothing_heavy():
 
 def test_entry_points_are_thin():
     for name in ("train.py", "test.py"):
-        assert len((PACKAGE / name).read_text().splitlines()) <= 70
+        assert len((PACKAGE / name).read_text().splitlines()) <= 75

@@ -1,6 +1,7 @@
 """Batches of training samples: the samples of each step, rank and micro-batch, and the loader that reads them."""
 
 import random
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -120,12 +121,15 @@ def training_loader(
         batch_sampler=sampler,
         num_workers=num_workers,
         pin_memory=pin_memory,
-        worker_init_fn=_single_threaded,
+        worker_init_fn=start_worker,
         # A separate generator: starting an iterator must not advance PyTorch's global one.
         generator=torch.Generator().manual_seed(sampler.seed),
     )
 
 
-def _single_threaded(worker: int) -> None:
+def start_worker(worker: int) -> None:
+    """Prepare a process that loads samples: the main process decides what a signal to all processes means."""
     del worker
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's threads would compete with them

@@ -13,12 +13,21 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from srzoo import ranks
 from srzoo.atomic import write_text
 from srzoo.batch import Sample
+from srzoo.data.loading import start_worker
 from srzoo.images import to_uint8, write_image
 from srzoo.keys import file_of
 from srzoo.metrics.protocol import shared_preparation
 from srzoo.progress import shown
 
 Metric = Callable[[Tensor, Tensor], Tensor]
+
+
+class InterruptedEvaluationError(Exception):
+    """An evaluation that was asked to end before its last image; `reason` is that of ``Watch.stop``."""
+
+    def __init__(self, reason: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ def evaluate(
     progress: bool = True,
     show: Callable[[int, Tensor], None] | None = None,
     step: int | None = None,
+    interrupted: Callable[[], int] | None = None,
 ) -> Results:
     """Run `net` over every image, each exactly once over all ranks, and score its output.
 
@@ -105,8 +115,10 @@ def evaluate(
         progress: show on rank 0 how many images are done.
         show: called on rank 0 with (index, output (1, C, H, W)).
         step: updates that the network has seen, for the results.
+        interrupted: asked before every image for a reason to end the evaluation; 0: go on.
 
     Raises:
+        InterruptedEvaluationError: on every rank, if there was such a reason on one.
         ValueError: the network's output is not finite or not of the size of the ground truth, or a metric cannot take
             an image; on every rank, naming the image.
     """
@@ -116,12 +128,16 @@ def evaluate(
     mine = list(range(ranks.rank(), total, ranks.world_size()))
     write_output = getattr(dataset, "write_output", _write_8_bits)
     workers = 2 if device.type == "cuda" else 0
-    loader = DataLoader(Subset(dataset, mine), num_workers=workers, generator=torch.Generator())
+    loader = DataLoader(
+        Subset(dataset, mine), num_workers=workers, generator=torch.Generator(), worker_init_fn=start_worker
+    )
     batches = shown(loader, name) if progress and ranks.rank() == 0 else loader
     scored: list[tuple[int, dict[str, str | float]]] = []
     error: Exception | None = None
     try:
         for index, item in zip(mine, batches, strict=True):
+            if interrupted is not None and (reason := interrupted()):
+                raise InterruptedEvaluationError(reason)
             sr, key, gt = net(item["lq"].to(device)), item["key"][0], item.get("gt")
             if not sr.isfinite().all():
                 raise ValueError(f"{name}: {key}: the network's output has values that are not finite")

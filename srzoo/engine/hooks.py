@@ -8,11 +8,13 @@ from torch import Tensor
 
 from srzoo import ranks
 from srzoo.batch import StateDict
+from srzoo.engine.evaluate import InterruptedEvaluationError
 from srzoo.engine.log import logger, progress_line, score_line
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
 from srzoo.engine.tensorboard import Board
+from srzoo.engine.watch import EXIT_STOPPED, Watch
 from srzoo.state import TrainingState, save_state
 
 
@@ -55,6 +57,8 @@ class Save:
         total: the last step.
         keep: number of states to keep; None: all.
         data_state: returns the state of the data; called on all ranks.
+        watch: says when it is time to save in between.
+        start: step of the state that the run continues from.
     """
 
     def __init__(
@@ -68,17 +72,26 @@ class Save:
         total: int,
         keep: int | None,
         data_state: Callable[[], StateDict],
+        watch: Watch,
+        start: int = 0,
     ) -> None:
-        self.model, self.folder = model, folder
+        self.model, self.folder, self.watch, self.last = model, folder, watch, start
         self.write_weights, self.options_text = write_weights, options_text
         self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
 
     def __call__(self, step: int, progress: Progress) -> None:
-        if step % self.freq and step != self.total:
+        if step % self.freq == 0 or step == self.total or self.watch.save_now:
+            self.save(step, progress)
+
+    def save(self, step: int, progress: Progress) -> None:
+        """Save now, unless this step has been saved."""
+        if step == self.last:
             return
         with progress.pause():
             data = self.data_state()
             ranks.on_main(lambda: self._write(step, data))
+        self.last = step
+        self.watch.saved()
 
     def _write(self, step: int, data: StateDict) -> None:
         # Weights first: a state without its weights would look like a finished step.
@@ -105,12 +118,13 @@ class Validate:
         freq: interval; None: only at the end [updates].
         total: the last step.
         num_tb_img: images per dataset for TensorBoard.
+        watch: may interrupt a validation, which a resumed run repeats.
     """
 
     def __init__(
-        self, model: Model, scorer: Scorer, board: Board, *, freq: int | None, total: int, num_tb_img: int
+        self, model: Model, scorer: Scorer, board: Board, *, freq: int | None, total: int, num_tb_img: int, watch: Watch
     ) -> None:
-        self.model, self.scorer, self.board = model, scorer, board
+        self.model, self.scorer, self.board, self.watch = model, scorer, board, watch
         self.freq, self.total, self.num_tb_img = freq, total, num_tb_img
 
     def due(self, step: int) -> bool:
@@ -127,20 +141,50 @@ class Validate:
         return any(not file.is_file() or json.loads(file.read_text()).get("step") != step for file in files)
 
     def __call__(self, step: int, progress: Progress) -> None:
-        if not self.due(step):
+        if not self.due(step) or self.watch.stop:
             return
         with progress.pause():
-            net = self.model.g.inference_net
-            ranks.broadcast_buffers(net)
-            file = self.scorer.folder.weights_of(step)
-            # Steps that are scored need not be saved.
-            weights = file if ranks.on_main(file.is_file) else None
+            try:
+                self._score(step)
+            except InterruptedEvaluationError as interruption:
+                self.watch.stop = interruption.reason
 
-            def show(dataset: str, index: int, sr: Tensor) -> None:
-                if index < self.num_tb_img:
-                    self.board.image(f"{dataset}/{index}", sr[0], step)
+    def _score(self, step: int) -> None:
+        """Score the inference network on every validation set."""
+        net = self.model.g.inference_net
+        ranks.broadcast_buffers(net)
+        file = self.scorer.folder.weights_of(step)
+        # Steps that are scored need not be saved.
+        weights = file if ranks.on_main(file.is_file) else None
 
-            for results in self.scorer.score(net, weights, step=step, show=show):
-                mean = results.mean()
-                logger.info(score_line(step, results.dataset, mean))
-                self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
+        def show(dataset: str, index: int, sr: Tensor) -> None:
+            if index < self.num_tb_img:
+                self.board.image(f"{dataset}/{index}", sr[0], step)
+
+        for results in self.scorer.score(net, weights, step=step, show=show, interrupted=self.watch.requested):
+            mean = results.mean()
+            logger.info(score_line(step, results.dataset, mean))
+            self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
+
+
+class Stop:
+    """Ends the process with everything saved, if the watch asks for it; the last of the hooks.
+
+    Args:
+        watch: for reasons to stop.
+        save: saves the step if no other hook has.
+    """
+
+    def __init__(self, watch: Watch, save: Save) -> None:
+        self.watch, self.save = watch, save
+
+    def __call__(self, step: int, progress: Progress) -> None:
+        if not self.watch.stop:
+            return
+        self.save.save(step, progress)
+        total, state = self.save.total, self.save.folder.state_of(step)
+        logger.info(
+            f"{self.watch.reason}: stopped after {step} of {total} updates; {state} has "
+            "everything, and --resume auto continues from it"
+        )
+        raise SystemExit(EXIT_STOPPED)

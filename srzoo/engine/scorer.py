@@ -55,6 +55,7 @@ class Scorer:
         *,
         step: int | None = None,
         show: Show | None = None,
+        interrupted: Callable[[], int] | None = None,
     ) -> Iterator[Results]:
         """Score `net` on one dataset after the other, while the iterator is advanced, and write the results of each.
 
@@ -65,14 +66,20 @@ class Scorer:
             weights: the file that holds its weights, for the results.
             step: updates that it has seen; output images then go to a folder of that name.
             show: called on rank 0 with (name of the dataset, index, output (1, 3, H, W)).
+            interrupted: see :func:`srzoo.engine.evaluate.evaluate`.
 
         Returns:
             iterator over the results of each dataset, written before they are returned.
         """
-        return self._score_each(self.form(net).to(self.device), weights, step, show)
+        return self._score_each(self.form(net).to(self.device), weights, step, show, interrupted)
 
     def _score_each(
-        self, net: nn.Module, weights: Path | None, step: int | None, show: Show | None
+        self,
+        net: nn.Module,
+        weights: Path | None,
+        step: int | None,
+        show: Show | None,
+        interrupted: Callable[[], int] | None,
     ) -> Iterator[Results]:
         for name, dataset in self.datasets.items():
             images = file_of(self.folder.visualization, name, "")
@@ -85,6 +92,7 @@ class Scorer:
                 save_to=(images if step is None else images / str(step)) if self.save_img else None,
                 show=None if show is None else lambda index, sr, name=name: show(name, index, sr),
                 step=step,
+                interrupted=interrupted,
             )
             ranks.on_main(lambda results=results, dataset=dataset: self._write(results, dataset, weights))
             yield results

@@ -217,6 +217,8 @@ class TrainOptions(Section):
             no average.
         grad_clip: largest 2-norm of all gradients together; null: no clipping.
         accumulate: equal parts that each batch is split into, to save memory [micro-batches].
+        max_time: time budget from the start of the command (under torchrun, of torchrun), after which the training is
+            saved and stops with exit code 75; null: no limit [h].
         channels_last: keep features as NHWC in memory: equal results up to rounding, often faster.
     """
 
@@ -229,6 +231,7 @@ class TrainOptions(Section):
     ema_decay: Decay = 0.0
     grad_clip: PositiveFloat | None = None
     accumulate: PositiveInt = 1
+    max_time: PositiveFloat | None = None
     channels_last: bool = False
 
 
@@ -268,12 +271,14 @@ class LoggerOptions(Section):
     Args:
         print_freq: interval between log lines with losses, speed and remaining time [updates].
         save_freq: interval between saves of weights and training state [updates].
+        save_minutes: longest time without a save; null: saves follow updates alone [min].
         num_states: number of newest training states to keep; null: all.
         use_tb_logger: write TensorBoard files.
     """
 
     print_freq: PositiveInt = 100
     save_freq: PositiveInt = 5000
+    save_minutes: PositiveFloat | None = 60
     num_states: PositiveInt | None = 3
     use_tb_logger: bool = True
 
