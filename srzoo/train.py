@@ -28,7 +28,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     from srzoo import components, ranks, training
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
-    from srzoo.engine.resume import starting_state
+    from srzoo.engine.resume import set_aside, starting_state
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tensorboard import Board
     from srzoo.engine.watch import Watch
@@ -36,7 +36,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     device = ranks.initialise()
     log_to()
     folder, total = RunFolder(options.run_folder), settings.total_iter
-    state = starting_state(folder, resume, loaded.text, total)
+    state, aside = starting_state(folder, resume, loaded.text, total)
     start = state["step"] if state else 0
     data = components.build_datasets(options, ("train", "val"), full_check=debug)
     loader = training.build_loader(options, data["train"], start, device)
@@ -44,6 +44,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     degradation = training.build_degradation(options, state)
     watch = Watch(max_time=settings.max_time, save_minutes=options.logger.save_minutes)
     with folder.locked(), watch.listening():
+        ranks.on_main(lambda: set_aside(folder, aside))
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)

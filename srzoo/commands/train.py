@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         default="none",
         metavar="auto|none|PATH",
-        help="auto: continue the run of this name from its last state, or start it if there is none; PATH: continue "
-        "from this .state file; none (default): start, and stop with an error if a run of this name exists",
+        help="auto: continue the run of this name from its newest intact state, or start it if there is none; PATH: "
+        "continue from this .state file, with newer files of its own run moved to set_aside/; none (default): start, "
+        "and stop with an error if a run of this name exists",
     )
     add_debug(parser)
     refuse_basicsr(parser)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -138,7 +139,7 @@ class Validate:
 
     def _is_unscored(self, step: int) -> bool:
         files = [self.scorer.folder.results_of(name) for name in self.scorer.datasets]
-        return any(not file.is_file() or json.loads(file.read_text()).get("step") != step for file in files)
+        return any(_scored_step(file) != step for file in files)
 
     def __call__(self, step: int, progress: Progress) -> None:
         if not self.due(step) or self.watch.stop:
@@ -165,6 +166,15 @@ class Validate:
             mean = results.mean()
             logger.info(score_line(step, results.dataset, mean))
             self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
+
+
+def _scored_step(file: Path) -> object:
+    """Return the step of a results file; None if there is no such file, or an empty or broken one."""
+    try:
+        results = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return results.get("step") if isinstance(results, dict) else None
 
 
 class Stop:
