@@ -68,3 +68,11 @@ def _non_finite_weights(state: Mapping[str, object]) -> str:
             if fault := non_finite(tensors):
                 return fault
     return ""
+
+
+def num_bytes(value: object) -> int:
+    """Return the size of all tensors in nested mappings and lists [bytes]."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(map(num_bytes, items))

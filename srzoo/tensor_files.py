@@ -78,6 +78,19 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file alone.
+
+    Raises:
+        CheckpointError: another kind of file, or a damaged one.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+
+
 def read_torch(path: Path) -> Mapping[str, object]:
     """Read a mapping that ``torch.save`` wrote, tensors on the CPU.
 

@@ -1,5 +1,8 @@
 """The objects that options describe in training alone: loader, degradation, recipe with its learners, hooks."""
 
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,10 +16,12 @@ from srzoo.data.loading import StepSampler, training_loader
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
 from srzoo.engine.hooks import Print, Save, Stop, Validate
+from srzoo.engine.keep import Best, Keep, WriteWeights
 from srzoo.engine.log import logger
 from srzoo.engine.loop import Hook, Model
 from srzoo.engine.opening import opening_line, seconds_of_update
 from srzoo.engine.run_folder import RunFolder
+from srzoo.engine.scorer import Scorer
 from srzoo.engine.tensorboard import Board
 from srzoo.engine.watch import Watch
 from srzoo.layers import reparam
@@ -193,12 +198,16 @@ def build_hooks(
     assert train is not None
     total, logging, validation = train.total_iter, options.logger, options.val
 
+    provenance = {"options_sha256": loaded.sha256, "weights": "ema" if train.ema_decay else "raw"}
+
+    def publish(file: Path, further: Mapping[str, str]) -> None:
+        save_weights(file, model.g.inference_net, {**provenance, **further})
+
     def write_weights(step: int) -> None:
-        provenance = {"step": str(step), "options_sha256": loaded.sha256}
-        average = "ema" if train.ema_decay else "raw"
-        save_weights(folder.weights_of(step), model.g.inference_net, {**provenance, "weights": average})
+        publish(folder.weights_of(step), {"step": str(step)})
         if isinstance(model, GANModel):
-            save_weights(folder.discriminator_of(step), model.d.inference_net, {**provenance, "weights": "raw"})
+            raw = {**provenance, "step": str(step), "weights": "raw"}
+            save_weights(folder.discriminator_of(step), model.d.inference_net, raw)
 
     save = Save(
         model,
@@ -207,19 +216,38 @@ def build_hooks(
         loaded.text,
         freq=logging.save_freq,
         total=total,
-        keep=logging.num_states,
+        keep=_kept(options),
         data_state=degradation.state_dict if degradation is not None else dict,
         watch=watch,
-        start=model.g.iteration.number,
     )
     hooks: list[Hook] = [watch, Print(model, board, freq=logging.print_freq, total=total, device=device), save]
+    scorer = build_scorer(options, folder, val, device)
     validate = Validate(
         model,
-        build_scorer(options, folder, val, device),
+        scorer,
         board,
         freq=validation.val_freq,
         total=total,
         num_tb_img=validation.num_tb_img,
         watch=watch,
+        best=_best(options, scorer, folder, publish, model.g.iteration.number),
     )
     return hooks, validate, Stop(watch, save)
+
+
+def _kept(options: Options) -> tuple[Keep, Keep]:
+    """Return which states and which weights are kept."""
+    keep, states = options.logger.keep, options.logger.num_states
+    weights = Keep(keep.last, keep.every)
+    return (weights if states == "keep" else dataclasses.replace(weights, last=states)), weights
+
+
+def _best(options: Options, scorer: Scorer, folder: RunFolder, publish: WriteWeights, start: int) -> Best | None:
+    """Return the best weights so far; None if no score decides them."""
+    best = options.logger.keep.best
+    if best == "none" or not (scorer.metrics and scorer.datasets):
+        return None
+    first = f"{next(iter(scorer.metrics))}/{next(iter(scorer.datasets))}"
+    metric, _, dataset = (first if best == "auto" else best).partition("/")
+    higher = bool(getattr(scorer.metrics[metric], "higher_is_better", True))
+    return Best(folder.best, metric, dataset, higher_is_better=higher, write_weights=publish, start=start)

@@ -1,6 +1,7 @@
 """Work between updates: progress lines, checkpoints, validation."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from torch import Tensor
 from srzoo import ranks
 from srzoo.batch import StateDict
 from srzoo.engine.evaluate import InterruptedEvaluationError
+from srzoo.engine.keep import Best, Keep, gigabytes, refuse_full_disk, warn_of_full_disk
 from srzoo.engine.log import logger, progress_line, score_line
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
 from srzoo.engine.tensorboard import Board
 from srzoo.engine.watch import EXIT_STOPPED, Watch
-from srzoo.state import TrainingState, save_state
+from srzoo.state import TrainingState, num_bytes, save_state
 
 
 class Print:
@@ -47,19 +49,20 @@ class Print:
 
 
 class Save:
-    """Weights to publish and the state to resume from, every `freq` updates and at the end; old states are removed.
+    """Weights to publish and the state to resume from, after numbers of updates, minutes, and at the end.
+
+    Superfluous files are removed, once the newer ones are written.
 
     Args:
         model: the training recipe.
         folder: of the run.
-        write_weights: (step) -> None, writes the weights file of that step.
+        write_weights: (step) -> None, writes the weights files of that step.
         options_text: the resolved options, kept in the state so that a resumed run can name differences.
         freq: interval [updates].
         total: the last step.
-        keep: number of states to keep; None: all.
+        keep: for states and for weights, the steps to keep.
         data_state: returns the state of the data; called on all ranks.
         watch: says when it is time to save in between.
-        start: step of the state that the run continues from.
     """
 
     def __init__(
@@ -71,14 +74,15 @@ class Save:
         *,
         freq: int,
         total: int,
-        keep: int | None,
+        keep: tuple[Keep, Keep],
         data_state: Callable[[], StateDict],
         watch: Watch,
-        start: int = 0,
     ) -> None:
-        self.model, self.folder, self.watch, self.last = model, folder, watch, start
+        self.model, self.folder, self.watch, self.last = model, folder, watch, model.g.iteration.number
         self.write_weights, self.options_text = write_weights, options_text
         self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
+        # Weights of steps without a state, which were to be kept when they were written, stay.
+        self._steps = folder.saved_steps()
 
     def __call__(self, step: int, progress: Progress) -> None:
         if step % self.freq == 0 or step == self.total or self.watch.save_now:
@@ -95,18 +99,31 @@ class Save:
         self.watch.saved()
 
     def _write(self, step: int, data: StateDict) -> None:
-        # Weights first: a state without its weights would look like a finished step.
-        self.write_weights(step)
         state: TrainingState = {
             "model": self.model.state_dict(),
             "data": data,
             "step": step,
             "options": self.options_text,
         }
+        started, needed = time.perf_counter(), num_bytes(state)
+        refuse_full_disk(self.folder.path, needed)
+        # Weights first: a state without its weights would look like a finished step.
+        self.write_weights(step)
         save_state(self.folder.state_of(step), state)
-        if self.keep is not None:
-            for old in self.folder.saved_steps()[: -self.keep]:
-                self.folder.state_of(old).unlink()
+        self._remove_superfluous(step)
+        logger.info(
+            f"saved {self.folder.state_of(step)} ({gigabytes(needed)}) in {time.perf_counter() - started:.1f} s"
+        )
+        warn_of_full_disk(self.folder.path, needed)
+
+    def _remove_superfluous(self, step: int) -> None:
+        self._steps = sorted({*self._steps, step})
+        states, weights = (keep.superfluous(self._steps) for keep in self.keep)
+        for old in states:
+            self.folder.state_of(old).unlink(missing_ok=True)
+        for old in weights:
+            self.folder.weights_of(old).unlink(missing_ok=True)
+            self.folder.discriminator_of(old).unlink(missing_ok=True)
 
 
 class Validate:
@@ -120,12 +137,22 @@ class Validate:
         total: the last step.
         num_tb_img: images per dataset for TensorBoard.
         watch: may interrupt a validation, which a resumed run repeats.
+        best: the best weights so far, if a score decides them.
     """
 
     def __init__(
-        self, model: Model, scorer: Scorer, board: Board, *, freq: int | None, total: int, num_tb_img: int, watch: Watch
+        self,
+        model: Model,
+        scorer: Scorer,
+        board: Board,
+        *,
+        freq: int | None,
+        total: int,
+        num_tb_img: int,
+        watch: Watch,
+        best: Best | None,
     ) -> None:
-        self.model, self.scorer, self.board, self.watch = model, scorer, board, watch
+        self.model, self.scorer, self.board, self.watch, self.best = model, scorer, board, watch, best
         self.freq, self.total, self.num_tb_img = freq, total, num_tb_img
 
     def due(self, step: int) -> bool:
@@ -164,7 +191,10 @@ class Validate:
 
         for results in self.scorer.score(net, weights, step=step, show=show, interrupted=self.watch.requested):
             mean = results.mean()
-            logger.info(score_line(step, results.dataset, mean))
+            is_best, text = self.best.compare(results, step) if self.best is not None else (False, "")
+            if is_best and self.best is not None:
+                ranks.on_main(self.best.write)
+            logger.info(score_line(step, results.dataset, mean) + text)
             self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
 
 

@@ -1,5 +1,6 @@
 """The start of a run: afresh, or exactly where an earlier one stopped."""
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from srzoo import ranks
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.state import TrainingState, load_state
-from srzoo.tensor_files import CheckpointError
+from srzoo.tensor_files import CheckpointError, read_metadata
 
 # Options that may differ in a resumed run, because the training does not depend on them.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "train.max_time", "name")
@@ -159,7 +160,16 @@ def _newer(folder: RunFolder, step: int) -> list[Path]:
     """List states and weights of updates after `step`."""
     files = [*folder.states.glob("*.state"), *folder.models.glob("net_?_*.safetensors")]
     numbers = {file: re.fullmatch(r"(?:net_[a-z]_)?(\d+)", file.stem) for file in files}
-    return sorted(file for file, match in numbers.items() if match and int(match[1]) > step)
+    newer = sorted(file for file, match in numbers.items() if match and int(match[1]) > step)
+    return [*newer, folder.best] if folder.best.is_file() and _step_of(folder.best) > step else newer
+
+
+def _step_of(weights: Path) -> float:
+    """Return the step in the metadata of a weights file; infinity if it says none."""
+    try:
+        return int(read_metadata(weights)["step"])
+    except (CheckpointError, KeyError, ValueError):
+        return math.inf
 
 
 def _refuse_changes(path: Path, before: str, now: str) -> None:

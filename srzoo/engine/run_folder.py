@@ -92,6 +92,11 @@ class RunFolder:
         """Return the file of the discriminator's weights after `step` updates."""
         return self.models / f"net_d_{step}.safetensors"
 
+    @property
+    def best(self) -> Path:
+        """Return the file of the weights with the best score so far."""
+        return self.models / "best.safetensors"
+
     def results_of(self, dataset: str) -> Path:
         """Return the file of the scores on one dataset."""
         return file_of(self.results, dataset, ".json")

@@ -190,6 +190,20 @@ def pool_fills_with_batches(tree: Tree) -> Iterator[Finding]:
         yield ("degradation", "pool"), f"expected a multiple of batch_size {batch}, whole batches fill it, got {pool}"
 
 
+def the_best_is_scored(tree: Tree) -> Iterator[Finding]:
+    """Check that the score which decides the best weights is computed in validations."""
+    best = tree.get("logger", "keep", "best")
+    if isinstance(best, str) and best not in ("auto", "none"):
+        metrics, datasets = tree.get("val", "metrics") or {}, tree.get("datasets", "val") or {}
+        metric, _, dataset = best.partition("/")
+        if metric not in metrics or dataset not in datasets:
+            known = [f"{one}/{other}" for one in metrics for other in datasets]
+            yield (
+                ("logger", "keep", "best"),
+                f"expected auto, none or a score ({', '.join(known) or 'none'}), got {best}",
+            )
+
+
 RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     scale_fits_the_network,
     training_has_data,
@@ -204,4 +218,5 @@ RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     gt_is_sharpened_once,
     channels_agree,
     pool_fills_with_batches,
+    the_best_is_scored,
 )

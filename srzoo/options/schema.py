@@ -265,6 +265,22 @@ class ValOptions(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepOptions(Section):
+    """Saved weights and training states that are kept; older ones are removed once newer ones are written.
+
+    Args:
+        last: number of newest weights and states; null: all.
+        every: weights and states after multiples of this are kept too; null: none [updates].
+        best: METRIC/DATASET, such as psnr/Set5, whose best weights are kept as models/best.safetensors; auto: the first
+            metric on the first validation set; none: no such file.
+    """
+
+    last: PositiveInt | None = 3
+    every: PositiveInt | None = 100_000
+    best: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoggerOptions(Section):
     """Log, TensorBoard, saved weights and training states.
 
@@ -272,14 +288,17 @@ class LoggerOptions(Section):
         print_freq: interval between log lines with losses, speed and remaining time [updates].
         save_freq: interval between saves of weights and training state [updates].
         save_minutes: longest time without a save; null: saves follow updates alone [min].
-        num_states: number of newest training states to keep; null: all.
+        keep: saved weights and training states that are kept.
+        num_states: number of newest training states, where it differs from that of weights; keep: as `keep` says;
+            null: all.
         use_tb_logger: write TensorBoard files.
     """
 
     print_freq: PositiveInt = 100
     save_freq: PositiveInt = 5000
     save_minutes: PositiveFloat | None = 60
-    num_states: PositiveInt | None = 3
+    keep: KeepOptions = field(default_factory=KeepOptions)
+    num_states: PositiveInt | Literal["keep"] | None = "keep"
     use_tb_logger: bool = True
 
 

@@ -14,7 +14,7 @@ from tests.support import run_train, training_options, write_options
 @pytest.fixture
 def file(tmp_path):
     """Option file of a run that saves after every update."""
-    return write_options(tmp_path / "x.yml", training_options(tmp_path, logger={"save_freq": 1, "num_states": 9}))
+    return write_options(tmp_path / "x.yml", training_options(tmp_path, logger={"save_freq": 1, "keep": {"last": 9}}))
 
 
 @pytest.fixture
@@ -69,14 +69,18 @@ def test_auto_does_not_start_afresh_where_all_states_are_damaged(file, folder, c
 
 
 def test_a_run_goes_back_to_an_earlier_state_of_its_own(file, folder, capsys):
-    newer = {path: path.read_bytes() for path in (folder.state_of(3), folder.state_of(4), folder.weights_of(4))}
+    files = (folder.state_of(3), folder.state_of(4), folder.weights_of(4), folder.best)
+    newer = {path: path.read_bytes() for path in files}
     capsys.readouterr()
     assert run_train(file, "train.total_iter=3", resume=str(folder.state_of(2))) == 0
     printed = capsys.readouterr().out
     assert "set aside: states/4.state is now set_aside/4.state" in printed
     assert "set aside: models/net_g_3.safetensors is now set_aside/net_g_3.safetensors" in printed
     assert {path.name for path in folder.states.iterdir()} == {"1.state", "2.state", "3.state"}
-    assert {path.name for path in folder.models.iterdir()} == {f"net_g_{step}.safetensors" for step in (1, 2, 3)}
+    assert {path.name for path in folder.models.iterdir()} == {
+        "best.safetensors",
+        *(f"net_g_{step}.safetensors" for step in (1, 2, 3)),
+    }
     # Nothing is lost, and the update is the same as before.
     for path, content in newer.items():
         assert (folder.aside / path.name).read_bytes() == content

@@ -296,7 +296,11 @@ def test_the_discriminator_is_written_beside_the_generator_and_trains_on_from_it
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **GAN_RUN))
     assert run_train(file, "train.total_iter=2") == 0
     models = tmp_path / "experiments" / "run" / "models"
-    assert sorted(path.name for path in models.iterdir()) == ["net_d_2.safetensors", "net_g_2.safetensors"]
+    assert sorted(path.name for path in models.iterdir()) == [
+        "best.safetensors",
+        "net_d_2.safetensors",
+        "net_g_2.safetensors",
+    ]
     trained = models / "net_d_2.safetensors"
     state = load_state(tmp_path / "experiments" / "run" / "states" / "2.state")["model"]["net_d"]
     assert isinstance(state, dict)
