@@ -16,11 +16,13 @@ from srzoo.engine.tables import table
 from srzoo.options import LoadedOptions, Options, load_chain
 from srzoo.training import build_loader
 
-# (options, --resume, --debug): runs one training.
-TrainOne = Callable[[LoadedOptions, str, bool], None]
+# (options, --resume, --debug, --accept-changes): runs one training.
+TrainOne = Callable[[LoadedOptions, str, bool, bool], None]
 
 
-def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, train_one: TrainOne) -> None:
+def run_chain(
+    file: Path, overrides: Sequence[str], resume: str, debug: bool, accept_changes: bool, train_one: TrainOne
+) -> None:
     """Run the trainings of an option file in order; with --resume auto, from where they stopped.
 
     Args:
@@ -28,6 +30,7 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
         overrides: ``key.path=value`` texts.
         resume: none, auto, or the state to continue from (files with one training only).
         debug: decode every image first.
+        accept_changes: resume although files that decide a training have changed.
         train_one: runs one of them.
 
     Raises:
@@ -43,7 +46,7 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     if resume == "none" and ranks.is_restarted():
         resume = "auto"
     if "" in chain:
-        train_one(chain[""], resume, debug)
+        train_one(chain[""], resume, debug, accept_changes)
         return
     if resume not in ("none", "auto"):
         raise ValueError("--resume: a chain of trainings finds its states itself: use --resume auto")
@@ -55,7 +58,7 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
     for number, (name, loaded) in enumerate(chain.items(), 1):
         log_to()  # the console alone; train_one adds the log file of its stage
         logger.info(f"stage {number} of {len(chain)}: {name}")
-        train_one(loaded, resume, debug)
+        train_one(loaded, resume, debug, accept_changes)
     log_to()
     logger.info(_report(chain))
 

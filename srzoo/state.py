@@ -21,6 +21,7 @@ class TrainingState(TypedDict):
         data: state of the pool of degraded pairs.
         step: updates done; schedules, data and random numbers are functions of it.
         options: the resolved options.
+        inputs: files that decide the training, by option (engine/inputs.py); older states have none.
         srzoo_sha256: checksum over all other entries; older states have none.
     """
 
@@ -28,6 +29,7 @@ class TrainingState(TypedDict):
     data: StateDict
     step: int
     options: str
+    inputs: NotRequired[dict[str, str]]
     srzoo_sha256: NotRequired[str]
 
 

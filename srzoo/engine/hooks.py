@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -62,6 +62,7 @@ class Save:
         total: the last step.
         keep: for states and for weights, the steps to keep.
         data_state: returns the state of the data; called on all ranks.
+        inputs: files that decide the training, kept in the state too.
         watch: says when it is time to save in between.
     """
 
@@ -76,11 +77,13 @@ class Save:
         total: int,
         keep: tuple[Keep, Keep],
         data_state: Callable[[], StateDict],
+        inputs: Mapping[str, str],
         watch: Watch,
     ) -> None:
         self.model, self.folder, self.watch, self.last = model, folder, watch, model.g.iteration.number
         self.write_weights, self.options_text = write_weights, options_text
         self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
+        self.inputs = inputs
         # Weights of steps without a state, which were to be kept when they were written, stay.
         self._steps = folder.saved_steps()
 
@@ -104,6 +107,7 @@ class Save:
             "data": data,
             "step": step,
             "options": self.options_text,
+            "inputs": dict(self.inputs),
         }
         started, needed = time.perf_counter(), num_bytes(state)
         refuse_full_disk(self.folder.path, needed)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +48,14 @@ class _Choice(NamedTuple):
     aside: dict[Path, Path]
 
 
-def starting_state(folder: RunFolder, resume: str, resolved_options: str, total: int) -> Start:
+def starting_state(
+    folder: RunFolder,
+    resume: str,
+    resolved_options: str,
+    total: int,
+    path_keys: Collection[tuple[str | int, ...]] = (),
+    accept_changes: bool = False,
+) -> Start:
     """Read the training state to continue from; nothing is written.
 
     Args:
@@ -55,6 +63,9 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str, total:
         resume: "none", "auto" (the newest intact state of the folder, if any) or a path.
         resolved_options: of this start, compared with those in the state.
         total: updates in all.
+        path_keys: options that are paths, which may be written in another way: the files behind them are compared
+            instead (engine/inputs.py), if the state records them.
+        accept_changes: continue with other paths even so.
 
     Raises:
         ValueError: the run would overwrite an earlier one, or the state has more than `total` updates, or options that
@@ -73,7 +84,7 @@ def starting_state(folder: RunFolder, resume: str, resolved_options: str, total:
             f"{path}, which rank 0 resumes from, does not exist on this machine: share the experiments folder"
         )
     state = read[path] if path in read else load_state(path)
-    _refuse_changes(path, state["options"], resolved_options)
+    _refuse_changes(path, state["options"], resolved_options, path_keys if "inputs" in state or accept_changes else ())
     if state["step"] > total:
         raise ValueError(f"{path} has {state['step']} updates already, more than train.total_iter {total}")
     logger.info(f"resuming from {path} at step {state['step']}")
@@ -172,8 +183,9 @@ def _step_of(weights: Path) -> float:
         return math.inf
 
 
-def _refuse_changes(path: Path, before: str, now: str) -> None:
-    old, new = _named_as_today(_flat(yaml.safe_load(before))), _flat(yaml.safe_load(now))
+def _refuse_changes(path: Path, before: str, now: str, path_keys: Collection[tuple[str | int, ...]]) -> None:
+    then, today = (_without(path_keys, yaml.safe_load(text)) for text in (before, now))
+    old, new = _named_as_today(_flat(then)), _flat(today)
     old = {key: value for key, value in _ADDED.items() if key in new} | old
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if not key.startswith(_FREE) and not key.endswith((".num_workers", ".cache"))]
@@ -183,6 +195,24 @@ def _refuse_changes(path: Path, before: str, now: str) -> None:
             f"{path} was trained under other options; the continued run would be neither of the two:\n{lines}\n"
             "put them back, or start a new run from its weights with path.pretrain_network_g"
         )
+
+
+def _without(path_keys: Collection[tuple[str | int, ...]], tree: object) -> object:
+    """Return nested options with the texts at these places replaced by nothing, where they exist."""
+    here = {keys[0] for keys in path_keys if len(keys) == 1}
+    below: dict[str | int, list[tuple[str | int, ...]]] = {}
+    for key, *rest in path_keys:
+        if rest:
+            below.setdefault(key, []).append(tuple(rest))
+
+    def item(key: str | int, value: object) -> object:
+        if key in here and (value is None or isinstance(value, str)):
+            return None
+        return _without(below[key], value) if key in below else value
+
+    if isinstance(tree, dict):
+        return {key: item(key, value) for key, value in tree.items()}
+    return [item(key, value) for key, value in enumerate(tree)] if isinstance(tree, list) else tree
 
 
 def _named_as_today(old: dict[str, object]) -> dict[str, object]:
