@@ -84,7 +84,8 @@ def starting_state(
             f"{path}, which rank 0 resumes from, does not exist on this machine: share the experiments folder"
         )
     state = read[path] if path in read else load_state(path)
-    _refuse_changes(path, state["options"], resolved_options, path_keys if "inputs" in state or accept_changes else ())
+    keys = path_keys if "inputs" in state or accept_changes else ()
+    _refuse_changes(path, state["options"], resolved_options, keys)
     if state["step"] > total:
         raise ValueError(f"{path} has {state['step']} updates already, more than train.total_iter {total}")
     logger.info(f"resuming from {path} at step {state['step']}")
