@@ -1,6 +1,7 @@
 """Atomic file writes: write to a temporary file beside the target, fsync, rename."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,19 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Create or replace a UTF-8 text file atomically."""
     write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove the temporary files in a folder that writers which were killed left there, and return them.
+
+    Nothing may be writing to the folder.
+    """
+    hidden = folder.glob(".*") if folder.is_dir() else ()
+    # The name of the target, with its suffix, and the eight characters that tempfile adds.
+    leftovers = [path for path in hidden if re.fullmatch(r"\..+\.\w+\.[a-z0-9_]{8}", path.name) and path.is_file()]
+    for path in leftovers:
+        path.unlink()
+    return leftovers
 
 
 def _umask() -> int:

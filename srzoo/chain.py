@@ -17,11 +17,13 @@ from srzoo.engine.tables import table
 from srzoo.options import LoadedOptions, Options, load_chain
 from srzoo.training import build_loader
 
-# (options, --resume, --debug): runs one training.
-TrainOne = Callable[[LoadedOptions, str, bool], None]
+# (options, --resume, --debug, --accept-changes): runs one training.
+TrainOne = Callable[[LoadedOptions, str, bool, bool], None]
 
 
-def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, train_one: TrainOne) -> None:
+def run_chain(
+    file: Path, overrides: Sequence[str], resume: str, debug: bool, accept_changes: bool, train_one: TrainOne
+) -> None:
     """Run the trainings of an option file in order; with --resume auto, from where they stopped.
 
     Args:
@@ -29,6 +31,7 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
         overrides: ``key.path=value`` texts.
         resume: none, auto, or the state to continue from (files with one training only).
         debug: decode every image first.
+        accept_changes: resume although files that decide a training have changed.
         train_one: runs one of them.
 
     Raises:
@@ -46,13 +49,18 @@ def run_chain(file: Path, overrides: Sequence[str], resume: str, debug: bool, tr
         resume = "auto"
     with Guard().watching():
         if "" in chain:
-            train_one(chain[""], resume, debug)
+            train_one(chain[""], resume, debug, accept_changes)
         else:
-            _run_stages(chain, resume, debug, train_one, device)
+            _run_stages(chain, resume, debug, accept_changes, train_one, device)
 
 
 def _run_stages(
-    chain: Mapping[str, LoadedOptions], resume: str, debug: bool, train_one: TrainOne, device: torch.device
+    chain: Mapping[str, LoadedOptions],
+    resume: str,
+    debug: bool,
+    accept_changes: bool,
+    train_one: TrainOne,
+    device: torch.device,
 ) -> None:
     if resume not in ("none", "auto"):
         raise ValueError("--resume: a chain of trainings finds its states itself: use --resume auto")
@@ -63,7 +71,7 @@ def _run_stages(
     for number, (name, loaded) in enumerate(chain.items(), 1):
         log_to()  # the console alone; train_one adds the log file of its stage
         logger.info(f"stage {number} of {len(chain)}: {name}")
-        train_one(loaded, resume, debug)
+        train_one(loaded, resume, debug, accept_changes)
     log_to()
     logger.info(_report(chain))
 

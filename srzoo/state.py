@@ -1,13 +1,16 @@
 """Training states on disk: everything that a resumed run needs, readable with ``torch.load(weights_only=True)``."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from torch import Tensor
 
 from srzoo.batch import StateDict
-from srzoo.tensor_files import CheckpointError, non_finite, read_torch, write_torch
+from srzoo.tensor_files import CHECKSUM, CheckpointError, non_finite, read_torch, write_torch
+
+logger = logging.getLogger("srzoo")
 
 
 class TrainingState(TypedDict):
@@ -18,12 +21,16 @@ class TrainingState(TypedDict):
         data: state of the pool of degraded pairs.
         step: updates done; schedules, data and random numbers are functions of it.
         options: the resolved options.
+        inputs: files that decide the training, by option (engine/inputs.py); older states have none.
+        srzoo_sha256: checksum over all other entries; older states have none.
     """
 
     model: StateDict
     data: StateDict
     step: int
     options: str
+    inputs: NotRequired[dict[str, str]]
+    srzoo_sha256: NotRequired[str]
 
 
 def save_state(path: Path, state: TrainingState | Mapping[str, object]) -> None:
@@ -42,13 +49,15 @@ def load_state(path: Path) -> TrainingState:
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: not a training state of srzoo, or a weight in it is NaN or infinite.
+        CheckpointError: not a training state of srzoo, a damaged one, or a weight in it is NaN or infinite.
     """
     state = read_torch(path)
     if not state.keys() >= TrainingState.__required_keys__:
         raise CheckpointError(f"{path} is not a training state of srzoo; for weights alone use path.pretrain_network_g")
     if fault := _non_finite_weights(state):
         raise CheckpointError(f"{path}: values that are not finite: {fault}; resume from an earlier state")
+    if CHECKSUM not in state:
+        logger.info("%s has no checksum, as it was written by an earlier srzoo: damage in it would go unnoticed", path)
     return cast(TrainingState, dict(state))
 
 

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor
 
 from srzoo.atomic import write_atomic
+from srzoo.checksum import checksum
 
+# The entry of a file's content, or of its metadata, that holds the checksum over everything else in it.
+CHECKSUM = "srzoo_sha256"
 # A file that states more than this many times its own size is refused: torch.save does not compress.
 LARGEST_EXPANSION = 8
 
@@ -45,8 +48,8 @@ def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
 
     Raises:
         FileNotFoundError: no such file, or a folder.
-        CheckpointError: another kind of file, a damaged one, one that would run code on reading, or one that unpacks
-            to far more than its size.
+        CheckpointError: another kind of file, a damaged one (one that does not fit its checksum, if it has one), one
+            that would run code on reading, or one that unpacks to far more than its size.
     """
     if path.is_dir():
         raise FileNotFoundError(f"expected a weights file, but {path} is a folder")
@@ -68,9 +71,11 @@ def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safetensors.safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+    _verify(path, metadata.get(CHECKSUM), lambda: _safetensors_checksum(tensors, metadata))
+    return tensors, metadata
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -91,8 +96,8 @@ def read_torch(path: Path) -> Mapping[str, object]:
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: another kind of file, a damaged one, one that would run code on reading, or one that unpacks
-            to far more than its size.
+        CheckpointError: another kind of file, a damaged one (one that does not fit its checksum, if it has one), one
+            that would run code on reading, or one that unpacks to far more than its size.
     """
     _refuse_archives_of_another_kind(path)
     try:
@@ -104,7 +109,38 @@ def read_torch(path: Path) -> Mapping[str, object]:
         raise CheckpointError(f"{path}: {_reason(error)}") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict, found a {type(content).__name__}")
+    _verify(path, content.get(CHECKSUM), lambda: _torch_checksum(content))
     return content
+
+
+def _verify(path: Path, stored: object, compute: Callable[[], str]) -> None:
+    """Compare a file's checksum with its content; files without one, such as published ones, are not checked.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    if stored is None:
+        return
+    try:
+        intact = compute() == stored
+    except RecursionError:  # no file of ours is nested so deeply
+        intact = False
+    if not intact:
+        raise CheckpointError(
+            f"{path} is damaged: its content does not fit its checksum, so that a name, an option or a value in it has "
+            "changed since it was written; take another copy of it or an earlier file"
+        )
+
+
+def _safetensors_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the checksum of a safetensors file, which keeps no order of its entries and no strides."""
+    told = {name: text for name, text in sorted(metadata.items()) if name != CHECKSUM}
+    return checksum({"tensors": dict(sorted(tensors.items())), "metadata": told}, layout=False)
+
+
+def _torch_checksum(content: Mapping[str, object]) -> str:
+    """Return the checksum of a mapping in PyTorch's format."""
+    return checksum({name: value for name, value in content.items() if name != CHECKSUM}, layout=True)
 
 
 def _harmless_classes() -> list[Callable[..., object] | tuple[Callable[..., object], str]]:
@@ -158,6 +194,8 @@ def _reason(error: Exception) -> str:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors by name: safetensors with metadata, or {"params": ...} in PyTorch's format for a ``.pth`` name.
 
+    Either holds a checksum over everything in it, which reading compares.
+
     Raises:
         ValueError: a value is NaN or infinite; names its tensor. Nothing is written.
     """
@@ -169,15 +207,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     if path.suffix == ".pth":
         write_torch(path, {"params": copied})
         return
-    encoded = safetensors.torch.save(copied, dict(metadata))
+    encoded = safetensors.torch.save(copied, {**metadata, CHECKSUM: _safetensors_checksum(copied, metadata)})
     write_atomic(path, lambda file: file.write(encoded))
 
 
 def write_torch(path: Path, content: Mapping[str, object]) -> None:
-    """Write nested mappings and lists of tensors, numbers and text in PyTorch's format."""
+    """Write nested mappings and lists of tensors, numbers and text in PyTorch's format, with their checksum."""
     # Encoded in memory first: torch.save hides a full disk behind an error of another type.
     encoded = io.BytesIO()
-    torch.save(dict(content), encoded)
+    torch.save({**content, CHECKSUM: _torch_checksum(content)}, encoded)
     write_atomic(path, lambda file: file.write(encoded.getbuffer()))
 
 

@@ -17,18 +17,18 @@ def train(arguments: Arguments) -> None:
     """Run each training of an option file, in order."""
     from srzoo.chain import run_chain
 
-    run_chain(arguments.opt, arguments.set, arguments.resume, arguments.debug, train_one)
+    run_chain(arguments.opt, arguments.set, arguments.resume, arguments.debug, arguments.accept_changes, train_one)
 
 
-def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
+def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes: bool) -> None:
     """Run one training, from its start or from where it stopped."""
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
-    from srzoo import components, ranks, training
+    from srzoo import components, inputs, ranks, training
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
-    from srzoo.engine.resume import starting_state
+    from srzoo.engine.resume import set_aside, starting_state
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tensorboard import Board
     from srzoo.engine.watch import Watch
@@ -36,20 +36,22 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     device = ranks.initialise()
     log_to()
     folder, total = RunFolder(options.run_folder), settings.total_iter
-    state = starting_state(folder, resume, loaded.text, total)
+    state, aside = starting_state(folder, resume, loaded.text, total, loaded.path_keys, accept_changes)
     start = state["step"] if state else 0
     data = components.build_datasets(options, ("train", "val"), full_check=debug)
+    files = inputs.checked_inputs(options, data["train"]["train"], state, accept_changes)
     loader = training.build_loader(options, data["train"], start, device)
     model = training.build_model(options, device, state, data["train"])
     degradation = training.build_degradation(options, state)
     watch = Watch(max_time=settings.max_time, save_minutes=options.logger.save_minutes)
     with folder.locked(), watch.listening():
+        ranks.on_main(lambda: set_aside(folder, aside))
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
         logger.info(training.opening(options, model, device, folder))
         hooks, validate, stop = training.build_hooks(
-            loaded, folder, model, degradation, data["val"], board, device, watch
+            loaded, folder, model, degradation, data["val"], board, device, watch, files
         )
         if state:
             validate.catch_up(start)

@@ -198,6 +198,7 @@ def build_hooks(
     board: Board,
     device: torch.device,
     watch: Watch,
+    inputs: Mapping[str, str],
 ) -> tuple[list[Hook], Validate, Stop]:
     """Build (work of every update, validation, the end before the last update) as the options ask for them."""
     options, train = loaded.options, loaded.options.train
@@ -224,6 +225,7 @@ def build_hooks(
         total=total,
         keep=_kept(options),
         data_state=degradation.state_dict if degradation is not None else dict,
+        inputs=inputs,
         watch=watch,
     )
     hooks: list[Hook] = [watch, Print(model, board, freq=logging.print_freq, total=total, device=device), save]

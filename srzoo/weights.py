@@ -20,7 +20,7 @@ from srzoo.network_input import refuse_other_input
 from srzoo.recognise import TooLargeError, build_small, describe, layout_of, recognise
 from srzoo.registry import DISCRIMINATORS
 from srzoo.state_dicts import FoundState, find_state_dicts, parts_of, refuse_unusual, shortened
-from srzoo.tensor_files import CheckpointError, read_tensor_file, write_tensors
+from srzoo.tensor_files import CHECKSUM, CheckpointError, read_tensor_file, write_tensors
 
 # Metadata about the training that a file's weights come from.
 PROVENANCE = ("step", "weights", "options_sha256")
@@ -68,6 +68,7 @@ def read_weights(source: str | Path | Mapping[str, object], key: str = "auto") -
     """
     states, metadata, identity = _read(source, key)
     refuse_unusual(states[0].tensors, _name(source))
+    _log_without_checksum(_name(source), metadata)
     return Weights(states[0].tensors, states[0].key, _others(states[0], states), metadata, identity)
 
 
@@ -128,9 +129,20 @@ def load_weights(
     for _, block in form.merging:
         block.take_merged_form()
     net.load_state_dict(tensors, strict=not partial)
+    _log_without_checksum(name, metadata)
     weights = Weights(form.tensors, closest.state.key, _others(closest.state, states), metadata, identity)
     _log(name, weights, closest, partial)
     return weights
+
+
+def _log_without_checksum(name: str, metadata: Mapping[str, str]) -> None:
+    """Log that a file of an earlier srzoo cannot be verified; published files never can."""
+    if "srzoo" in metadata and CHECKSUM not in metadata:
+        logger.info(
+            "%s has no checksum, as it was written by srzoo %s: damage in it would go unnoticed",
+            name,
+            metadata["srzoo"],
+        )
 
 
 def _log(name: str, weights: Weights, loaded: Attempt, partial: bool) -> None:

@@ -174,11 +174,14 @@ def write_options(path: Path, options: dict[str, Any]) -> Path:
     return path
 
 
-def run_train(file: Path, *overrides: str, resume: str = "none", debug: bool = False) -> int:
+def run_train(
+    file: Path, *overrides: str, resume: str = "none", debug: bool = False, accept_changes: bool = False
+) -> int:
     """train.py in this process; the exit code."""
     from srzoo.train import train
 
-    return execute(train, Arguments(opt=file, set=list(overrides), resume=resume, debug=debug))
+    arguments = {"resume": resume, "debug": debug, "accept_changes": accept_changes}
+    return execute(train, Arguments(opt=file, set=list(overrides), **arguments))
 
 
 def run_test(file: Path, *overrides: str, overwrite: bool = False, debug: bool = False) -> int:

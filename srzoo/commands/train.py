@@ -7,7 +7,7 @@ from srzoo.commands.arguments import add_debug, add_options_file, describe, refu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the option file, its overrides, --resume and --debug."""
+    """Add the option file, its overrides, --resume, --accept-changes and --debug."""
     describe(
         parser,
         "Train a network from an option file. Under torchrun, all ranks train it together.",
@@ -18,8 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         default="none",
         metavar="auto|none|PATH",
-        help="auto: continue the run of this name from its last state, or start it if there is none; PATH: continue "
-        "from this .state file; none (default): start, and stop with an error if a run of this name exists",
+        help="auto: continue the run of this name from its newest intact state, or start it if there is none; PATH: "
+        "continue from this .state file, with newer files of its own run moved to set_aside/; none (default): start, "
+        "and stop with an error if a run of this name exists",
+    )
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="resume although training data, plugins or weights of losses have changed since (default: list the "
+        "changes and stop)",
     )
     add_debug(parser)
     refuse_basicsr(parser)

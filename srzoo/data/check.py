@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from srzoo.data.fingerprint import file_hash
+from srzoo.data.hashes import file_hash
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault
 from srzoo.progress import shown

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -61,6 +62,7 @@ class Save:
         total: the last step.
         keep: for states and for weights, the steps to keep.
         data_state: returns the state of the data; called on all ranks.
+        inputs: files that decide the training, kept in the state too.
         watch: says when it is time to save in between.
     """
 
@@ -75,11 +77,13 @@ class Save:
         total: int,
         keep: tuple[Keep, Keep],
         data_state: Callable[[], StateDict],
+        inputs: Mapping[str, str],
         watch: Watch,
     ) -> None:
         self.model, self.folder, self.watch, self.last = model, folder, watch, model.g.iteration.number
         self.write_weights, self.options_text = write_weights, options_text
         self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
+        self.inputs = inputs
         # Weights of steps without a state, which were to be kept when they were written, stay.
         self._steps = folder.saved_steps()
 
@@ -103,6 +107,7 @@ class Save:
             "data": data,
             "step": step,
             "options": self.options_text,
+            "inputs": dict(self.inputs),
         }
         started, needed = time.perf_counter(), num_bytes(state)
         refuse_full_disk(self.folder.path, needed)
@@ -165,7 +170,7 @@ class Validate:
 
     def _is_unscored(self, step: int) -> bool:
         files = [self.scorer.folder.results_of(name) for name in self.scorer.datasets]
-        return any(not file.is_file() or json.loads(file.read_text()).get("step") != step for file in files)
+        return any(_scored_step(file) != step for file in files)
 
     def __call__(self, step: int, progress: Progress) -> None:
         if not self.due(step) or self.watch.stop:
@@ -195,6 +200,15 @@ class Validate:
                 ranks.on_main(self.best.write)
             logger.info(score_line(step, results.dataset, mean) + text)
             self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
+
+
+def _scored_step(file: Path) -> object:
+    """Return the step of a results file; None if there is no such file, or an empty or broken one."""
+    try:
+        results = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return results.get("step") if isinstance(results, dict) else None
 
 
 class Stop:

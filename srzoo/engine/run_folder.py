@@ -1,9 +1,11 @@
 """The folder of one run: the place of each file, and the lock that keeps other trainings out."""
 
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -11,14 +13,35 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import srzoo
 from srzoo import ranks
-from srzoo.atomic import write_text
+from srzoo.atomic import remove_leftovers, write_text
+from srzoo.engine.log import logger
 from srzoo.keys import file_of
 
 # Packages whose version can change a number, recorded beside the code's commit and the options.
 _PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "pydantic", "safetensors")
+
+# Answers of file systems that have no locks: some network and cluster file systems, as they are mounted.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
+# Lock files that this process holds open. A lock of flock(2) ends when the last copy of its file is closed, and forked
+# children, such as loader workers, get a copy: unless it is closed there, the lock outlives a killed training by the
+# seconds that its workers need to notice, and an immediate restart is refused. (Programs started by exec, as a fork
+# server is, get none: Python's files are not inheritable.) Locks of lockf(3) are not inherited at all, but end as soon
+# as the process closes any other copy of the file, and do not keep two trainings of one process apart.
+_held: list[TextIO] = []
+
+
+def _close_in_child() -> None:
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,11 @@ class RunFolder:
         """Scores of each dataset."""
         return self.path / "results"
 
+    @property
+    def aside(self) -> Path:
+        """Files of updates after the state that a run went back to."""
+        return self.path / "set_aside"
+
     def state_of(self, step: int) -> Path:
         """Return the file of the training state after `step` updates."""
         return self.states / f"{step}.state"
@@ -83,7 +111,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainings out of this folder meanwhile; rank 0 holds the lock.
+        """Keep other trainings out of this folder meanwhile, and remove files that a killed one left unfinished.
+
+        Rank 0 holds the lock. A file system without locks is logged.
 
         Raises:
             ValueError: another training runs here.
@@ -99,7 +129,18 @@ class RunFolder:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it when the process ends
         except OSError as error:
-            raise ValueError(f"another process is training in {self.path}; give this run another name") from error
+            if error.errno not in _NO_LOCKS:
+                raise ValueError(f"another process is training in {self.path}; give this run another name") from error
+            logger.warning(
+                f"the file system of {self.path} has no locks ({error.strerror}): make sure yourself that no other "
+                "training writes to this folder"
+            )
+            return  # another training may be writing here: its unfinished files stay
+        _held.append(file)
+        stack.callback(_held.remove, file)
+        for folder in (self.path, self.models, self.states, self.results):
+            for leftover in remove_leftovers(folder):
+                logger.info(f"removed {leftover}, which a run that was killed had not finished")
 
     def record(self, resolved_options: str, suffix: str = "") -> None:
         """Write the resolved options, the command line, the versions and the git commit.

@@ -11,7 +11,7 @@ import yaml
 
 from srzoo.options.idle_nulls import drop_idle_nulls
 from srzoo.options.inheritance import read_tree
-from srzoo.options.paths import expand_environment, resolve_paths
+from srzoo.options.paths import expand_environment, path_keys, resolve_paths
 from srzoo.options.plain import plain
 from srzoo.options.rules import contradictions
 from srzoo.options.schema import Options
@@ -46,6 +46,11 @@ class LoadedOptions:
     def sha256(self) -> str:
         """Checksum of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def path_keys(self) -> frozenset[KeyPath]:
+        """Options in the text that are written as paths."""
+        return path_keys(yaml.safe_load(self.text))
 
 
 def load_options(file: Path, overrides: Sequence[str] = (), purpose: Purpose = "run") -> LoadedOptions:

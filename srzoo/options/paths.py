@@ -1,13 +1,15 @@
 """Paths of an option file: environment variables in them, and their resolution against ``path.root``."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from srzoo.options.annotations import takes_path
+from srzoo.options.entry import Entry
 from srzoo.options.lookup import field_at
 from srzoo.options.schema import Options
-from srzoo.options.tree import Tree
+from srzoo.options.tree import KeyPath, Tree
 from srzoo.options.unchecked import UnknownTypes
 
 
@@ -31,6 +33,39 @@ def resolve_paths(options: Options) -> Options:
     root = options.path.root
     resolved: Options = _resolved(options, (root or Path()).expanduser())
     return dataclasses.replace(resolved, path=dataclasses.replace(resolved.path, root=root))
+
+
+def paths_in(value: Any, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield (dotted option, path) of each path in options, sections and the arguments of entries."""
+    if isinstance(value, Path):
+        yield prefix, value
+        return
+    items: Iterable[tuple[Any, Any]] = ()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        # The arguments of an entry are keys beside its type.
+        items = (own | own.pop("args") if isinstance(value, Entry) else own).items()
+    elif isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, item in items:
+        yield from paths_in(item, f"{prefix}.{key}".removeprefix("."))
+
+
+def path_keys(tree: Any) -> frozenset[KeyPath]:
+    """Return the options of a plain tree that are paths, null ones too, with positions in lists."""
+    options = {path: field_at(path, tree) for path in _leaves(tree, ())}
+    return frozenset(path for path, option in options.items() if option is not None and takes_path(option.annotation))
+
+
+def _leaves(tree: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the place of every text and null."""
+    if isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _leaves(value, (*path, key))
+    elif tree is None or isinstance(tree, str):
+        yield path
 
 
 def _resolved(value: Any, root: Path) -> Any:

@@ -175,12 +175,15 @@ class DataOptions(Section):
             the next image of the dataset.
         allow_overlap: accept training images that are also in a validation set.
         max_pixels: largest image that is read; larger ones are refused by their headers [pixels].
+        hash_limit: size of the training data up to which states record the contents of its files, for a resumed run to
+            compare; of larger data, names and sizes [GB].
     """
 
     check: Literal["headers", "full"] = "headers"
     on_error: Literal["stop", "skip"] = "stop"
     allow_overlap: bool = False
     max_pixels: PixelLimit = MAX_PIXELS
+    hash_limit: NonNegativeFloat = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)

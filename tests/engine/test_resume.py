@@ -15,7 +15,7 @@ def resume(tmp_path):
     def run(before, now):
         folder = RunFolder(tmp_path)
         save_state(folder.state_of(3), {"model": {}, "data": {}, "step": 3, "options": yaml.safe_dump(before)})
-        state = starting_state(folder, "auto", yaml.safe_dump(now), 10)
+        state, _ = starting_state(folder, "auto", yaml.safe_dump(now), 10)
         assert state is not None
         return state["step"]
 

@@ -225,7 +225,7 @@ def test_resume_from_a_path_and_from_nothing(options, tmp_path, capsys):
     assert run_train(file, "name=branch", resume=str(state)) == 0
     both = (weights(tmp_path / "experiments" / name, 4) for name in ("run", "branch"))
     assert equal(*both)
-    assert run_train(file, resume=str(state)) == 2
+    assert run_train(file, "name=branch", resume=str(state)) == 2
     assert "would overwrite what" in capsys.readouterr().err
     assert run_train(file, "name=other", resume=str(tmp_path / "nope.state")) == 2
     assert "nope.state does not exist" in capsys.readouterr().err
