@@ -7,7 +7,7 @@ from pathlib import Path
 
 from srzoo.engine.evaluate import Results
 from srzoo.engine.log import logger
-from srzoo.tensor_files import CheckpointError, read_metadata
+from srzoo.tensor_files import CheckpointError, read_tensor_file
 
 # (file, where its weights come from) -> None; writes the network to publish.
 WriteWeights = Callable[[Path, Mapping[str, str]], None]
@@ -77,7 +77,7 @@ class Best:
         if not self.file.is_file():
             return None
         try:
-            metadata = read_metadata(self.file)
+            _, metadata = read_tensor_file(self.file)  # verified, unlike the metadata alone
             score, step = float(metadata["score"]), int(metadata["step"])
         except (CheckpointError, KeyError, ValueError) as error:
             logger.warning(f"{self.file} says no score ({error}): the best weights are found anew")
