@@ -31,9 +31,11 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool) -> None:
     from srzoo.engine.resume import starting_state
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tensorboard import Board
+    from srzoo.optim.precision import set_process
 
     device = ranks.initialise()
     log_to()
+    set_process(options.precision, deterministic=options.deterministic)
     folder, total = RunFolder(options.run_folder), settings.total_iter
     state = starting_state(folder, resume, loaded.text, total)
     start = state["step"] if state else 0
