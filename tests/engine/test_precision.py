@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -11,7 +13,7 @@ import torch
 from srzoo.optim import compilation
 from srzoo.optim.precision import set_process
 from srzoo.state import load_state
-from tests.support import run_test, run_train, training_options, write_options
+from tests.support import ROOT, run_test, run_train, training_options, write_options
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,42 @@ def test_a_run_in_each_precision_resumes_exactly(options, tmp_path, precision, a
         # Adam's first updates have the size of the learning rate, whatever the gradient.
         torch.testing.assert_close(value, plain[key], rtol=0, atol=8e-3)
     assert equal(weights(tmp_path, "whole"), plain) == (precision == "tf32")
+
+
+@pytest.mark.ranks
+def test_two_processes_in_fp16_equal_one(options, tmp_path):
+    file = options(precision="fp16", train={"optim_g": {"type": "SGD", "lr": 0.05}, "accumulate": 2})
+    assert run_train(file, "name=one") == 0
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launcher, str(ROOT / "srzoo" / "train.py"), "-opt", str(file), "--set", "name=two", "train.accumulate=1"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (weights(tmp_path, name) for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_discriminator_without_a_statement_stays_in_float32(options, tmp_path):
+    adversarial = {
+        "network_d": {"type": "UNetDiscriminatorSN", "num_feat": 8},
+        "model": {"type": "GANModel"},
+        "precision": "bf16",
+        "train": {"optim_d": {"type": "Adam", "lr": 1e-3}, "losses": {"gan": {"type": "GANLoss", "weight": 0.1}}},
+    }
+    file = options(**adversarial)
+    assert run_train(file, "name=whole") == 0
+    assert run_train(file, "name=halves", "train.total_iter=2") == 0
+    assert run_train(file, "name=halves", resume="auto") == 0
+    assert equal(weights(tmp_path, "whole"), weights(tmp_path, "halves"))
+    log = (tmp_path / "experiments" / "whole" / "train.log").read_text()
+    assert log.count("UNetDiscriminatorSN is not known to be safe in bfloat16") == 1
+    assert "IMDN_RTC is not known" not in log
 
 
 @pytest.mark.parametrize(("key", "value"), [("precision", "bf16"), ("deterministic", "true")])
