@@ -22,7 +22,7 @@ from srzoo.engine.scorer import Scorer
 from srzoo.infer.precision import AtPrecision
 from srzoo.infer.tile import tiled
 from srzoo.layers import reparam
-from srzoo.optim.compilation import compiled
+from srzoo.optim.compilation import CompiledForScoring
 from srzoo.optim.precision import WORDS, Precision, announce, usable
 from srzoo.options import Options
 from srzoo.options.entry import Entry
@@ -66,8 +66,15 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
     It is compiled for ``compile`` and computes at ``val.precision``.
     """
     val, precision = options.val, scored_precision(options)
-    net = compiled(reparam.fused(net) if val.fused else net, options.compile, dynamic=True)
+    net = reparam.fused(net) if val.fused else net
     applied = tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    if options.compile:
+        fast = CompiledForScoring(net, options.compile)
+        # Tiles have one size, and their number differs: the network is compiled, not the loop over them.
+        if applied is net:
+            applied = fast
+        else:
+            applied.net = fast
     # TF32 is a setting of the process: a training in tf32 is scored in fp32 only with the setting changed meanwhile.
     if precision != "fp32" or options.precision == "tf32":
         wider = usable("bf16", contract_of(options.network_g.plugin))

@@ -24,7 +24,9 @@ class AtPrecision(nn.Module):
 
     def __init__(self, net: nn.Module, precision: Precision, *, wider: Precision) -> None:
         super().__init__()
-        self.net, self.precision, self.wider = net, precision, wider
+        self.net = net
+        self.precision: Precision = precision
+        self.wider: Precision = wider
 
     def forward(self, lq: Tensor) -> Tensor:
         sr = self._at(self.precision, lq)

@@ -1,15 +1,21 @@
 """Compiled networks: ``torch.compile`` behind an option, and a clear error where it cannot work."""
 
 import importlib.util
+import logging
 import os
 import shutil
 from typing import Literal, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # False: no compilation; True: PyTorch's default mode.
 CompileMode = bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+
+# Networks that PyTorch could not compile, by type: they are not tried again.
+_plain: set[str] = set()
+
+logger = logging.getLogger("srzoo")
 
 
 def compiled(net: nn.Module, mode: CompileMode, *, dynamic: bool | None = None) -> nn.Module:
@@ -30,6 +36,35 @@ def compiled(net: nn.Module, mode: CompileMode, *, dynamic: bool | None = None) 
     parameter = next(net.parameters(), None)
     _refuse_without_compiler("cpu" if parameter is None else parameter.device.type)
     return cast(nn.Module, torch.compile(net, mode=None if mode is True else mode, dynamic=dynamic))
+
+
+class CompiledForScoring(nn.Module):
+    """A network compiled for images of any size, or as it is if PyTorch cannot compile it; called as `net` is.
+
+    Args:
+        net: the network.
+        mode: of :func:`compiled`.
+    """
+
+    def __init__(self, net: nn.Module, mode: CompileMode) -> None:
+        super().__init__()
+        self.net, self.kind = net, type(net).__name__
+        self.fast = compiled(net, mode, dynamic=True)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        if self.kind in _plain:
+            return self.net(lq)
+        try:
+            return self.fast(lq)
+        except RuntimeError as error:
+            from torch._dynamo.exc import TorchDynamoException  # takes seconds to import, and is there by now
+
+            if not isinstance(error, TorchDynamoException):
+                raise
+            _plain.add(self.kind)
+            reason = next(iter(str(error).strip().splitlines()), "no reason given")
+            logger.warning(f"compile: {self.kind} is scored in its plain form; PyTorch cannot compile it: {reason}")
+            return self.net(lq)
 
 
 def _refuse_without_compiler(device_type: str) -> None:

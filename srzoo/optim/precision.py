@@ -81,7 +81,7 @@ def _allow_tf32(allowed: bool) -> None:
 @contextlib.contextmanager
 def passes_at(precision: Precision, device_type: str) -> Iterator[None]:
     """Run the forward passes inside the ``with`` block at a precision, then return to that of the process."""
-    before = torch.backends.cuda.matmul.allow_tf32
+    before = torch.backends.cuda.matmul.fp32_precision == "tf32"
     _allow_tf32(precision == "tf32")
     try:
         with autocast(precision, device_type):
@@ -107,7 +107,8 @@ class Autocast(nn.Module):
 
     def __init__(self, net: nn.Module, precision: Precision, device_type: str) -> None:
         super().__init__()
-        self.net, self.precision, self.device_type = net, precision, device_type
+        self.net, self.device_type = net, device_type
+        self.precision: Precision = precision
 
     def forward(self, *inputs: object, **options: object) -> object:
         with autocast(self.precision, self.device_type):
@@ -124,6 +125,8 @@ def in_float32(output: object) -> object:
         return dataclasses.replace(output, **values)
     if isinstance(output, Mapping):
         return {name: in_float32(value) for name, value in output.items()}
-    if isinstance(output, tuple) and hasattr(output, "_fields"):  # a named tuple takes its fields one by one
-        return type(output)(*map(in_float32, output))
-    return type(output)(map(in_float32, output)) if isinstance(output, list | tuple) else output
+    if not isinstance(output, list | tuple):
+        return output
+    values = [in_float32(value) for value in output]
+    # A named tuple takes its fields one by one.
+    return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)  # pyright: ignore[reportArgumentType]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -49,7 +50,7 @@ def test_a_run_in_each_precision_resumes_exactly(options, tmp_path, precision, a
     assert run_train(file, "name=halves", "train.total_iter=2") == 0
     assert run_train(file, "name=halves", resume="auto") == 0
     assert equal(weights(tmp_path, "whole"), weights(tmp_path, "halves"))
-    steps = [
+    steps: list[Any] = [
         load_state(tmp_path / "experiments" / name / "states" / "4.state")["model"]["step_g"]
         for name in ("whole", "halves")
     ]

@@ -1,6 +1,7 @@
 """Networks applied in half precision: accuracy, overflow, and the precision that results name."""
 
 import logging
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch import nn
 from srzoo.components import inference_facts, scored_form
 from srzoo.infer import precision as applied
 from srzoo.infer.precision import AtPrecision
+from srzoo.infer.tile import TiledNet
+from srzoo.optim.compilation import CompiledForScoring
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
 from tests.support import photograph, training_options, write_options
@@ -90,3 +93,16 @@ def test_a_training_in_tf32_is_scored_in_float32(tmp_path):
 def test_results_say_that_the_network_was_compiled(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, compile="default"))
     assert inference_facts(load_options(file, []).options)["precision"] == "float32, compiled"
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_the_network_inside_tiles_is_compiled(tmp_path):
+    changes = {"compile": True, "val": {"tile": 16, "tile_overlap": 24}}
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    options = load_options(file, []).options
+    net = scored_form(options, options.network_g.build(scale=2))
+    assert isinstance(net, TiledNet)
+    assert isinstance(net.net, CompiledForScoring)
+    whole = write_options(tmp_path / "y.yml", training_options(tmp_path, compile=True))
+    options = load_options(whole, []).options
+    assert isinstance(scored_form(options, options.network_g.build(scale=2)), CompiledForScoring)

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import os
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,14 @@ from torch import nn
 
 from srzoo.contract import NetworkContract
 from srzoo.optim import compilation
-from srzoo.optim.compilation import compiled
+from srzoo.optim.compilation import CompiledForScoring, compiled
 from srzoo.optim.learner import Learner
 from srzoo.optim.optimizers import with_fused_kernel
 from srzoo.optim.precision import Autocast, announce, in_float32, passes_at, set_process, usable
 from srzoo.optim.schedules import Constant, Iteration
 from srzoo.optim.stepper import NonFiniteLossError
 from srzoo.registry import OPTIMIZERS
-from tests.support import learner
+from tests import support
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,11 @@ def _the_process_is_as_before():
     yield
     set_process("fp32", deterministic=False)
     os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
+def learner(net, *given, **options) -> Any:
+    """Return a learner, whose state and layers these tests look into."""
+    return support.learner(net, *given, **options)
 
 
 def convolutions():
@@ -81,11 +87,12 @@ def test_the_network_runs_in_half_precision_and_losses_do_not():
 def test_outputs_of_every_kind_are_float32():
     Both = dataclasses.make_dataclass("Both", ["leaves", "count"])
     half = torch.ones(2, dtype=torch.bfloat16)
-    both = in_float32(Both([half], torch.ones(1, dtype=torch.int64)))
+    both: Any = in_float32(Both([half], torch.ones(1, dtype=torch.int64)))
     assert (both.leaves[0].dtype, both.count.dtype) == (torch.float32, torch.int64)
-    named = in_float32(torch.return_types.max((half, torch.ones(1, dtype=torch.int64))))
+    named: Any = in_float32(torch.return_types.max((half, torch.ones(1, dtype=torch.int64))))
     assert named[0].dtype == torch.float32
-    assert in_float32({"a": (half, "b")})["a"][0].dtype == torch.float32
+    nested: Any = in_float32({"a": (half, "b")})
+    assert nested["a"][0].dtype == torch.float32
 
 
 class Amplified(nn.Module):
@@ -162,7 +169,7 @@ def test_networks_run_in_a_precision_that_they_are_safe_in(wanted, safe, used, c
 
 
 def tf32_flags():
-    backends = torch.backends
+    backends: Any = torch.backends
     kinds = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
     # Reading the older interface is an error if it disagrees with the newer one.
     return {kind.fp32_precision for kind in kinds}, backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32
@@ -229,6 +236,23 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match="no-such-compiler was not found"):
         learner(convolutions(), compile=True)
+
+
+def test_a_network_that_cannot_be_compiled_is_scored_plainly_and_said_once(monkeypatch, caplog):
+    from torch._dynamo.exc import TorchDynamoException
+
+    def broken(*given):  # noqa: ARG001
+        raise TorchDynamoException("cannot be traced")
+
+    monkeypatch.setattr(compilation, "_plain", set())
+    monkeypatch.setattr(compilation, "compiled", lambda *given, **options: broken)  # noqa: ARG005
+    net, image = convolutions(), torch.rand(1, 3, 8, 8)
+    with caplog.at_level(logging.WARNING, "srzoo"):
+        for _ in range(2):
+            assert torch.equal(CompiledForScoring(net, True)(image), net(image))
+    assert [record.message for record in caplog.records] == [
+        "compile: Sequential is scored in its plain form; PyTorch cannot compile it: cannot be traced"
+    ]
 
 
 @pytest.mark.slow
