@@ -19,8 +19,11 @@ from srzoo.engine.evaluate import Metric
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
+from srzoo.infer.precision import AtPrecision
 from srzoo.infer.tile import tiled
 from srzoo.layers import reparam
+from srzoo.optim.compilation import CompiledForScoring
+from srzoo.optim.precision import WORDS, Precision, announce, usable
 from srzoo.options import Options
 from srzoo.options.entry import Entry
 from srzoo.options.plain import plain
@@ -58,10 +61,24 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
 
 
 def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """Return the network to score: with merged blocks for ``val.fused``, in tiles for ``val.tile``, ``tile_rule``."""
-    val = options.val
+    """Return the network to score: with merged blocks for ``val.fused``, in tiles for ``val.tile``, ``tile_rule``.
+
+    It is compiled for ``compile`` and computes at ``val.precision``.
+    """
+    val, precision = options.val, scored_precision(options)
     net = reparam.fused(net) if val.fused else net
     applied = tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+    if options.compile:
+        fast = CompiledForScoring(net, options.compile)
+        # Tiles have one size, and their number differs: the network is compiled, not the loop over them.
+        if applied is net:
+            applied = fast
+        else:
+            applied.net = fast
+    # TF32 is a setting of the process: a training in tf32 is scored in fp32 only with the setting changed meanwhile.
+    if precision != "fp32" or options.precision == "tf32":
+        wider = usable("bf16", contract_of(options.network_g.plugin))
+        applied = AtPrecision(applied, precision, wider=wider)
     if val.tile is None:
         return applied
     radius = contract_of(net).receptive_radius
@@ -74,6 +91,11 @@ def scored_form(options: Options, net: nn.Module) -> nn.Module:
     return applied
 
 
+def scored_precision(options: Options) -> Precision:
+    """Return the precision in which the network is scored: ``val.precision`` if it is safe in it."""
+    return usable(options.val.precision, contract_of(options.network_g.plugin))
+
+
 def inference_facts(options: Options) -> dict[str, object]:
     """Return how the network is applied, for results: everything that decides scores beside network and weights."""
     val, multiple = options.val, contract_of(options.network_g.plugin).multiple_of
@@ -83,7 +105,7 @@ def inference_facts(options: Options) -> dict[str, object]:
         "tile_overlap": None if val.tile is None else val.tile_overlap,
         "fused": val.fused,
         "ensemble": "none",
-        "precision": "float32",
+        "precision": WORDS[scored_precision(options)] + (", compiled" if options.compile else ""),
         "padding": "none" if multiple == 1 else f"inside the network, to multiples of {multiple}",
     }
 
@@ -161,6 +183,8 @@ def _dataset_entries(options: Options, splits: Sequence[str]) -> Iterator[tuple[
 
 def build_scorer(options: Options, folder: RunFolder, datasets: Datasets, device: torch.device) -> Scorer:
     """Build the scorer of validation or benchmark sets as `val` asks for it."""
+    used, network = scored_precision(options), options.network_g.type
+    announce(options.val.precision, used, option="val.precision", network=network)
     return Scorer(
         datasets=datasets,
         metrics=build_metrics(options),

@@ -31,6 +31,8 @@ class NetworkContract:
             exact (global pooling, chained windows) [LQ pixels].
         half_safe: dtypes ("float16", "bfloat16") in which inference differs from float32 by less than 8 bits show,
             as measured.
+        channels_last: training is faster with features as NHWC in memory, as measured on a CPU
+            (scripts/benchmarks/training_step.py).
         value_range: values of the input and the output.
         has_leaves: the network computes several estimates (``output="leaves"``), as a divergence tree does.
         key_options: pattern of state-dict keys -> option that counts (with a group) or sizes (without) them, for
@@ -46,6 +48,7 @@ class NetworkContract:
     min_size: int = 1
     receptive_radius: int | None = None
     half_safe: tuple[str, ...] = ()
+    channels_last: bool = False
     value_range: tuple[float, float] = (0.0, 1.0)
     has_leaves: bool = False
     key_options: Mapping[str, str] = field(default_factory=dict)

@@ -22,9 +22,11 @@ def test(arguments: Arguments) -> None:
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tables import conditions_line, score_table
+    from srzoo.optim.precision import set_process
 
     device = ranks.initialise()
     log_to()
+    set_process(options.val.precision, deterministic=options.deterministic)
     folder = RunFolder(options.run_folder)
     earlier = [name for name in options.datasets.test if folder.results_of(name).exists()]
     if earlier and not arguments.overwrite:

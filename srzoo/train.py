@@ -32,9 +32,11 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     from srzoo.engine.run_folder import RunFolder
     from srzoo.engine.tensorboard import Board
     from srzoo.engine.watch import Watch
+    from srzoo.optim.precision import set_process
 
     device = ranks.initialise()
     log_to()
+    set_process(options.precision, deterministic=options.deterministic)
     folder, total = RunFolder(options.run_folder), settings.total_iter
     state, aside = starting_state(folder, resume, loaded.text, total, loaded.path_keys, accept_changes)
     start = state["step"] if state else 0

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from srzoo import ranks
 from srzoo.batch import Batch
 from srzoo.components import Datasets, build_network, build_scorer, load_pretrained, parameter_count
+from srzoo.contract import contract_of
 from srzoo.data.loading import StepSampler, training_loader
 from srzoo.degradations.degradation import Degradation, ScheduledStage
 from srzoo.degradations.pool import PairPool
@@ -28,8 +29,11 @@ from srzoo.layers import reparam
 from srzoo.losses.criterion import Criterion
 from srzoo.models.gan import GANModel
 from srzoo.optim.learner import Learner
+from srzoo.optim.optimizers import with_fused_kernel
+from srzoo.optim.precision import announce, usable
 from srzoo.optim.schedules import Iteration, WarmUp
 from srzoo.options import LoadedOptions, Options
+from srzoo.registry import OPTIMIZERS
 from srzoo.state import TrainingState
 from srzoo.weights import load_weights, refuse_other_network, save_weights
 
@@ -107,7 +111,8 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
                 f"{options.path.pretrain_network_g} holds merged (re-parameterised) blocks, and network_g is in "
                 "training form: train from weights in training form, or train the merged form: network_g.deploy=true"
             )
-    if train.channels_last:
+    contract = contract_of(net)
+    if contract.channels_last if train.channels_last == "auto" else train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     iteration = Iteration(0 if state is None else state["step"])
     idle = getattr(options.model.plugin, "has_idle_parameters", False)
@@ -150,8 +155,11 @@ def _learner(
     entry = train.optim_g if name == "g" else train.optim_d
     assert entry is not None
     schedule = WarmUp(train.scheduler.build(), train.warmup_iter)
+    precision = usable(options.precision, contract_of(net))
+    announce(options.precision, precision, option="precision", network=type(net).__name__)
+    arguments = with_fused_kernel(entry.type, entry.args)
     try:
-        optimizer = entry.build(params=net.parameters())
+        optimizer = OPTIMIZERS.build(entry.type, arguments, params=net.parameters())
     except RuntimeError as error:  # arguments that PyTorch cannot combine
         raise ValueError(f"train.optim_{name}: {entry.type}: {error}") from error
     return Learner(
@@ -164,6 +172,8 @@ def _learner(
         grad_clip=train.grad_clip,
         ema_decay=ema_decay,
         has_idle_parameters=has_idle_parameters,
+        precision=precision,
+        compile=options.compile if name == "g" else False,
     )
 
 

@@ -32,6 +32,10 @@ def main() -> None:
         ("IMDN_RTE", 2, (8, 3, 48, 48)),
         ("IMDNPlus", 4, (4, 3, 48, 48)),
         ("IMDN", 4, (4, 3, 48, 48)),
+        ("SRResNet", 4, (4, 3, 48, 48)),
+        ("SRVGGNetCompact", 4, (4, 3, 48, 48)),
+        ("EDSR", 4, (4, 3, 48, 48)),
+        ("RT4KSR", 2, (4, 3, 48, 48)),
     ):
         lq = torch.rand(shape, device=device)
         nets = {}
@@ -49,7 +53,7 @@ def main() -> None:
                     times[layout].append(seconds)
         plain, fast = (statistics.median(times[layout]) for layout in nets)
         sys.stdout.write(
-            f"{name:9} x{scale} {'x'.join(map(str, shape)):12} NCHW {1000 * plain:7.1f} ms   channels-last "
+            f"{name:15} x{scale} {'x'.join(map(str, shape)):12} NCHW {1000 * plain:7.1f} ms   channels-last "
             f"{1000 * fast:7.1f} ms   ratio {plain / fast:.2f}\n"
         )
 

@@ -189,6 +189,7 @@ class IMDN_RTC(nn.Module):
     scales = None
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
+    channels_last = True
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 12, num_modules: PositiveInt = 5
@@ -231,6 +232,7 @@ class IMDN_RTE(nn.Module):
     scales = (2,)
     multiple_of = 2
     half_safe = ("float16", "bfloat16")
+    channels_last = True
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 20, img_range: PositiveFloat = 1.0
@@ -299,6 +301,7 @@ class IMDNPlus(nn.Module):
     scales = None
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
+    channels_last = True
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 36, num_modules: PositiveInt = 8

@@ -24,6 +24,9 @@ _ADDED = {
     "datasets.train.lq_multiple": 1,
     "datasets.train.color": "rgb",
     "datasets.train.gt_template": "{}",
+    "precision": "fp32",
+    "compile": False,
+    "deterministic": False,
 }
 # Positions of dropout in older states, which do not have `network_g.init` either -> their names today.
 _RENAMED = {"half": "every_2", "quarter": "every_4"}

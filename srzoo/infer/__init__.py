@@ -1,1 +1,1 @@
-"""Networks applied to whole images: by tiles."""
+"""Networks applied to whole images: by tiles, at a precision of choice."""

@@ -182,7 +182,8 @@ def edge_masks(window: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
     # Pixels that wrapped around: below the bottom edge, beyond the right edge.
     below, beyond = (y >= window - window // 2).flatten(), (x >= window - window // 2).flatten()  # (window**2,)
-    apart_y, apart_x = below[:, None] != below[None, :], beyond[:, None] != beyond[None, :]  # (window**2, window**2)
+    # Exclusive or: torch.compile's code for comparisons of booleans fails.
+    apart_y, apart_x = below[:, None] ^ below[None, :], beyond[:, None] ^ beyond[None, :]  # (window**2, window**2)
     apart = torch.stack([torch.zeros_like(apart_y), apart_x, apart_y, apart_y | apart_x])
     return (-100.0 * apart[:, None]).to(device, dtype)
 

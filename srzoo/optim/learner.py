@@ -10,7 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srzoo import ranks
 from srzoo.batch import StateDict, Terms
+from srzoo.optim.compilation import CompileMode, compiled
 from srzoo.optim.ema import EMA
+from srzoo.optim.precision import DTYPES, Autocast, Precision
 from srzoo.optim.schedules import Iteration, Schedule
 from srzoo.optim.stepper import Stepper
 
@@ -18,11 +20,12 @@ from srzoo.optim.stepper import Stepper
 class Learner:
     """One network with its optimiser and its moving average.
 
-    Recipes call `net` inside :meth:`micro_batch` and pass the loss to :meth:`minimise`. Wrappers for several ranks are
-    known here only, and so is everything that surrounds a forward pass.
+    Recipes call `net` inside :meth:`micro_batch` and pass the loss to :meth:`minimise`. Wrappers for several ranks,
+    half precision and compilation are known here only, and so is everything that surrounds a forward pass.
 
     Attributes:
-        net: the network to call in training; wrapped when several ranks train together.
+        net: the network to call in training; wrapped when several ranks train together, compiled, or in half precision
+            with float32 outputs, so that losses are computed in float32.
         module: the same network without a wrapper.
         ema: its moving average, or None.
         iteration: count of iterations that the learning rate follows, shared by all learners of a run.
@@ -37,6 +40,8 @@ class Learner:
         grad_clip: largest 2-norm of all gradients together; None: no clipping.
         ema_decay: of the moving average; 0: no average.
         has_idle_parameters: True if some parameters may get no gradient in an iteration.
+        precision: of passes through `net`; weights, losses and updates are float32.
+        compile: mode of ``torch.compile`` for `net`; False: none.
     """
 
     def __init__(
@@ -51,13 +56,26 @@ class Learner:
         grad_clip: float | None = None,
         ema_decay: float = 0.0,
         has_idle_parameters: bool = False,
+        precision: Precision = "fp32",
+        compile: CompileMode = False,
     ) -> None:
         self.module, self.iteration, self.name = module, iteration, name
         # Copied before it is wrapped, so that the average carries none of the wrapper's hooks.
         self.ema = EMA(module, ema_decay) if ema_decay else None
-        self.net = _distributed(module, has_idle_parameters)
+        self._exchanging = _distributed(module, has_idle_parameters)
+        self.net = compiled(self._exchanging, compile)
+        device_type = next(module.parameters()).device.type
+        if precision in DTYPES:
+            self.net = Autocast(self.net, precision, device_type)
         self.stepper = Stepper(
-            module, optimizer, schedule, iteration=iteration, accumulate=accumulate, grad_clip=grad_clip
+            module,
+            optimizer,
+            schedule,
+            iteration=iteration,
+            accumulate=accumulate,
+            grad_clip=grad_clip,
+            # bf16 has the range of float32: its gradients do not vanish.
+            scaler=torch.amp.GradScaler(device_type) if precision == "fp16" else None,  # pyright: ignore[reportPrivateImportUsage]
         )
 
     @contextlib.contextmanager
@@ -66,8 +84,8 @@ class Learner:
         self.net.train()
         with contextlib.ExitStack() as stack:
             # Ranks exchange gradients once per update, with its last micro-batch.
-            if isinstance(self.net, DistributedDataParallel) and not self.stepper.at_last_micro_batch:
-                stack.enter_context(self.net.no_sync())
+            if isinstance(self._exchanging, DistributedDataParallel) and not self.stepper.at_last_micro_batch:
+                stack.enter_context(self._exchanging.no_sync())
             yield
 
     @contextlib.contextmanager
@@ -90,7 +108,8 @@ class Learner:
             keys: names of the samples, for the error message.
 
         Returns:
-            True if the weights changed.
+            True if the weights changed. With fp16, an update whose gradients overflow is left out, on all ranks, and
+            the average stays as it is.
 
         Raises:
             NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank.

@@ -9,7 +9,7 @@ import inspect
 import operator
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -18,6 +18,9 @@ from srzoo.registry import OPTIMIZERS
 # Optimisers that need no closure and take parameters of any shape.
 NAMES = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD")
 NAMES += ("NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
+
+# Optimisers whose fused kernel is the fastest form, on CPUs too (scripts/benchmarks/optimizers.py).
+_FUSED = ("Adam", "AdamW")
 
 # Meanings by argument name, which are the same in all optimisers.
 _MEANINGS = {
@@ -34,7 +37,7 @@ _MEANINGS = {
     "eps": "added to denominators against division by zero",
     "etas": "factors of a smaller and a larger step",
     "foreach": "update all tensors in one operation; null: where it is faster",
-    "fused": "update in one fused kernel; null: PyTorch's choice",
+    "fused": "update in one fused kernel; null: yes in Adam and AdamW, where it is faster; else PyTorch's choice",
     "initial_accumulator_value": "start of the accumulated squares",
     "lambd": "decay of each step's weight in the average",
     "lr": "learning rate before the schedule",
@@ -48,6 +51,18 @@ _MEANINGS = {
     "t0": "when averaging starts [updates]",
     "weight_decay": "L2 penalty, or decoupled decay (AdamW)",
 }
+
+
+def with_fused_kernel(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments of an optimiser with its fused kernel chosen where it is faster and nothing else was chosen.
+
+    Weights differ from those of the plain form by rounding alone. A state keeps the form of its training: PyTorch
+    restores `fused` and `foreach` with it.
+    """
+    chosen = arguments.get("differentiable") or any(arguments.get(form) is not None for form in ("foreach", "fused"))
+    if name not in _FUSED or chosen:
+        return dict(arguments)
+    return {**arguments, "fused": True}
 
 
 def _without_tensors(annotation: object) -> object:

@@ -1,5 +1,6 @@
 """One optimiser and the steps between a loss and new weights."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from srzoo import ranks
 from srzoo.batch import StateDict
 from srzoo.optim.schedules import Iteration, Schedule
+
+logger = logging.getLogger("srzoo")
 
 
 class NonFiniteLossError(RuntimeError):
@@ -24,6 +27,8 @@ class Stepper:
         iteration: of the run. The schedule follows it, also through iterations in which this network is not updated.
         accumulate: micro-batches per update.
         grad_clip: largest 2-norm of all gradients together; None: no clipping.
+        scaler: factor of the loss for passes in fp16, raised after many updates and halved after an overflow of the
+            gradients, whose update is left out; None: no factor.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Stepper:
         iteration: Iteration,
         accumulate: int = 1,
         grad_clip: float | None = None,
+        scaler: torch.amp.GradScaler | None = None,  # pyright: ignore[reportPrivateImportUsage]
     ) -> None:
         self.net = net
         self.optimizer = optimizer
@@ -42,6 +48,7 @@ class Stepper:
         self.iteration = iteration
         self.accumulate = accumulate
         self.grad_clip = grad_clip
+        self.scaler = scaler
         self.num_updates = 0
         self._base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self._num_accumulated = 0
@@ -64,7 +71,7 @@ class Stepper:
             keys: names of the samples, for the error message.
 
         Returns:
-            True if the weights changed.
+            True if the weights changed; False too for an update that was left out because gradients overflowed in fp16.
 
         Raises:
             NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank.
@@ -74,28 +81,42 @@ class Stepper:
         if not ranks.all_true(torch.isfinite(loss.detach())):
             raise NonFiniteLossError(self._describe_terms(terms, keys))
         # The mean over equal micro-batches is the mean over the whole batch.
-        (loss / self.accumulate).backward()
+        part = loss / self.accumulate
+        (part if self.scaler is None else self.scaler.scale(part)).backward()
         self._num_accumulated += 1
         if self._num_accumulated < self.accumulate:
             return False
-        self._update()
-        return True
+        return self._update()
 
-    def _update(self) -> None:
+    def _update(self) -> bool:
+        """Change the weights from the gradients collected; return False if the update was left out."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.net.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
-        if not torch.isfinite(norm):  # the same on every rank, because gradients are averaged
+        finite = bool(torch.isfinite(norm))  # the same on every rank, because gradients are averaged
+        if finite:
+            self._change_weights(norm)
+            self.num_updates += 1
+        elif self.scaler is None or self.scaler.get_scale() <= 1:
+            # A loss that is not scaled up overflows in float32 too.
             raise NonFiniteLossError(f"non-finite gradients (finite loss) {self._advice()}")
+        if self.scaler is not None:
+            self.scaler.update()
+        if self.scaler is not None and not finite:
+            logger.info(
+                f"update {self.iteration.number + 1} left out: gradients overflowed in fp16; the loss is now scaled by "
+                f"{self.scaler.get_scale():g}"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        self._num_accumulated = 0
+        return finite
+
+    def _change_weights(self, norm: Tensor) -> None:
         if self.grad_clip is not None:
             nn.utils.clip_grads_with_norm_(self.net.parameters(), self.grad_clip, norm)
         for group, base_lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
             group["lr"] = self.schedule(base_lr, self.iteration.number)
-        self._change_weights()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._num_accumulated = 0
-        self.num_updates += 1
-
-    def _change_weights(self) -> None:
         try:
             self.optimizer.step()
         except RuntimeError as error:
@@ -115,15 +136,17 @@ class Stepper:
         return f"non-finite loss ({'; '.join(reports)}) {self._advice()}"
 
     def _advice(self) -> str:
+        range_of_fp16 = "" if self.scaler is None else " or train in bf16, which has the range of float32,"
         return (
             f"in update {self.iteration.number + 1} at learning rate {self.lr:.3g}. No weight was changed by it and "
             "the files saved before are intact; if resuming from the newest state fails in the same way, go back to an "
-            "older one. Lower the learning rate, add train.grad_clip, or look at the samples."
+            f"older one. Lower the learning rate, add train.grad_clip,{range_of_fp16} or look at the samples."
         )
 
     def state_dict(self) -> StateDict:
-        """Return the optimiser's state and the number of updates; the schedule needs none."""
-        return {"optimizer": self.optimizer.state_dict(), "step": self.num_updates}
+        """Return the optimiser's state, the number of updates and the factor of the loss; the schedule needs none."""
+        state: StateDict = {"optimizer": self.optimizer.state_dict(), "step": self.num_updates}
+        return state if self.scaler is None else state | {"scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Restore a state. Learning rates come from this run's schedule, not from the state."""
@@ -132,3 +155,7 @@ class Stepper:
         assert isinstance(num_updates, int)
         self.optimizer.load_state_dict(optimizer)
         self.num_updates = num_updates
+        if self.scaler is not None:
+            scaler = state["scaler"]
+            assert isinstance(scaler, dict)
+            self.scaler.load_state_dict(scaler)

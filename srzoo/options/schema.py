@@ -37,6 +37,7 @@ EntryName = Annotated[str, pydantic.StringConstraints(pattern=r"^[\w][\w+-]*$")]
 Seed = Annotated[int, annotated_types.Ge(0), annotated_types.Lt(2**63)]
 # Above 2^30 pixels OpenCV refuses an image.
 PixelLimit = Annotated[int, annotated_types.Ge(1), annotated_types.Le(2**30)]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Decay = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 
 
@@ -225,7 +226,9 @@ class TrainOptions(Section):
         accumulate: equal parts that each batch is split into, to save memory [micro-batches].
         max_time: time budget from the start of the command (under torchrun, of torchrun), after which the training is
             saved and stops with exit code 75; null: no limit [h].
-        channels_last: keep features as NHWC in memory: equal results up to rounding, often faster.
+        channels_last: keep features as NHWC in memory: equal results up to rounding; auto: for networks that were
+            measured to train faster so (`channels_last` of the network), whatever the machine, so that a resumed run
+            keeps it.
     """
 
     total_iter: PositiveInt
@@ -238,7 +241,7 @@ class TrainOptions(Section):
     grad_clip: PositiveFloat | None = None
     accumulate: PositiveInt = 1
     max_time: PositiveFloat | None = None
-    channels_last: bool = False
+    channels_last: bool | Literal["auto"] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +261,8 @@ class ValOptions(Section):
         tile_rule: exact: tiles with a margin, whole images without `tile`; acs: four crops from the corners of images
             whose sides 4 does not divide, the adaptive cropping of IMDN's authors; drct: tiles of the image mirrored to
             multiples of the window, as in the programs of DRCT and HAT.
+        precision: arithmetic of the network in scoring, as the option `precision`, but independent of it, so that
+            scores compare; an image that overflows in fp16 is computed again in bf16 or fp32.
     """
 
     val_freq: PositiveInt | None = None
@@ -268,6 +273,7 @@ class ValOptions(Section):
     tile: PositiveInt | None = None
     tile_overlap: NonNegativeInt = 32
     tile_rule: Literal["exact", "acs", "drct"] = "exact"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +324,11 @@ class Options(Section):
         network_g: the network.
         network_d: discriminator of an adversarial training.
         seed: seed of initial weights, order of the data, crops, degradation and dropout.
+        precision: arithmetic of the network in training; weights, losses and updates are float32. fp32: float32; tf32:
+            float32 with products rounded to 10 bits of mantissa, on GPUs; bf16, fp16: mixed precision, for networks
+            that are safe in it (docs/precision.md).
+        compile: torch.compile of network_g, in training and scoring; true: PyTorch's default mode.
+        deterministic: use deterministic algorithms only, at a cost in speed: equal weights from equal runs on GPUs too.
         model: training recipe.
         datasets: datasets for training, validation and benchmarks.
         data: checks of all datasets before the first step.
@@ -334,6 +345,9 @@ class Options(Section):
     network_g: NetworkEntry
     network_d: DiscriminatorEntry | None = None
     seed: Seed = 0
+    precision: Precision = "fp32"
+    compile: bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = False
+    deterministic: bool = False
     model: ModelEntry = field(default_factory=lambda: ModelEntry(type="SRModel"))
     datasets: DatasetsOptions = field(default_factory=DatasetsOptions)
     data: DataOptions = field(default_factory=DataOptions)

@@ -158,3 +158,11 @@ def test_bicubic_is_the_resize_of_the_ops():
 
     lq = torch.rand(1, 3, 9, 11)
     assert torch.equal(build("Bicubic", 3)(lq), imresize(lq, 3))
+
+
+@pytest.mark.parametrize("name", list(ARCHS))
+def test_transformers_offer_checkpointing_under_one_name(name):
+    # Convolutional networks normalise images, if at all; transformers normalise rows.
+    if any(isinstance(layer, torch.nn.LayerNorm) for layer in build(name).modules()):
+        assert ARCHS.parameters(name)["checkpointing"].default is False
+        assert "checkpointing" in contract_of(ARCHS[name]).free_options

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from srzoo.optim.precision import Autocast
 from srzoo.registry import ARCHS
 from srzoo.tensor_files import CheckpointError
 from srzoo.weights import load_weights, save_weights
@@ -48,12 +49,15 @@ def test_a_drct_l_file_with_moving_average_stays_under_215_mib(tmp_path):
     assert 2 * (tmp_path / "raw.safetensors").stat().st_size < 215 * 2**20
 
 
-def test_checkpointing_changes_no_gradient():
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("dropped", [{"drop_path_rate": 0.3, "drop_rate": 0.1}, {"attn_drop_rate": 0.2}])
+def test_checkpointing_changes_no_gradient(precision, dropped):
     grads = []
     for checkpointing in (False, True):
-        net = build(checkpointing=checkpointing, drop_path_rate=0.3, drop_rate=0.1).train()
+        net = build(checkpointing=checkpointing, **dropped).train()
+        called = Autocast(net, precision, "cpu")
         torch.manual_seed(1)
-        net(torch.linspace(0, 1, 3 * 16 * 24).view(1, 3, 16, 24)).square().sum().backward()
+        called(torch.linspace(0, 1, 3 * 16 * 24).view(1, 3, 16, 24)).square().sum().backward()
         grads.append([parameter.grad for parameter in net.parameters()])
     assert all(torch.equal(plain, recomputed) for plain, recomputed in zip(*grads, strict=True))
 

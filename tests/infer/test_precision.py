@@ -1,0 +1,108 @@
+"""Networks applied in half precision: accuracy, overflow, and the precision that results name."""
+
+import logging
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from srzoo.components import inference_facts, scored_form
+from srzoo.infer import precision as applied
+from srzoo.infer.precision import AtPrecision
+from srzoo.infer.tile import TiledNet
+from srzoo.optim.compilation import CompiledForScoring
+from srzoo.options import load_options
+from srzoo.registry import ARCHS
+from tests.support import photograph, training_options, write_options
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_given_again():
+    applied._warn_once.cache_clear()
+
+
+def image():
+    return torch.from_numpy(photograph(24, 28)).permute(2, 0, 1)[None] / 255  # (H, W, 3) -> (1, 3, H, W)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 0), ("tf32", 0), ("bf16", 0.02), ("fp16", 0.003)])
+def test_half_precision_is_close(precision, tolerance):
+    torch.manual_seed(0)
+    net = ARCHS.build("SRResNet", {"num_block": 2}, scale=2).eval()
+    sr, plain = AtPrecision(net, precision, wider="bf16")(image()), net(image())
+    assert sr.dtype == torch.float32
+    difference = (sr - plain).abs().max()
+    assert difference <= tolerance
+    assert (difference > 0) == (precision in ("bf16", "fp16"))
+
+
+class Beyond(nn.Module):
+    """The image, by way of values beyond the range of fp16 where it is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Conv2d(3, 3, 1, groups=3, bias=False), nn.Conv2d(3, 3, 1, groups=3, bias=False)
+        for layer, value in ((self.up, 2.0**17), (self.down, 2.0**-17)):
+            nn.init.constant_(layer.weight, value)
+
+    def forward(self, lq):
+        return self.down(self.up(lq))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("wider", "tolerance", "word"), [("bf16", 0.005, "bfloat16"), ("fp32", 0, "float32")])
+def test_an_image_that_overflows_is_computed_again(wider, tolerance, word, caplog):
+    net = AtPrecision(Beyond(), "fp16", wider=wider)
+    with caplog.at_level(logging.WARNING, "srzoo"):
+        outputs = [net(image()), net(image())]
+    for sr in outputs:
+        assert (sr - image()).abs().max() <= tolerance
+    assert [record.message for record in caplog.records] == [
+        f"val.precision fp16: an output left the range of float16; such images are computed again in {word}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "wanted", "form", "word"),
+    [
+        ("IMDN_RTC", "fp32", None, "float32"),
+        ("IMDN_RTC", "bf16", ("bf16", "bf16"), "bfloat16"),
+        ("RT4KSR", "fp16", ("fp16", "fp32"), "float16"),
+        ("RT4KSR", "bf16", None, "float32"),
+    ],
+)
+def test_results_name_the_precision_of_scoring(tmp_path, network, wanted, form, word):
+    changes = {"network_g": {"type": network, "num_modules": None}, "val": {"precision": wanted}}
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    options = load_options(file, []).options
+    net = scored_form(options, options.network_g.build(scale=2))
+    assert (None if not isinstance(net, AtPrecision) else (net.precision, net.wider)) == form
+    assert inference_facts(options)["precision"] == word
+
+
+def test_a_training_in_tf32_is_scored_in_float32(tmp_path):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, precision="tf32"))
+    options = load_options(file, []).options
+    net = scored_form(options, options.network_g.build(scale=2))
+    assert isinstance(net, AtPrecision)
+    assert net.precision == "fp32"
+
+
+def test_results_say_that_the_network_was_compiled(tmp_path):
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, compile="default"))
+    assert inference_facts(load_options(file, []).options)["precision"] == "float32, compiled"
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_the_network_inside_tiles_is_compiled(tmp_path):
+    changes = {"compile": True, "val": {"tile": 16, "tile_overlap": 24}}
+    file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
+    options = load_options(file, []).options
+    net = scored_form(options, options.network_g.build(scale=2))
+    assert isinstance(net, TiledNet)
+    assert isinstance(net.net, CompiledForScoring)
+    whole = write_options(tmp_path / "y.yml", training_options(tmp_path, compile=True))
+    options = load_options(whole, []).options
+    assert isinstance(scored_form(options, options.network_g.build(scale=2)), CompiledForScoring)
