@@ -125,7 +125,7 @@ def train(
     for step in range(iteration.number, total):
         try:
             _update(model, source, progress, step, accumulate, seed, device, degradation)
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError, EOFError) as error:
             known = explained(error, step)
             if known is None:
                 raise

@@ -27,16 +27,18 @@ class TrainingError(ValueError):
     """A training that ended for a reason outside srzoo; the message says what to do."""
 
 
-def explained(error: RuntimeError, step: int) -> TrainingError | None:
-    """Return what an error of PyTorch means for the user; None if it is not known.
+def explained(error: Exception, step: int) -> TrainingError | None:
+    """Return an error that says what another one means for the user; None if that is not known.
 
     Args:
-        error: raised during an update.
+        error: raised during an update: of PyTorch, or of the pipe to a loader process.
         step: updates done before it.
     """
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError):
         text = f"out of memory: {text}"
+    if isinstance(error, ConnectionError | EOFError):  # of the pipes between processes of this machine
+        text = f"DataLoader worker exited unexpectedly: {text or 'end of its pipe'}"
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, text, re.IGNORECASE):
             first = text.strip().splitlines()[0][:200]

@@ -96,6 +96,8 @@ def test_skipping_takes_the_next_image_of_the_dataset():
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that"),
             "--shm-size=8g",
         ),
+        (ConnectionResetError(104, "Connection reset by peer"), "a loader process has ended"),
+        (EOFError(), "a loader process has ended"),
         (RuntimeError("unable to allocate shared memory(shm) for file </torch_7>: No space left"), "--shm-size=8g"),
         (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"), "another rank does"),
     ],

@@ -30,7 +30,7 @@ def training(folder, *arguments, num_ranks=1):
     """Start train.py in a process group of its own; it is killed in the end."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_ranks}"] * (num_ranks > 1)
     command = [sys.executable, *torchrun, ROOT / "srzoo" / "train.py", "-opt", folder / "x.yml", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
