@@ -77,7 +77,7 @@ def kill_one_rank(attempt: Attempt) -> None:
 
 def kill_while_writing(attempt: Attempt) -> None:
     """Kill rank 0 directly before or after some fsync, rename or removal of a file."""
-    training = attempt.start(prepare=_die_at(attempt.random.randint(1, 60)))
+    training = attempt.start(prepare=die_at(attempt.random.randint(1, 60)))
     training.finish(LONGEST)
 
 
@@ -157,7 +157,7 @@ FAULTS: dict[str, Callable[[Attempt], None]] = {
 }
 
 
-def _die_at(moment: int) -> Callable[[], None]:
+def die_at(moment: int) -> Callable[[], None]:
     """Return a function that makes this process kill itself before or after one of its coming changes to files."""
     passed = 0
 

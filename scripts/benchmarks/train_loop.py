@@ -1,6 +1,6 @@
 """srzoo's training loop against a bare PyTorch loop, and whole trainings against BasicSR's; interleaved medians.
 
-python scripts/benchmarks/train_loop.py [--networks SRResNet] [--updates 20] [--runs 15] [--pairs 3]
+python scripts/benchmarks/train_loop.py [--networks SRResNet] [--updates 4] [--runs 31] [--pairs 3]
 
 Bare loop: the same network, loss, optimiser and moving average on the same batches in memory, without a check, a
 progress line or a random stream. BasicSR (where the package is importable): its train.py on the same images, SRResNet
@@ -106,28 +106,35 @@ def srzoo(name: str, data: list[Batch], folder: Path) -> tuple[nn.Module, Callab
 
 
 def compare(name: str, updates: int, runs: int) -> None:
-    """Print the time of an update in both loops, and the overhead."""
+    """Print the time of an update in both loops, and the overhead: the median over pairs of runs.
+
+    Time of the processor tells more than time on the wall where other programs run.
+    """
     _, scale, side, count = NETWORKS[name]
     data = batches(scale, side, count)
     with tempfile.TemporaryDirectory() as folder:
         loops = {"bare": bare(name, data), "srzoo": srzoo(name, data, Path(folder))}
-        times: dict[str, list[float]] = {kind: [] for kind in loops}
+        times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in loops}
         for number in range(runs + 1):
             # Turn about, so that neither always runs on the warmer processor.
             for kind in sorted(loops, reverse=number % 2 == 1):
-                started = time.perf_counter()
+                started = time.perf_counter(), time.process_time()
                 loops[kind][1](updates)
+                ended = time.perf_counter(), time.process_time()
                 if number:  # after the warm-up
-                    times[kind].append((time.perf_counter() - started) / updates)
+                    times[kind].append(((ended[0] - started[0]) / updates, (ended[1] - started[1]) / updates))
     weights: list[Tensor] = [torch.cat([p.flatten() for p in net.parameters()]) for net, _ in loops.values()]
     difference = (weights[0] - weights[1]).abs().max().item()
     assert difference < 1e-6, f"{name}: the loops differ by {difference}"
-    plain, own = (statistics.median(times[kind]) for kind in ("bare", "srzoo"))
-    ratio = statistics.median(b / a for a, b in zip(times["bare"], times["srzoo"], strict=True))
-    sys.stdout.write(
-        f"{name:9} x{scale} {count}x3x{side}x{side}  bare {1000 * plain:7.2f} ms   srzoo {1000 * own:7.2f} ms   "
-        f"overhead {100 * (ratio - 1):+.1f} % (median of {runs} pairs)\n"
-    )
+    cells = []
+    for clock, label in enumerate(("wall", "CPU")):
+        bare_times, own_times = ([each[clock] for each in times[kind]] for kind in ("bare", "srzoo"))
+        ratio = statistics.median(own / plain for plain, own in zip(bare_times, own_times, strict=True))
+        cells.append(
+            f"{label} {1000 * statistics.median(bare_times):6.1f} {1000 * statistics.median(own_times):6.1f} ms "
+            f"overhead {100 * (ratio - 1):+.1f} %"
+        )
+    sys.stdout.write(f"{name:9} x{scale} {count}x3x{side}x{side}  bare and srzoo: {'   '.join(cells)}\n")
     sys.stdout.flush()
 
 
@@ -157,7 +164,7 @@ starts = []
 def note(recipe, name):
     step = getattr(recipe, name)
     def noted(*arguments):
-        starts.append(time.perf_counter())
+        starts.append((time.perf_counter(), time.process_time()))
         return step(*arguments)
     setattr(recipe, name, noted)
 """
@@ -235,13 +242,16 @@ def write_options(folder: Path, updates: int, batch: int, channels_last: bool) -
         (folder / f"{name}.yml").write_text(yaml.safe_dump(options))
 
 
-def seconds_of_update(folder: Path, code: str) -> float:
-    """Run a training in a fresh interpreter and return the mean time between two updates [s]."""
+def seconds_of_update(folder: Path, code: str) -> tuple[float, float]:
+    """Run a training in a fresh interpreter; return the mean time of an update [s], on the wall and of its processor.
+
+    The latter leaves out the loader worker.
+    """
     for leftover in ("experiments", "srzoo_runs"):
         if (folder / leftover).exists():
             (folder / leftover).rename(folder / f"{leftover}_{time.time_ns()}")
     # The first updates wait for the loader's start and for caches.
-    ending = "\nprint('mean', (starts[-1] - starts[4]) / (len(starts) - 5))"
+    ending = "\nprint('means', *((last - first) / (len(starts) - 5) for first, last in zip(starts[4], starts[-1])))"
     done = subprocess.run(
         [sys.executable, "-c", code.format(noting=_NOTING) + ending],
         cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(["", *filter(None, sys.path)])},
@@ -249,7 +259,8 @@ def seconds_of_update(folder: Path, code: str) -> float:
     )  # fmt: skip
     if done.returncode:
         raise ValueError(f"the training ended with {done.returncode}: {done.stderr[-2000:]}")
-    return float(done.stdout.rpartition("mean")[2])
+    wall, processor = done.stdout.rpartition("means")[2].split()
+    return float(wall), float(processor)
 
 
 def against_basicsr(updates: int, runs: int, batch: int) -> None:
@@ -259,14 +270,20 @@ def against_basicsr(updates: int, runs: int, batch: int) -> None:
             folder = Path(name)
             write_tiles(folder)
             write_options(folder, updates, batch, channels_last)
-            times: list[tuple[float, float]] = []
-            for _ in range(runs):
-                times.append((seconds_of_update(folder, _BASICSR), seconds_of_update(folder, _SRZOO)))
-        theirs, ours = (1000 * statistics.median(column) for column in zip(*times, strict=True))
-        ratio = statistics.median(a / b for a, b in times)
+            pairs = [
+                (seconds_of_update(folder, _BASICSR), seconds_of_update(folder, _SRZOO)) for _ in range(runs)
+            ]  # fmt: skip
+        cells = []
+        for clock, label in enumerate(("wall", "CPU")):
+            theirs, ours = ([pair[package][clock] for pair in pairs] for package in (0, 1))
+            ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
+            cells.append(
+                f"{label} {1000 * statistics.median(theirs):6.1f} {1000 * statistics.median(ours):6.1f} ms "
+                f"ratio {ratio:.2f}"
+            )
         sys.stdout.write(
             f"SRResNet  x4 {batch}x3x24x24, PNG tiles, 1 worker, channels_last {str(channels_last).lower():5}  "
-            f"BasicSR {theirs:7.1f} ms   srzoo {ours:7.1f} ms   ratio {ratio:.2f} (median of {runs} pairs)\n"
+            f"BasicSR and srzoo: {'   '.join(cells)}\n"
         )
         sys.stdout.flush()
 
@@ -276,9 +293,10 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="*", choices=list(NETWORKS), default=list(NETWORKS), help="for the bare loop (default: all)"
     )
-    parser.add_argument("--updates", type=int, default=20, help="per run (default: 20)")
-    parser.add_argument("--runs", type=int, default=15, help="pairs of runs of the bare loop (default: 15)")
+    parser.add_argument("--updates", type=int, default=4, help="per run of the bare loop (default: 4)")
+    parser.add_argument("--runs", type=int, default=31, help="pairs of runs of the bare loop (default: 31)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of trainings with BasicSR; 0: none (default: 3)")
+    parser.add_argument("--length", type=int, default=25, help="updates of those, at least 6 (default: 25)")
     parser.add_argument("--batch", type=int, default=8, help="of the trainings with BasicSR (default: 8)")
     arguments = parser.parse_args()
     sys.stdout.write(f"torch {torch.__version__}, cpu, {torch.get_num_threads()} threads\n")
@@ -287,7 +305,7 @@ def main() -> None:
     if arguments.pairs and importlib.util.find_spec("basicsr") is None:
         sys.stdout.write("BasicSR is not importable here: not compared\n")
     elif arguments.pairs:
-        against_basicsr(arguments.updates, arguments.pairs, arguments.batch)
+        against_basicsr(arguments.length, arguments.pairs, arguments.batch)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ def test_a_state_belongs_to_its_learner():
 @pytest.fixture
 def _as_one_of_several_ranks(monkeypatch):
     """Let learners believe in two ranks, in a process group of this one alone."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage]  # documented, but not in __all__
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     yield
     dist.destroy_process_group()
