@@ -17,6 +17,7 @@ import torch.distributed.distributed_c10d as c10d
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from srzoo import ranks
+from srzoo.engine.trouble import explained
 
 # Seconds between two signs of life, and without any before a rank or a loader process counts as lost.
 INTERVAL = 3.0
@@ -51,19 +52,23 @@ class Guard:
         """Watch meanwhile; an error inside is that of all ranks, of which only the first prints its message.
 
         Raises:
+            TrainingError: an error inside that has another reason than srzoo.
             SystemExit: another rank has failed before this one.
         """
         thread = threading.Thread(target=self._run, name="srzoo-guard", daemon=True)
         thread.start()
         try:
             yield
-        except Exception:
+        except Exception as error:
             if not self._is_first():
                 raise SystemExit(EXIT_LOST) from None
-            raise
+            # PyTorch reports the end of a loader process wherever the main thread happens to be.
+            known = explained(error, _steps_done)
+            if known is None:
+                raise
+            raise known from error
         finally:
             self._is_over.set()
-            thread.join()
 
     def _run(self) -> None:
         while not self._is_over.wait(INTERVAL):

@@ -12,7 +12,7 @@ from srzoo import ranks
 from srzoo.batch import Batch, StateDict, Terms
 from srzoo.data.loading import FaultySample
 from srzoo.engine.log import logger
-from srzoo.engine.trouble import TrainingError, explained
+from srzoo.engine.trouble import TrainingError
 from srzoo.optim.learner import Learner
 from srzoo.streams import network_seed
 
@@ -123,13 +123,7 @@ def train(
     """
     progress, source, iteration = Progress(), iter(batches), model.g.iteration
     for step in range(iteration.number, total):
-        try:
-            _update(model, source, progress, step, accumulate, seed, device, degradation)
-        except (RuntimeError, ConnectionError, EOFError) as error:
-            known = explained(error, step)
-            if known is None:
-                raise
-            raise known from error
+        _update(model, source, progress, step, accumulate, seed, device, degradation)
         iteration.number = step + 1
         progress.add_update()
         for hook in hooks:

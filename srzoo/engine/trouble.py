@@ -34,11 +34,13 @@ def explained(error: Exception, step: int) -> TrainingError | None:
         error: raised during an update: of PyTorch, or of the pipe to a loader process.
         step: updates done before it.
     """
+    if not isinstance(error, RuntimeError | ConnectionError | EOFError):
+        return None
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError):
         text = f"out of memory: {text}"
     if isinstance(error, ConnectionError | EOFError):  # of the pipes between processes of this machine
-        text = f"DataLoader worker exited unexpectedly: {text or 'end of its pipe'}"
+        text = f"DataLoader worker process exited unexpectedly: {text or 'end of its pipe'}"
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, text, re.IGNORECASE):
             first = text.strip().splitlines()[0][:200]

@@ -162,7 +162,9 @@ def _distributed(module: nn.Module, has_idle_parameters: bool) -> nn.Module:
         return module
     device = next(module.parameters()).device
     devices = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=has_idle_parameters)
+    return DistributedDataParallel(
+        module, device_ids=devices, find_unused_parameters=has_idle_parameters, gradient_as_bucket_view=True
+    )
 
 
 def _load(module: nn.Module, weights: object) -> None:

@@ -4,8 +4,11 @@ import copy
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from srzoo import ranks
 from srzoo.optim.schedules import Constant, Iteration, MultiStepRestart
 from tests.support import learner
 
@@ -68,3 +71,36 @@ def test_a_state_belongs_to_its_learner():
     for faulty in (learner(nn.Linear(3, 2), name="d"), learner(nn.Linear(3, 2), name="d", ema_decay=0.9)):
         with pytest.raises(ValueError, match=r"train\.ema_decay"):
             faulty.load_state_dict(state if faulty.ema is None else {k: v for k, v in state.items() if "ema" not in k})
+
+
+@pytest.fixture
+def _as_one_of_several_ranks(monkeypatch):
+    """Let learners believe in two ranks, in a process group of this one alone."""
+    store = dist.HashStore()  # pyright: ignore[reportPrivateImportUsage]  # documented, but not in __all__
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("_as_one_of_several_ranks")
+def test_ranks_exchange_gradients_once_per_update_without_copying_them():
+    own = learner(nn.Linear(3, 2), accumulate=2, type="SGD")
+    assert isinstance(own.net, DistributedDataParallel)
+    exchanged = []
+
+    def note(_, bucket):
+        exchanged.append([gradient.data_ptr() for gradient in bucket.gradients()])
+        # The gradients are places in the buffer that is sent.
+        places = {parameter.grad.data_ptr() for parameter in own.module.parameters() if parameter.grad is not None}
+        assert set(exchanged[-1]) == places
+        done = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    own.net.register_comm_hook(None, note)
+    for updates in (1, 2):
+        for micro in (0, 1):
+            with own.micro_batch():
+                own.minimise(loss(own.net), ["a"])
+            assert len(exchanged) == updates - 1 + micro
