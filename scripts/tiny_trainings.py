@@ -122,7 +122,7 @@ class TinyTraining:
         self, file: Path, output: Path, *, num_ranks: int, num_workers: int, prepare: Callable[[], object] | None = None
     ) -> None:
         workers = f"datasets.train.num_workers={num_workers}"
-        arguments = Arguments(opt=file, set=[workers], resume="auto", debug=False)
+        arguments = Arguments(opt=file, set=[workers], resume="auto", debug=False, accept_changes=False)
         port = _free_port() if num_ranks > 1 else 0
         self.pids: list[int] = []
         self.codes: dict[int, int] = {}

@@ -1,6 +1,7 @@
 """Files that decide a training: changed ones are listed and refused when it is resumed, moved ones are not."""
 
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -61,8 +62,9 @@ def test_data_and_run_may_move(file, tmp_path, monkeypatch):
     rooted = (f"path.root={tmp_path}", "datasets.train.gt=third/images", f"path.experiments={tmp_path / 'runs'}")
     assert run_train(file, *rooted, "name=renamed", "train.total_iter=5", resume="auto") == 0
     assert run_train(file, *moved, "train.total_iter=6", resume="auto") == 0
-    one = load_state(state_of(tmp_path, 4, "whole"))["model"]["net_g"]
-    other = load_state(tmp_path / "runs" / "renamed" / "states" / "4.state")["model"]["net_g"]
+    states = state_of(tmp_path, 4, "whole"), tmp_path / "runs" / "renamed" / "states" / "4.state"
+    loaded: list[Any] = [load_state(path)["model"] for path in states]
+    one, other = (model["net_g"] for model in loaded)
     assert all(torch.equal(value, other[key]) for key, value in one.items())
 
 
@@ -95,7 +97,8 @@ def test_a_changed_plugin_is_noticed(tmp_path):
     options = training_options(tmp_path, plugins=[str(plugin)], train={"losses": {"pixel": {"type": "MyLoss"}}})
     loaded = load_options(write_options(tmp_path / "x.yml", options))
     assert ("plugins", 0) in loaded.path_keys
-    dataset = TensorDataset(torch.zeros(7))
+    dataset: Any = TensorDataset(torch.zeros(7))
+    fewer: Any = TensorDataset(torch.zeros(6))
     before = encoded(inputs_of(loaded.options, dataset))
     assert before.keys() == {"datasets.train", "datasets.train.gt", "plugins.0"}
     plugin.write_text(source.replace("abs()", "square()"))
@@ -104,7 +107,7 @@ def test_a_changed_plugin_is_noticed(tmp_path):
     plugin.write_text(source)
     refuse_other_inputs(3, before, encoded(inputs_of(loaded.options, dataset)), accept_changes=False)
     # Of a user's dataset, the length and the files in its folders count.
-    shorter = encoded(inputs_of(loaded.options, TensorDataset(torch.zeros(6))))
+    shorter = encoded(inputs_of(loaded.options, fewer))
     with pytest.raises(ValueError, match=r"datasets\.train: 1 changed: 'samples'"):
         refuse_other_inputs(3, before, shorter, accept_changes=False)
     (tmp_path / "train" / "00.png").unlink()

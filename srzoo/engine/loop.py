@@ -11,6 +11,7 @@ from torch import Tensor
 from srzoo import ranks
 from srzoo.batch import Batch, StateDict, Terms
 from srzoo.data.loading import FaultySample
+from srzoo.engine import guard
 from srzoo.engine.log import logger
 from srzoo.engine.trouble import TrainingError
 from srzoo.optim.learner import Learner
@@ -122,6 +123,7 @@ def train(
         degradation: makes LQ from GT on the device; None: batches hold LQ already.
     """
     progress, source, iteration = Progress(), iter(batches), model.g.iteration
+    guard.note(iteration.number)
     for step in range(iteration.number, total):
         _update(model, source, progress, step, accumulate, seed, device, degradation)
         iteration.number = step + 1

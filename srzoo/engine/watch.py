@@ -19,7 +19,7 @@ EXIT_STOPPED = 75
 # Signals of users (Ctrl-C, a closed terminal) and of schedulers (SLURM sends USR1 where a job asks for a warning).
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 # torchrun forwards the signals that its whole process group got: copies that follow at once are not a second signal.
-_COPIES = 1.0
+_COPIES = 3.0
 # Beside the numbers of signals: the time budget is used up.
 _TIME_IS_UP = 100
 

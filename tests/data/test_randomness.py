@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,17 +165,16 @@ def test_plain_datasets_are_reproducible_too():
 
 
 def test_plain_datasets_draw_other_numbers_for_each_sample_from_each_generator():
-    samples = DrawnSamples(Plain(), SEED)
+    samples: Any = DrawnSamples(Plain(), SEED)
     values = torch.stack([samples[SampleKey(0, step, slot)]["lq"] for step in (0, 1) for slot in (0, 1)])
     for generator in values.T:
         assert len(set(generator.tolist())) == 4
 
 
 def test_crops_differ_between_steps_slots_and_seeds(dataset):
-    draws = [
-        DrawnSamples(dataset, seed)[SampleKey(0, step, slot)]["gt"]
-        for seed, step, slot in ((3, 0, 0), (3, 1, 0), (3, 0, 1), (4, 0, 0))
-    ]
+    samples: dict[int, Any] = {seed: DrawnSamples(dataset, seed) for seed in (3, 4)}
+    places = ((3, 0, 0), (3, 1, 0), (3, 0, 1), (4, 0, 0))
+    draws = [samples[seed][SampleKey(0, step, slot)]["gt"] for seed, step, slot in places]
     assert all(not torch.equal(draws[0], other) for other in draws[1:])
 
 
@@ -292,7 +292,7 @@ def test_a_fraction_of_a_weight_is_drawn_anew_in_each_epoch(tmp_path):
     dataset = GTImages(scale=2, phase="train", sources=sources, gt_size=32, cache=True)
     epochs = 300
     sampler = StepSampler(len(dataset), 1, seed=0, start=0, total=epochs * len(dataset))
-    samples = DrawnSamples(dataset, 0)
+    samples: Any = DrawnSamples(dataset, 0)
     keys = [samples[key]["key"] for (key,) in sampler]
     # Every image of "a" in each epoch and one of them once more; one of "b". 40 is more than four standard deviations.
     counts = Counter(keys)
