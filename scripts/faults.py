@@ -48,8 +48,15 @@ class Attempt:
 
     def newest_state(self) -> Path | None:
         """Return the newest state of the run, if there is one."""
-        states = [path for path in (self.run / "states").glob("*.state") if path.stem.isdigit()]
-        return max(states, key=lambda path: int(path.stem), default=None)
+        return max(self.states(), key=lambda path: int(path.stem), default=None)
+
+    def newest_of_several_states(self) -> Path | None:
+        """Return the newest state if an older one remains: a run cannot go on from damaged states alone."""
+        return self.newest_state() if len(self.states()) > 1 else None
+
+    def states(self) -> list[Path]:
+        """Return the states of the run."""
+        return [path for path in (self.run / "states").glob("*.state") if path.stem.isdigit()]
 
 
 def kill(attempt: Attempt) -> None:
@@ -117,7 +124,7 @@ def fill_disk(attempt: Attempt) -> None:
 def flip_bit(attempt: Attempt) -> None:
     """Kill, then flip one bit of the newest state."""
     kill(attempt)
-    state = attempt.newest_state()
+    state = attempt.newest_of_several_states()
     if state is not None:
         content = bytearray(state.read_bytes())
         content[attempt.random.randrange(len(content))] ^= 1 << attempt.random.randrange(8)
@@ -127,7 +134,7 @@ def flip_bit(attempt: Attempt) -> None:
 def truncate(attempt: Attempt) -> None:
     """Kill, then cut the newest state short."""
     kill(attempt)
-    state = attempt.newest_state()
+    state = attempt.newest_of_several_states()
     if state is not None:
         os.truncate(state, attempt.random.randrange(state.stat().st_size))
 
