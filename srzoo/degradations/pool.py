@@ -60,15 +60,25 @@ class PairPool:
         return {**batch, "lq": drawn["lq"], "gt": drawn["gt"], "key": drawn_keys}
 
     def state_dict(self) -> StateDict:
-        """Return the samples of all ranks, on the CPU: "lq", "gt" and "key". Call it on every rank."""
+        """Return the samples of all ranks, on the CPU, and the number of ranks. Call it on every rank."""
         parts = ranks.gather(({name: images.cpu() for name, images in self.images.items()}, self.keys))
         keys = [key for _, held in parts for key in held]
         # Parts are in the order of ranks, which load_state_dict relies on.
         state: StateDict = {name: torch.cat([images[name] for images, _ in parts]) for name in self.images}
-        return state | {"key": keys}
+        return state | {"key": keys, "ranks": ranks.world_size()}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Restore this rank's part; with the same number of ranks each gets exactly its own samples back."""
+        """Restore this rank's part: exactly its own samples.
+
+        Raises:
+            ValueError: the state is of another number of ranks, of which each would draw from other samples.
+        """
+        saved = state.get("ranks", ranks.world_size())
+        if saved != ranks.world_size():
+            raise ValueError(
+                f"degradation.pool: its samples lie on {saved} rank(s), so that the training continues with as many; "
+                f"there are {ranks.world_size()} now"
+            )
         keys = cast(list[str], state["key"])
         images = {name: value for name, value in state.items() if isinstance(value, Tensor)}
         count = len(keys) // ranks.world_size()

@@ -248,6 +248,15 @@ def test_ranks_share_the_pool_and_get_their_own_part_of_its_state(monkeypatch):
         PairPool(7)
 
 
+def test_a_pool_of_another_number_of_ranks_is_refused(monkeypatch):
+    pool = PairPool(6)
+    pool.exchange(numbered(0), np.random.default_rng(0))
+    state = pool.state_dict()
+    monkeypatch.setattr("srzoo.degradations.pool.ranks.world_size", lambda: 2)
+    with pytest.raises(ValueError, match=r"degradation\.pool: its samples lie on 1 rank\(s\).*there are 2 now"):
+        PairPool(6).load_state_dict(state)
+
+
 def pool_state(state) -> Any:
     return state["data"]
 
