@@ -5,8 +5,8 @@ in the store that torchrun keeps for the group.
 """
 
 import contextlib
-import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -60,9 +60,11 @@ class Guard:
         try:
             yield
         except Exception as error:
+            # PyTorch raises the end of a loader process again whenever any process ends, in the middle of anything.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             if not self._is_first():
                 raise SystemExit(EXIT_LOST) from None
-            # PyTorch reports the end of a loader process wherever the main thread happens to be.
             known = explained(error, _steps_done)
             if known is None:
                 raise
@@ -86,8 +88,9 @@ class Guard:
         if message:
             sys.stderr.write(message + "\n")
             sys.stderr.flush()
-        for child in multiprocessing.active_children():
-            child.kill()  # a stopped process would live on
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)  # a stopped process would live on
         os._exit(EXIT_LOST)
 
     def _is_first(self) -> bool:
@@ -99,7 +102,7 @@ class Guard:
 
     def _stopped_loader(self) -> str:
         """Describe a loader process that has been stopped (SIGSTOP, a debugger) for too long."""
-        stopped = {child.pid for child in multiprocessing.active_children() if child.pid and _state(child.pid) == "T"}
+        stopped = {child for child in _children() if _state(child) == "T"}
         now = time.monotonic()
         self._stopped_since = {pid: self._stopped_since.get(pid, now) for pid in stopped}
         late = [pid for pid, since in self._stopped_since.items() if now - since > PATIENCE]
@@ -141,6 +144,15 @@ def _store() -> Store | None:
         return None
     store = c10d._get_default_store()  # pyright: ignore[reportPrivateUsage]  # there is no public way
     return PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+
+
+def _children() -> set[int]:
+    """Return the processes that this one has started, without waiting for any: PyTorch wants to learn of their end."""
+    found: set[int] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread has ended
+            found.update(map(int, file.read_text().split()))
+    return found
 
 
 def _state(pid: int) -> str:
