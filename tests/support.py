@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ SHARED = Path(os.environ.get("SRZOO_SHARED", ROOT.parent / "shared"))
 needs_shared = pytest.mark.skipif(
     not (SHARED / "reference" / "index.json").is_file(),
     reason=f"the reference pack is not at {SHARED} (set SRZOO_SHARED)",
+)
+
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None or " " in torch.__path__[0],
+    reason="torch.compile needs a C++ compiler, and PyTorch in a path without a space",
 )
 
 

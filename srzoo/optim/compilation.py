@@ -80,5 +80,11 @@ def _refuse_without_compiler(device_type: str) -> None:
             f"compile: torch.compile needs a C++ compiler, and {' or '.join(wanted)} was not found: install {package}, "
             f"name a compiler in the environment variable {name}, or set compile: false"
         )
+    installed = torch.__path__[0]
+    if " " in installed:
+        raise ValueError(
+            f"compile: PyTorch is installed in a folder whose path has a space ({installed}), which its calls of the "
+            "compiler do not quote: move the environment, or set compile: false"
+        )
     if device_type == "cuda" and importlib.util.find_spec("triton") is None:
         raise ValueError("compile: torch.compile needs Triton on a GPU: pip install triton, or set compile: false")

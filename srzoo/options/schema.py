@@ -308,7 +308,7 @@ class LoggerOptions(Section):
 
     print_freq: PositiveInt = 100
     save_freq: PositiveInt = 5000
-    save_minutes: PositiveFloat | None = 60
+    save_minutes: PositiveFloat | None = 60.0
     keep: KeepOptions = field(default_factory=KeepOptions)
     num_states: PositiveInt | Literal["keep"] | None = "keep"
     use_tb_logger: bool = True

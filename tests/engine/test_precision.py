@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from srzoo.optim import compilation
 from srzoo.optim.precision import set_process
 from srzoo.state import load_state
-from tests.support import ROOT, run_test, run_train, training_options, write_options
+from tests.support import ROOT, needs_compiler, run_test, run_train, training_options, write_options
 
 
 @pytest.fixture(autouse=True)
@@ -166,11 +165,15 @@ def test_a_missing_compiler_is_reported_before_the_run_folder_is_made(options, t
     monkeypatch.setattr(compilation.shutil, "which", lambda command: None)  # noqa: ARG005
     assert run_train(options(compile=True)) == 2
     assert "torch.compile needs a C++ compiler" in capsys.readouterr().err
+    monkeypatch.setattr(compilation.shutil, "which", lambda command: command)
+    monkeypatch.setattr(torch, "__path__", ["/my programs/torch"])
+    assert run_train(options(compile=True)) == 2
+    assert "a folder whose path has a space (/my programs/torch)" in capsys.readouterr().err
     assert not (tmp_path / "experiments").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+@needs_compiler
 def test_a_compiled_run_trains_resumes_and_scores_as_a_plain_one(options, tmp_path):
     file = options(datasets={"train": {"batch_size": 2}})
     assert run_train(file, "name=plain") == 0

@@ -1,7 +1,6 @@
 """Networks applied in half precision: accuracy, overflow, and the precision that results name."""
 
 import logging
-import shutil
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from srzoo.infer.tile import TiledNet
 from srzoo.optim.compilation import CompiledForScoring
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
-from tests.support import photograph, training_options, write_options
+from tests.support import needs_compiler, photograph, training_options, write_options
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +94,7 @@ def test_results_say_that_the_network_was_compiled(tmp_path):
     assert inference_facts(load_options(file, []).options)["precision"] == "float32, compiled"
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+@needs_compiler
 def test_the_network_inside_tiles_is_compiled(tmp_path):
     changes = {"compile": True, "val": {"tile": 16, "tile_overlap": 24}}
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))

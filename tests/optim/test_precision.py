@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import logging
 import os
-import shutil
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from srzoo.optim.schedules import Constant, Iteration
 from srzoo.optim.stepper import NonFiniteLossError
 from srzoo.registry import OPTIMIZERS
 from tests import support
+from tests.support import needs_compiler
 
 
 @pytest.fixture(autouse=True)
@@ -256,7 +256,7 @@ def test_a_network_that_cannot_be_compiled_is_scored_plainly_and_said_once(monke
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+@needs_compiler
 def test_a_compiled_network_learns_as_the_plain_one_and_saves_plain_weights():
     plain, fast = learner(convolutions(), ema_decay=0.5), learner(convolutions(), ema_decay=0.5, compile=True)
     assert losses(fast, 3) == pytest.approx(losses(plain, 3), rel=1e-5)

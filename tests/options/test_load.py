@@ -146,7 +146,7 @@ def test_all_faults_at_once_each_with_its_line(faults):
         ({"datasets": {"train": {"enlarge": "mirror"}}}, "enlarge: expected true or false or bicubic | each_side"),
         ({"network_g": {"type": "SRResNet", "num_modules": None, "init": "kaiming"}}, "expected published | torch"),
         ({"datasets": {"val": {"a.b": {"type": "GTImages", "gt": "x"}}}}, "expected a name of letters"),
-        ({"total_iter": 5}, "total_iter: unknown option; known: base, data"),
+        ({"total_iter": 5}, "total_iter: unknown option; known: base, compile, data"),
         ({"train": {"losses": {}}, "datasets": {"val": {"x": 3}}}, "datasets.val.x: expected block with `type:`"),
         ({"plugins": ["missing.py"]}, "plugins[0]: plugin file"),
     ],
