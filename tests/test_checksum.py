@@ -55,6 +55,13 @@ def without(stored, entries):
     return {name: value for name, value in entries.items() if not isinstance(value, str) or value != stored}
 
 
+def flipped(raw, place, bit):
+    """Return the content of a file with one bit changed."""
+    changed = bytearray(raw)
+    changed[place] ^= 1 << bit
+    return changed
+
+
 def contents(path, stored):
     content, metadata = read_tensor_file(path)
     values = {name: tensor.numpy().tobytes() for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
@@ -70,9 +77,7 @@ def test_no_flipped_bit_changes_the_weights_or_the_network_that_a_file_gives(tmp
     places = flips(len(raw), 0)[: FLIPS // 2] + flips(header, 1)[: FLIPS // 2]
     refused = 0
     for place, bit in places:
-        changed = bytearray(raw)
-        changed[place] ^= 1 << bit
-        broken.write_bytes(changed)
+        broken.write_bytes(flipped(raw, place, bit))
         try:
             after = contents(broken, stored)
         except CheckpointError as error:
@@ -92,9 +97,7 @@ def test_no_flipped_bit_changes_a_training_state(tmp_path):
     stored = dict(load_state(path))[CHECKSUM]
     refused = 0
     for place, bit in places:
-        changed = bytearray(raw)
-        changed[place] ^= 1 << bit
-        broken.write_bytes(changed)
+        broken.write_bytes(flipped(raw, place, bit))
         try:
             after = load_state(broken)
         except CheckpointError as error:

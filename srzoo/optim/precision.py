@@ -53,8 +53,8 @@ def set_process(precision: Precision, *, deterministic: bool) -> None:
     """Choose the arithmetic of this process, before its first computation on a GPU.
 
     Args:
-        precision: of the training; only tf32 allows TF32 in float32 arithmetic, which PyTorch does in convolutions
-            unless told otherwise.
+        precision: of the training; only tf32 allows TF32 in float32 arithmetic, which is PyTorch's default in
+            convolutions.
         deterministic: use deterministic algorithms only; an operation that has none is an error.
     """
     _allow_tf32(precision == "tf32")
