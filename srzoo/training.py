@@ -28,6 +28,7 @@ from srzoo.engine.watch import Watch
 from srzoo.layers import reparam
 from srzoo.losses.criterion import Criterion
 from srzoo.models.gan import GANModel
+from srzoo.optim.finite import FiniteCheck
 from srzoo.optim.learner import Learner
 from srzoo.optim.optimizers import with_fused_kernel
 from srzoo.optim.precision import announce, usable
@@ -116,7 +117,9 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     iteration = Iteration(0 if state is None else state["step"])
     idle = getattr(options.model.plugin, "has_idle_parameters", False)
-    g = _learner(options, net, "g", iteration, ema_decay=train.ema_decay, has_idle_parameters=idle)
+    # One check for all learners. On a GPU it waits for the next line, score or file, so that the device need not.
+    finite = FiniteCheck(deferred=device.type != "cpu")
+    g = _learner(options, net, "g", iteration, finite, ema_decay=train.ema_decay, has_idle_parameters=idle)
     d = None
     if options.network_d is not None and train.optim_d is not None:
         net_d = options.network_d.build().to(device)
@@ -124,7 +127,7 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
             weights = load_weights(net_d, options.path.pretrain_network_d)
             refuse_other_network(net_d, options.path.pretrain_network_d, weights.identity)
             logger.info(f"weights of the discriminator: {options.path.pretrain_network_d}")
-        d = _learner(options, net_d, "d", iteration)
+        d = _learner(options, net_d, "d", iteration, finite)
     losses = {name: loss.build() for name, loss in train.losses.items()}
     criterion = Criterion(losses, {name: loss.weight for name, loss in train.losses.items()}).to(device)
     model: Model = options.model.build(
@@ -146,6 +149,7 @@ def _learner(
     net: nn.Module,
     name: Literal["g", "d"],
     iteration: Iteration,
+    finite: FiniteCheck,
     *,
     ema_decay: float = 0.0,
     has_idle_parameters: bool = False,
@@ -174,6 +178,7 @@ def _learner(
         has_idle_parameters=has_idle_parameters,
         precision=precision,
         compile=options.compile if name == "g" else False,
+        finite=finite,
     )
 
 

@@ -41,6 +41,7 @@ class Print:
     def __call__(self, step: int, progress: Progress) -> None:
         if step % self.freq and step != self.total:
             return
+        self.model.g.verify()
         terms, speed, waiting = progress.take(self.device)
         lr = self.model.g.lr
         logger.info(progress_line(step, self.total, terms, lr, speed, waiting))
@@ -95,6 +96,7 @@ class Save:
         """Save now, unless this step has been saved."""
         if step == self.last:
             return
+        self.model.g.verify()
         with progress.pause():
             data = self.data_state()
             ranks.on_main(lambda: self._write(step, data))
@@ -175,6 +177,7 @@ class Validate:
     def __call__(self, step: int, progress: Progress) -> None:
         if not self.due(step) or self.watch.stop:
             return
+        self.model.g.verify()
         with progress.pause():
             try:
                 self._score(step)

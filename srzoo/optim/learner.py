@@ -12,6 +12,7 @@ from srzoo import ranks
 from srzoo.batch import StateDict, Terms
 from srzoo.optim.compilation import CompileMode, compiled
 from srzoo.optim.ema import EMA
+from srzoo.optim.finite import FiniteCheck
 from srzoo.optim.precision import DTYPES, Autocast, Precision
 from srzoo.optim.schedules import Iteration, Schedule
 from srzoo.optim.stepper import Stepper
@@ -42,6 +43,7 @@ class Learner:
         has_idle_parameters: True if some parameters may get no gradient in an iteration.
         precision: of passes through `net`; weights, losses and updates are float32.
         compile: mode of ``torch.compile`` for `net`; False: none.
+        finite: check of losses and gradients, shared by the learners of a run.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Learner:
         has_idle_parameters: bool = False,
         precision: Precision = "fp32",
         compile: CompileMode = False,
+        finite: FiniteCheck | None = None,
     ) -> None:
         self.module, self.iteration, self.name = module, iteration, name
         # Copied before it is wrapped, so that the average carries none of the wrapper's hooks.
@@ -76,6 +79,7 @@ class Learner:
             grad_clip=grad_clip,
             # bf16 has the range of float32: its gradients do not vanish.
             scaler=torch.amp.GradScaler(device_type) if precision == "fp16" else None,  # pyright: ignore[reportPrivateImportUsage]
+            finite=finite,
         )
 
     @contextlib.contextmanager
@@ -112,12 +116,20 @@ class Learner:
             the average stays as it is.
 
         Raises:
-            NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank.
+            NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank (see :class:`FiniteCheck`).
         """
         updated = self.stepper.minimise(terms, keys)
         if updated and self.ema is not None:
             self.ema.update(self.module)
         return updated
+
+    def verify(self) -> None:
+        """Check the losses and gradients of this run's learners that were not checked yet; every rank calls this.
+
+        Raises:
+            NonFiniteLossError: on every rank, if one of them is NaN or infinite on any rank.
+        """
+        self.stepper.finite.verify()
 
     @property
     def inference_net(self) -> nn.Module:

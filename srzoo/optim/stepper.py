@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from srzoo import ranks
 from srzoo.batch import StateDict
+from srzoo.optim.finite import FiniteCheck, Moment, NonFiniteLossError, advice
 from srzoo.optim.schedules import Iteration, Schedule
 
 logger = logging.getLogger("srzoo")
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss, the gradients or an update were NaN or infinite on some rank; nothing was saved after it."""
 
 
 class Stepper:
@@ -29,6 +25,7 @@ class Stepper:
         grad_clip: largest 2-norm of all gradients together; None: no clipping.
         scaler: factor of the loss for passes in fp16, raised after many updates and halved after an overflow of the
             gradients, whose update is left out; None: no factor.
+        finite: check of losses and gradients, shared by the learners of a run; None: one for this stepper, at once.
     """
 
     def __init__(
@@ -41,6 +38,7 @@ class Stepper:
         accumulate: int = 1,
         grad_clip: float | None = None,
         scaler: torch.amp.GradScaler | None = None,  # pyright: ignore[reportPrivateImportUsage]
+        finite: FiniteCheck | None = None,
     ) -> None:
         self.net = net
         self.optimizer = optimizer
@@ -49,6 +47,7 @@ class Stepper:
         self.accumulate = accumulate
         self.grad_clip = grad_clip
         self.scaler = scaler
+        self.finite = finite or FiniteCheck()
         self.num_updates = 0
         self._base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self._num_accumulated = 0
@@ -74,12 +73,11 @@ class Stepper:
             True if the weights changed; False too for an update that was left out because gradients overflowed in fp16.
 
         Raises:
-            NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank.
+            NonFiniteLossError: on every rank, if a term is NaN or infinite on any rank (see :class:`FiniteCheck`).
         """
         loss = torch.stack(list(terms.values())).sum()
         # Before backward: ranks that wait for each other's gradients could not report anything.
-        if not ranks.all_true(torch.isfinite(loss.detach())):
-            raise NonFiniteLossError(self._describe_terms(terms, keys))
+        self.finite.loss(loss, terms, keys, self._moment())
         # The mean over equal micro-batches is the mean over the whole batch.
         part = loss / self.accumulate
         (part if self.scaler is None else self.scaler.scale(part)).backward()
@@ -93,24 +91,33 @@ class Stepper:
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.net.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        finite = bool(torch.isfinite(norm))  # the same on every rank, because gradients are averaged
-        if finite:
+        norm = nn.utils.get_total_norm(gradients)  # the same on every rank, because gradients are averaged
+        if self.scaler is None:
+            self.finite.gradients(norm, self._moment())
+            changed = True
+        else:
+            changed = not self._overflowed(norm, self.scaler)
+        if changed:
             self._change_weights(norm)
             self.num_updates += 1
-        elif self.scaler is None or self.scaler.get_scale() <= 1:
-            # A loss that is not scaled up overflows in float32 too.
-            raise NonFiniteLossError(f"non-finite gradients (finite loss) {self._advice()}")
-        if self.scaler is not None:
-            self.scaler.update()
-        if self.scaler is not None and not finite:
-            logger.info(
-                f"update {self.iteration.number + 1} left out: gradients overflowed in fp16; the loss is now scaled by "
-                f"{self.scaler.get_scale():g}"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         self._num_accumulated = 0
-        return finite
+        return changed
+
+    def _overflowed(self, norm: Tensor, scaler: torch.amp.GradScaler) -> bool:  # pyright: ignore[reportPrivateImportUsage]
+        """Return True if the gradients of the scaled loss left the range of fp16; adapt the scale."""
+        finite = bool(torch.isfinite(norm))
+        if not finite and scaler.get_scale() <= 1:
+            # A loss that is not scaled up overflows in float32 too.
+            message = advice(self._moment(), "No weight was changed by it")
+            raise NonFiniteLossError(f"non-finite gradients (finite loss) {message}")
+        scaler.update()
+        if not finite:
+            logger.info(
+                f"update {self.iteration.number + 1} left out: gradients overflowed in fp16; the loss is now scaled by "
+                f"{scaler.get_scale():g}"
+            )
+        return not finite
 
     def _change_weights(self, norm: Tensor) -> None:
         if self.grad_clip is not None:
@@ -127,21 +134,9 @@ class Stepper:
                 "numbers: lower the learning rate. The files saved before are intact."
             ) from error
 
-    def _describe_terms(self, terms: Mapping[str, Tensor], keys: Sequence[str]) -> str:
-        values = {name: value.item() for name, value in terms.items()}
-        reports = [
-            f"rank {rank}: {rank_values}, samples {rank_keys}"
-            for rank, (rank_values, rank_keys) in enumerate(ranks.gather((values, list(keys))))
-        ]
-        return f"non-finite loss ({'; '.join(reports)}) {self._advice()}"
-
-    def _advice(self) -> str:
+    def _moment(self) -> Moment:
         range_of_fp16 = "" if self.scaler is None else " or train in bf16, which has the range of float32,"
-        return (
-            f"in update {self.iteration.number + 1} at learning rate {self.lr:.3g}. No weight was changed by it and "
-            "the files saved before are intact; if resuming from the newest state fails in the same way, go back to an "
-            f"older one. Lower the learning rate, add train.grad_clip,{range_of_fp16} or look at the samples."
-        )
+        return Moment(self.iteration.number + 1, self.lr, range_of_fp16)
 
     def state_dict(self) -> StateDict:
         """Return the optimiser's state, the number of updates and the factor of the loss; the schedule needs none."""

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -12,9 +13,10 @@ import safetensors.torch
 import torch
 import yaml
 
-from srzoo import atomic
+from srzoo import atomic, training
 from srzoo.engine.run_folder import RunFolder
 from srzoo.images import read_image, write_image
+from srzoo.optim.finite import FiniteCheck
 from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
 from srzoo.state import load_state
 from srzoo.tensor_files import sha256
@@ -260,6 +262,23 @@ def test_a_non_finite_loss_stops_with_names_and_keeps_what_was_saved(options, tm
     load_state(run / "states" / f"{steps[-1]}.state")
 
 
+@pytest.mark.parametrize("due", ["logger.print_freq", "logger.save_freq", "val.val_freq"])
+def test_a_deferred_check_comes_before_anything_is_printed_saved_or_scored(options, tmp_path, capsys, monkeypatch, due):
+    monkeypatch.setattr(training, "FiniteCheck", lambda **_: FiniteCheck(deferred=True))  # as on a GPU
+    frequencies = {"logger.print_freq": 8, "logger.save_freq": 8, "val.val_freq": 8, due: 6}
+    steep = options(train={"optim_g": {"type": "SGD", "lr": 1e30}, "total_iter": 8})
+    assert run_train(steep, *(f"{name}={value}" for name, value in frequencies.items())) == 2
+    message = capsys.readouterr().err
+    assert "non-finite" in message
+    assert "Nothing was saved after it" in message
+    # Noted in an early update, and read after the sixth.
+    assert re.search("in update [123] at", message)
+    run = tmp_path / "experiments" / "run"
+    assert not list(run.rglob("*.state"))
+    assert not list(run.glob("results/*.json"))
+    assert "[6/8]" not in (run / "train.log").read_text()
+
+
 def test_weights_that_are_not_finite_after_the_last_update_are_not_written(options, tmp_path, capsys):
     steep = {"optim_g": {"type": "SGD", "lr": 1e38}, "losses": {"pixel": {"weight": 1e6}}, "total_iter": 1}
     assert run_train(options(train=steep)) == 2
@@ -412,6 +431,7 @@ def test_a_users_plugins_train_and_score(options, tmp_path, monkeypatch):
         '''
 import torch
 from torch import nn
+from srzoo.optim.finite import FiniteCheck
 from srzoo.registry import ARCHS, DATASETS, LOSSES, METRICS
 
 @ARCHS.register

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from srzoo.optim.ema import EMA
+from srzoo.optim.finite import NonFiniteLossError
 from srzoo.optim.optimizers import NAMES
 from srzoo.optim.schedules import Constant, Iteration, MultiStepRestart
-from srzoo.optim.stepper import NonFiniteLossError, Stepper
+from srzoo.optim.stepper import Stepper
 from srzoo.registry import OPTIMIZERS
 
 

@@ -13,11 +13,11 @@ from torch import nn
 from srzoo.contract import NetworkContract
 from srzoo.optim import compilation
 from srzoo.optim.compilation import CompiledForScoring, compiled
+from srzoo.optim.finite import NonFiniteLossError
 from srzoo.optim.learner import Learner
 from srzoo.optim.optimizers import with_fused_kernel
 from srzoo.optim.precision import Autocast, announce, in_float32, passes_at, set_process, usable
 from srzoo.optim.schedules import Constant, Iteration
-from srzoo.optim.stepper import NonFiniteLossError
 from srzoo.registry import OPTIMIZERS
 from tests import support
 from tests.support import needs_compiler
