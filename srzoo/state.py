@@ -22,6 +22,7 @@ class TrainingState(TypedDict):
         step: updates done; schedules, data and random numbers are functions of it.
         options: the resolved options.
         inputs: files that decide the training, by option (engine/inputs.py); older states have none.
+        accumulate: micro-batches per update; older states have none.
         srzoo_sha256: checksum over all other entries; older states have none.
     """
 
@@ -30,6 +31,7 @@ class TrainingState(TypedDict):
     step: int
     options: str
     inputs: NotRequired[dict[str, str]]
+    accumulate: NotRequired[int]
     srzoo_sha256: NotRequired[str]
 
 

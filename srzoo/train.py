@@ -25,7 +25,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
-    from srzoo import components, inputs, ranks, training
+    from srzoo import components, inputs, micro_batches, ranks, training
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import set_aside, starting_state
@@ -42,6 +42,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     start = state["step"] if state else 0
     data = components.build_datasets(options, ("train", "val"), full_check=debug)
     files = inputs.checked_inputs(options, data["train"]["train"], state, accept_changes)
+    options = micro_batches.with_micro_batches(options, device, state, data["train"])
     loader = training.build_loader(options, data["train"], start, device)
     model = training.build_model(options, device, state, data["train"])
     degradation = training.build_degradation(options, state)
@@ -62,7 +63,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
             model,
             loader,
             total=total,
-            accumulate=settings.accumulate,
+            accumulate=model.g.stepper.accumulate,
             seed=options.seed,
             device=device,
             hooks=[*hooks, validate, stop],

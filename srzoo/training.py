@@ -34,6 +34,7 @@ from srzoo.optim.optimizers import with_fused_kernel
 from srzoo.optim.precision import announce, usable
 from srzoo.optim.schedules import Iteration, WarmUp
 from srzoo.options import LoadedOptions, Options
+from srzoo.options.schema import TrainOptions
 from srzoo.registry import OPTIMIZERS
 from srzoo.state import TrainingState
 from srzoo.weights import load_weights, refuse_other_network, save_weights
@@ -57,7 +58,7 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
         total=train.total_iter,
         rank=ranks.rank(),
         world_size=ranks.world_size(),
-        accumulate=train.accumulate,
+        accumulate=num_micro_batches(train),
     )
     return training_loader(
         dataset,
@@ -86,7 +87,20 @@ def build_degradation(options: Options, state: TrainingState | None) -> Degradat
     return degradation
 
 
-def build_model(options: Options, device: torch.device, state: TrainingState | None, datasets: Datasets) -> Model:
+def num_micro_batches(train: TrainOptions) -> int:
+    """Return ``train.accumulate``, once ``auto`` is a number (srzoo/micro_batches.py)."""
+    assert train.accumulate != "auto"
+    return train.accumulate
+
+
+def build_model(
+    options: Options,
+    device: torch.device,
+    state: TrainingState | None,
+    datasets: Datasets,
+    *,
+    alone: bool = False,
+) -> Model:
     """Build the training recipe with its learners and losses; continue from `state` if given.
 
     Args:
@@ -94,6 +108,7 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
         device: where to train.
         state: training state to continue from, or None.
         datasets: of the training split; their images and the batch size give the updates per epoch.
+        alone: nothing is exchanged with other ranks.
 
     Raises:
         ValueError: the network has nothing to train, or weights or state do not fit it.
@@ -118,8 +133,8 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
     iteration = Iteration(0 if state is None else state["step"])
     idle = getattr(options.model.plugin, "has_idle_parameters", False)
     # One check for all learners. On a GPU it waits for the next line, score or file, so that the device need not.
-    finite = FiniteCheck(deferred=device.type != "cpu")
-    g = _learner(options, net, "g", iteration, finite, ema_decay=train.ema_decay, has_idle_parameters=idle)
+    finite = FiniteCheck(deferred=alone or device.type != "cpu")
+    g = _learner(options, net, "g", iteration, finite, alone=alone, ema_decay=train.ema_decay, has_idle_parameters=idle)
     d = None
     if options.network_d is not None and train.optim_d is not None:
         net_d = options.network_d.build().to(device)
@@ -127,7 +142,7 @@ def build_model(options: Options, device: torch.device, state: TrainingState | N
             weights = load_weights(net_d, options.path.pretrain_network_d)
             refuse_other_network(net_d, options.path.pretrain_network_d, weights.identity)
             logger.info(f"weights of the discriminator: {options.path.pretrain_network_d}")
-        d = _learner(options, net_d, "d", iteration, finite)
+        d = _learner(options, net_d, "d", iteration, finite, alone=alone)
     losses = {name: loss.build() for name, loss in train.losses.items()}
     criterion = Criterion(losses, {name: loss.weight for name, loss in train.losses.items()}).to(device)
     model: Model = options.model.build(
@@ -151,6 +166,7 @@ def _learner(
     iteration: Iteration,
     finite: FiniteCheck,
     *,
+    alone: bool,
     ema_decay: float = 0.0,
     has_idle_parameters: bool = False,
 ) -> Learner:
@@ -172,13 +188,14 @@ def _learner(
         schedule,
         iteration=iteration,
         name=name,
-        accumulate=train.accumulate,
+        accumulate=num_micro_batches(train),
         grad_clip=train.grad_clip,
         ema_decay=ema_decay,
         has_idle_parameters=has_idle_parameters,
         precision=precision,
         compile=options.compile if name == "g" else False,
         finite=finite,
+        alone=alone,
     )
 
 

@@ -110,6 +110,7 @@ class Save:
             "step": step,
             "options": self.options_text,
             "inputs": dict(self.inputs),
+            "accumulate": self.model.g.stepper.accumulate,
         }
         started, needed = time.perf_counter(), num_bytes(state)
         refuse_full_disk(self.folder.path, needed)

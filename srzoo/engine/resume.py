@@ -17,7 +17,7 @@ from srzoo.tensor_files import CheckpointError, read_metadata
 # Options that may differ in a resumed run, because the training does not depend on them.
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "train.max_time", "name")
 _FREE += ("path.experiments", "path.pretrain_network_g", "path.pretrain_network_d", "path.param_key_g", "path.load")
-_FREE += ("network_g.init",)
+_FREE += ("network_g.init", "train.accumulate")
 # Options that older states do not have -> the value that they were trained under.
 _ADDED = {
     "datasets.train.round_lq": True,
@@ -193,6 +193,12 @@ def _refuse_changes(path: Path, before: str, now: str, path_keys: Collection[tup
     old = {key: value for key, value in _ADDED.items() if key in new} | old
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     changed = [key for key in changed if not key.startswith(_FREE) and not key.endswith((".num_workers", ".cache"))]
+    parts = [options.get("train.accumulate") for options in (old, new)]
+    if parts[0] != parts[1]:
+        logger.info(
+            f"train.accumulate: {parts[0]} then, {parts[1]} now: the same samples, and weights equal up to the order "
+            "of summation, except for random numbers drawn in the network (dropout)"
+        )
     if changed:
         lines = "\n".join(f"  {key}: {old.get(key)!r} then, {new.get(key)!r} now" for key in changed)
         raise ValueError(

@@ -44,6 +44,7 @@ class Learner:
         precision: of passes through `net`; weights, losses and updates are float32.
         compile: mode of ``torch.compile`` for `net`; False: none.
         finite: check of losses and gradients, shared by the learners of a run.
+        alone: exchange no gradients with other ranks.
     """
 
     def __init__(
@@ -61,11 +62,12 @@ class Learner:
         precision: Precision = "fp32",
         compile: CompileMode = False,
         finite: FiniteCheck | None = None,
+        alone: bool = False,
     ) -> None:
         self.module, self.iteration, self.name = module, iteration, name
         # Copied before it is wrapped, so that the average carries none of the wrapper's hooks.
         self.ema = EMA(module, ema_decay) if ema_decay else None
-        self._exchanging = _distributed(module, has_idle_parameters)
+        self._exchanging = module if alone else _distributed(module, has_idle_parameters)
         self.net = compiled(self._exchanging, compile)
         device_type = next(module.parameters()).device.type
         if precision in DTYPES:

@@ -223,7 +223,8 @@ class TrainOptions(Section):
         ema_decay: decay of the moving average of the weights, which is validated and saved in place of the weights; 0:
             no average.
         grad_clip: largest 2-norm of all gradients together; null: no clipping.
-        accumulate: equal parts that each batch is split into, to save memory [micro-batches].
+        accumulate: equal parts that each batch is split into, to save memory; auto: the fewest that fit the memory,
+            found by trial before the first update [micro-batches].
         max_time: time budget from the start of the command (under torchrun, of torchrun), after which the training is
             saved and stops with exit code 75; null: no limit [h].
         channels_last: keep features as NHWC in memory: equal results up to rounding; auto: for networks that were
@@ -239,7 +240,7 @@ class TrainOptions(Section):
     warmup_iter: NonNegativeInt = 0
     ema_decay: Decay = 0.0
     grad_clip: PositiveFloat | None = None
-    accumulate: PositiveInt = 1
+    accumulate: PositiveInt | Literal["auto"] = 1
     max_time: PositiveFloat | None = None
     channels_last: bool | Literal["auto"] = False
 
