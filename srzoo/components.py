@@ -27,6 +27,7 @@ from srzoo.optim.precision import WORDS, Precision, announce, usable
 from srzoo.options import Options
 from srzoo.options.entry import Entry
 from srzoo.options.plain import plain
+from srzoo.tensor_files import sha256
 from srzoo.weights import load_weights, refuse_other_network
 
 # Datasets of one split by name.
@@ -34,7 +35,9 @@ Datasets = dict[str, Dataset[Sample]]
 
 
 def build_network(options: Options) -> nn.Module:
-    """Build network_g on the CPU, with initial weights drawn from the seed."""
+    """Build network_g on the CPU, with initial weights drawn from the seed; log whose code runs beside srzoo's."""
+    for plugin in options.plugins:
+        logger.info(f"plugin: code of {plugin} runs (sha256 {sha256(plugin)})")
     torch.manual_seed(options.seed)
     return options.network_g.build(scale=options.scale)
 

@@ -188,7 +188,10 @@ def _step_of(weights: Path) -> float:
 
 
 def _refuse_changes(path: Path, before: str, now: str, path_keys: Collection[tuple[str | int, ...]]) -> None:
-    then, today = (_without(path_keys, yaml.safe_load(text)) for text in (before, now))
+    try:
+        then, today = (_without(path_keys, yaml.safe_load(text)) for text in (before, now))
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"{path}: the options in it cannot be read: {str(error).splitlines()[0]}") from error
     old, new = _named_as_today(_flat(then)), _flat(today)
     old = {key: value for key, value in _ADDED.items() if key in new} | old
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

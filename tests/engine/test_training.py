@@ -497,3 +497,39 @@ class MyData(torch.utils.data.Dataset):
     results = json.loads((tmp_path / "experiments" / "run" / "results" / "held_out.json").read_text())
     assert [image["key"] for image in results["images"]] == ["noise0", "noise1"]
     assert results["protocols"]["mine"]["name"] == "MyMetric"
+
+
+def test_the_log_names_each_plugin_with_its_checksum(options, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("# nothing to register\n")
+    assert run_train(options(plugins=[str(plugin)])) == 0
+    run = tmp_path / "experiments" / "run"
+    (line,) = [line for line in (run / "train.log").read_text().splitlines() if "code of" in line]
+    assert line.endswith(f"plugin: code of {plugin} runs (sha256 {sha256(plugin)})")
+
+
+def test_the_newest_state_is_the_one_with_most_updates_whatever_the_clock_says(options, tmp_path, capsys):
+    file = options(logger={"save_freq": 1})
+    assert run_train(file, "train.total_iter=3") == 0
+    states = tmp_path / "experiments" / "run" / "states"
+    # The clock was set back by decades between the saves.
+    os.utime(states / "3.state", (0, 0))
+    assert run_train(file, resume="auto") == 0
+    assert f"resuming from {states / '3.state'} at step 3" in capsys.readouterr().out
+
+
+def test_a_run_folder_that_cannot_be_written_is_named_before_the_first_update(options, tmp_path, capsys, monkeypatch):
+    make = os.mkdir
+
+    def on_a_read_only_disk(path, *arguments, **further):
+        if "experiments" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        make(path, *arguments, **further)
+
+    monkeypatch.setattr(os, "mkdir", on_a_read_only_disk)
+    assert run_train(options()) == 2
+    said = capsys.readouterr()
+    assert "Read-only file system" in said.err
+    assert str(tmp_path / "experiments") in said.err
+    assert "[1/" not in said.out
+    assert "Traceback" not in said.err
