@@ -5,7 +5,7 @@ import re
 import torch
 
 _NO_MEMORY = r"out of memory|can't allocate memory|std::bad_alloc"
-# Texts in errors of PyTorch -> cause and remedy. `%s` is the error's first line.
+# Texts in errors of PyTorch -> cause and remedy. `%s` is the beginning of the error.
 _ADVICE = {
     r"No space left on device.*shm|shm.*No space left|unable to (open|allocate) shared memory|Bus error": (
         "a loader process ran out of shared memory (%s): start the container with more (docker run --shm-size=8g, or "
@@ -21,6 +21,12 @@ _ADVICE = {
     ),
     r"Connection (closed|reset) by peer|Broken pipe|Socket Timeout|Timed out waiting|NCCL (communicator|error)": (
         "another rank does not answer (%s): it has ended, or its machine is gone"
+    ),
+    r"does not have a deterministic implementation": (
+        "an operation of this training has no deterministic form (%s): set deterministic: false, or leave it out"
+    ),
+    r"backend='\w+' raised|torch\._dynamo|inductor": (
+        "PyTorch cannot compile the network (%s): set compile: false, which trains the same weights"
     ),
 }
 
@@ -50,6 +56,6 @@ def explained(error: Exception, step: int) -> TrainingError | None:
         text = f"DataLoader worker process exited unexpectedly: {text or 'end of its pipe'}"
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, text, re.IGNORECASE):
-            first = text.strip().splitlines()[0][:200]
+            first = " ".join(text.split())[:200]
             return TrainingError(f"update {step + 1}: {advice % first}. The newest state is intact: --resume auto")
     return None

@@ -83,6 +83,18 @@ def test_skipping_takes_the_next_image_of_the_dataset():
     assert stopping[SampleKey(2, 7, 1)] == {"lq": 2}
 
 
+def nothing_deterministic() -> Exception:
+    """Return PyTorch's own error for an operation without a deterministic form."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        torch.zeros(4).put_(torch.tensor([0, 0]), torch.ones(2))
+    except RuntimeError as error:
+        return error
+    finally:
+        torch.use_deterministic_algorithms(False)
+    raise AssertionError("PyTorch has learned to do this deterministically")
+
+
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
@@ -100,6 +112,11 @@ def test_skipping_takes_the_next_image_of_the_dataset():
         (EOFError(), "a loader process has ended"),
         (RuntimeError("unable to allocate shared memory(shm) for file </torch_7>: No space left"), "--shm-size=8g"),
         (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"), "another rank does"),
+        (nothing_deterministic(), "set deterministic: false"),
+        (
+            RuntimeError("backend='inductor' raised:\nInductorError: no loop"),
+            "(backend='inductor' raised: InductorError: no",
+        ),
     ],
 )
 def test_errors_of_the_machine_come_with_advice(error, advice):
