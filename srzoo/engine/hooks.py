@@ -97,13 +97,16 @@ class Save:
         if step == self.last:
             return
         with progress.pause():
-            # On all ranks: sharded networks and a pool of pairs are gathered.
+            started = time.perf_counter()
+            # On all ranks: a pool of pairs and sharded networks are gathered.
             data, model, write_weights = self.data_state(), self.model.state_dict(), self.gather_weights()
-            ranks.on_main(lambda: self._write(step, model, data, write_weights))
+            ranks.on_main(lambda: self._write(step, model, data, write_weights, started))
         self.last = step
         self.watch.saved()
 
-    def _write(self, step: int, model: StateDict, data: StateDict, write_weights: Callable[[int], None]) -> None:
+    def _write(
+        self, step: int, model: StateDict, data: StateDict, write_weights: Callable[[int], None], started: float
+    ) -> None:
         state: TrainingState = {
             "model": model,
             "data": data,
@@ -111,7 +114,7 @@ class Save:
             "options": self.options_text,
             "inputs": dict(self.inputs),
         }
-        started, needed = time.perf_counter(), num_bytes(state)
+        needed = num_bytes(state)
         refuse_full_disk(self.folder.path, needed)
         # Weights first: a state without its weights would look like a finished step.
         write_weights(step)

@@ -47,6 +47,7 @@ class Sharding:
             for parameter in net.parameters()
         }
         self._form = copy.deepcopy(net, cast("dict[int, object]", without_memory))
+        self._mesh = init_device_mesh(next(net.parameters()).device.type, (ranks.world_size(),))
         self.shard(net)
 
     def shard(self, net: nn.Module) -> None:
@@ -55,11 +56,10 @@ class Sharding:
         Raises:
             ValueError: PyTorch cannot shard the network.
         """
-        mesh = init_device_mesh(next(net.parameters()).device.type, (ranks.world_size(),))
         try:
             for module in (*repeated_blocks(net), net):
                 # Between passes all parameters are shards: the moving average and states read them then.
-                fully_shard(module, mesh=mesh, reshard_after_forward=True)
+                fully_shard(module, mesh=self._mesh, reshard_after_forward=True)
         except (NotImplementedError, ValueError) as error:
             raise ValueError(f"parallel: fsdp cannot shard {type(self._form).__name__} ({error}): use ddp") from error
 

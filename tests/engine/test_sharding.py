@@ -22,13 +22,10 @@ GAN = merged(
         "train": {"optim_d": SGD, "losses": {"gan": {"type": "GANLoss", "weight": 0.1}}},
     },
 )
-D2C = merged(
-    TRAINED,
-    {
-        "network_g": {"type": "D2CNet", "num_modules": None, "num_feat": 16, "num_group": 1, "num_block": 1},
-        "model": {"type": "D2CModel", "stage": "convergence"},
-    },
-)
+D2C = TRAINED | {
+    "network_g": {"type": "D2CNet", "num_modules": None, "num_feat": 16, "num_group": 1, "num_block": 1},
+    "model": {"type": "D2CModel", "stage": "convergence"},
+}
 
 
 def run(folder, name, *overrides, num_ranks):
@@ -43,18 +40,18 @@ def state_of(folder, name, step=4):
     return dict[str, Any](load_state(folder / "experiments" / name / "states" / f"{step}.state")["model"])
 
 
-def assert_close(one, other):
+def assert_close(one, other, rtol=1e-4, atol=1e-6):
     """Nested values are of the same names, types, shapes and, up to the order of summation, values."""
     assert type(one) is type(other)
     if isinstance(one, dict):
         assert list(one) == list(other)
         for key, value in one.items():
-            assert_close(value, other[key])
+            assert_close(value, other[key], rtol, atol)
     elif isinstance(one, list):
         for pair in zip(one, other, strict=True):
-            assert_close(*pair)
+            assert_close(*pair, rtol, atol)
     elif isinstance(one, torch.Tensor):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
     else:
         assert one == other
 
@@ -86,7 +83,9 @@ def test_recipes_and_precisions_train_as_with_whole_networks(tmp_path, changes):
     write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     for parallel in ("ddp", "fsdp"):
         run(tmp_path, parallel, f"parallel={parallel}", num_ranks=2)
-    assert_close(state_of(tmp_path, "ddp"), state_of(tmp_path, "fsdp"))
+    # A last bit of float32 may decide a rounding to half precision.
+    tolerance = (1e-3, 1e-5) if "precision" in changes else (1e-4, 1e-6)
+    assert_close(state_of(tmp_path, "ddp"), state_of(tmp_path, "fsdp"), *tolerance)
 
 
 @pytest.mark.ranks
