@@ -164,6 +164,8 @@ def _learner(
         from srzoo.optim.sharding import Sharding  # takes most of a second
 
         sharding = Sharding(net)  # before the optimiser, which is built over the shards
+    elif options.parallel == "fsdp":
+        logger.info(f"parallel: fsdp: one rank alone holds the whole network_{name}")
     arguments = with_fused_kernel(entry.type, entry.args)
     try:
         optimizer = OPTIMIZERS.build(entry.type, arguments, params=net.parameters())

@@ -9,6 +9,7 @@ used.
 
 import copy
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -22,6 +23,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from srzoo import ranks
 from srzoo.batch import StateDict
+
+logger = logging.getLogger("srzoo")
 
 
 class Sharding:
@@ -48,7 +51,9 @@ class Sharding:
         }
         self._form = copy.deepcopy(net, cast("dict[int, object]", without_memory))
         self._mesh = init_device_mesh(next(net.parameters()).device.type, (ranks.world_size(),))
+        name, num_blocks = type(net).__name__, len(repeated_blocks(net))
         self.shard(net)
+        logger.info(f"parallel: fsdp divides {name} among {ranks.world_size()} ranks, {num_blocks} blocks and the rest")
 
     def shard(self, net: nn.Module) -> None:
         """Shard a network of this structure in place: its repeated blocks, and the rest together.
@@ -99,7 +104,8 @@ class Sharding:
             RuntimeError: it is that of another network.
         """
         copy.deepcopy(self._form).load_state_dict(weights, assign=True)  # the errors of a plain network
-        set_model_state_dict(net, dict(weights), options=StateDictOptions(full_state_dict=True))
+        options = StateDictOptions(full_state_dict=True)
+        set_model_state_dict(net, dict(weights), options=options)  # pyright: ignore[reportArgumentType]
 
     def total_norm(self, gradients: Sequence[Tensor]) -> Tensor:
         """Return the 2-norm of all gradients together, over the shards of all ranks: a scalar, equal on every rank."""
@@ -168,5 +174,5 @@ def _as_shard(value: object, parameter: Tensor) -> object:
     if not (isinstance(value, Tensor) and isinstance(parameter, DTensor) and value.shape == parameter.shape):
         return value
     mesh, placements = parameter.device_mesh, parameter.placements
-    # Every rank has the whole tensor: none has to send it.
-    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)
+    # Every rank has the whole tensor: none has to send it. The clone lets go of the memory of the other parts.
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None).clone()

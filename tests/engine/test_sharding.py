@@ -60,7 +60,8 @@ def assert_close(one, other, rtol=1e-4, atol=1e-6):
 def test_two_ranks_with_a_shard_each_equal_one_with_the_whole_network(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **TRAINED))
     assert run_train(file, "name=one") == 0
-    run(tmp_path, "two", "parallel=fsdp", num_ranks=2)
+    said = run(tmp_path, "two", "parallel=fsdp", num_ranks=2)
+    assert said.count("parallel: fsdp divides IMDN_RTC among 2 ranks, 2 blocks and the rest") == 1
     assert_close(state_of(tmp_path, "one"), state_of(tmp_path, "two"))
     one, two = (tmp_path / "experiments" / name for name in ("one", "two"))
     for weights in ("net_g_4.safetensors", "best.safetensors"):

@@ -1,6 +1,7 @@
 """Sharded networks on the shards of a single rank: every network, block, optimiser state and refusal."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch.distributed as dist
 from torch import nn
 
 from srzoo.contract import contract_of
+from srzoo.engine.trouble import explained
 from srzoo.optim.learner import Learner
 from srzoo.optim.schedules import Constant, Iteration
 from srzoo.optim.sharding import Sharding, repeated_blocks
@@ -132,11 +134,38 @@ def test_a_state_before_the_first_update_is_empty_and_saving_it_changes_nothing(
     net = small("RRDBNet")
     saved, other = sharded(copy.deepcopy(net), accumulate=2), sharded(copy.deepcopy(net), accumulate=2)
     state = saved.state_dict()
-    assert state["step_g"]["optimizer"]["state"] == {}
+    assert dict[str, Any](state)["step_g"]["optimizer"]["state"] == {}
     saved.load_state_dict(state)
     for own in (saved, other):
         update(own)
     assert_equal(saved.state_dict(), other.state_dict())
+
+
+@pytest.mark.usefixtures("_group")
+def test_shards_of_the_optimiser_do_not_hold_the_memory_of_the_whole_state():
+    own = sharded(small("RRDBNet"), accumulate=2)
+    update(own)
+    state = own.state_dict()
+    moments = dict[str, Any](state)["step_g"]["optimizer"]["state"][0]["exp_avg"]
+    before = moments.clone()
+    own.load_state_dict(state)
+    update(own, seed=1)
+    assert torch.equal(moments, before)
+
+
+@pytest.mark.usefixtures("_group")
+def test_a_network_that_reads_a_block_without_calling_it_is_told_so():
+    class Reading(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 1)) for _ in range(2))
+
+        def forward(self, lq):
+            return nn.functional.conv2d(lq, self.blocks[0][0].weight)
+
+    with pytest.raises(RuntimeError, match="DTensor") as caught:
+        sharded(Reading()).net(torch.rand(1, 3, 4, 4))
+    assert "reads weights of a block without calling the block" in str(explained(caught.value, 0))
 
 
 @pytest.mark.usefixtures("_group")
@@ -192,7 +221,8 @@ def test_unusable_combinations_are_refused_by_name(tmp_path, capsys, changes, ke
     assert not (tmp_path / "experiments").exists()
 
 
-def test_one_rank_alone_has_the_whole_network(tmp_path):
+def test_one_rank_alone_has_the_whole_network(tmp_path, capsys):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, parallel="fsdp", train={"total_iter": 1}))
     assert run_train(file) == 0
+    assert "parallel: fsdp: one rank alone holds the whole network_g" in capsys.readouterr().out
     assert run_train(file, "parallel=ddp", "train.total_iter=2", resume="auto") == 0
