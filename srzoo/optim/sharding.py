@@ -174,5 +174,5 @@ def _as_shard(value: object, parameter: Tensor) -> object:
     if not (isinstance(value, Tensor) and isinstance(parameter, DTensor) and value.shape == parameter.shape):
         return value
     mesh, placements = parameter.device_mesh, parameter.placements
-    # Every rank has the whole tensor: none has to send it. The clone lets go of the memory of the other parts.
-    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None).clone()
+    # Every rank has the whole tensor: none has to send it.
+    return distribute_tensor(value.to(parameter.device), mesh, placements, src_data_rank=None)

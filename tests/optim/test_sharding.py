@@ -175,7 +175,7 @@ def test_a_network_that_reads_a_block_without_calling_it_is_told_so():
             self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 1)) for _ in range(2))
 
         def forward(self, lq):
-            return nn.functional.conv2d(lq, self.blocks[0][0].weight)
+            return nn.functional.conv2d(lq, self.blocks.get_parameter("0.0.weight"))
 
     with pytest.raises(RuntimeError, match="DTensor") as caught:
         sharded(Reading()).net(torch.rand(1, 3, 4, 4))
