@@ -40,18 +40,18 @@ def state_of(folder, name, step=4):
     return dict[str, Any](load_state(folder / "experiments" / name / "states" / f"{step}.state")["model"])
 
 
-def assert_close(one, other, rtol=1e-4, atol=1e-6):
-    """Nested values are of the same names, types, shapes and, up to the order of summation, values."""
+def assert_close(one, other, share=1e-4):
+    """Nested values are of the same names, types, shapes and, up to a share of a tensor's largest value, values."""
     assert type(one) is type(other)
     if isinstance(one, dict):
         assert list(one) == list(other)
         for key, value in one.items():
-            assert_close(value, other[key], rtol, atol)
+            assert_close(value, other[key], share)
     elif isinstance(one, list):
         for pair in zip(one, other, strict=True):
-            assert_close(*pair, rtol, atol)
+            assert_close(*pair, share)
     elif isinstance(one, torch.Tensor):
-        torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
+        torch.testing.assert_close(one, other, rtol=0, atol=share * float(one.abs().max()) + 1e-6)
     else:
         assert one == other
 
@@ -84,9 +84,9 @@ def test_recipes_and_precisions_train_as_with_whole_networks(tmp_path, changes):
     write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     for parallel in ("ddp", "fsdp"):
         run(tmp_path, parallel, f"parallel={parallel}", num_ranks=2)
-    # A last bit of float32 may decide a rounding to half precision.
-    tolerance = (1e-3, 1e-5) if "precision" in changes else (1e-4, 1e-6)
-    assert_close(state_of(tmp_path, "ddp"), state_of(tmp_path, "fsdp"), *tolerance)
+    # Where paths meet, gradients in half precision are summed in another order: one rounding of bf16 is 0.4 %.
+    share = 2e-2 if "precision" in changes else 1e-4
+    assert_close(state_of(tmp_path, "ddp"), state_of(tmp_path, "fsdp"), share)
 
 
 @pytest.mark.ranks
