@@ -1,7 +1,7 @@
 """The objects that options describe in training alone: loader, degradation, recipe with its learners, hooks."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -128,7 +128,9 @@ def build_model(
                 "training form: train from weights in training form, or train the merged form: network_g.deploy=true"
             )
     contract = contract_of(net)
-    if contract.channels_last if train.channels_last == "auto" else train.channels_last:
+    # Shards are cut from weights in the plain memory format.
+    auto = contract.channels_last and options.parallel != "fsdp"
+    if auto if train.channels_last == "auto" else train.channels_last:
         net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing from torch's stubs
     iteration = Iteration(0 if state is None else state["step"])
     idle = getattr(options.model.plugin, "has_idle_parameters", False)
@@ -177,6 +179,13 @@ def _learner(
     schedule = WarmUp(train.scheduler.build(), train.warmup_iter)
     precision = usable(options.precision, contract_of(net))
     announce(options.precision, precision, option="precision", network=type(net).__name__)
+    sharding = None
+    if options.parallel == "fsdp" and ranks.world_size() > 1:
+        from srzoo.optim.sharding import Sharding  # takes most of a second
+
+        sharding = Sharding(net)  # before the optimiser, which is built over the shards
+    elif options.parallel == "fsdp":
+        logger.info(f"parallel: fsdp: one rank alone holds the whole network_{name}")
     arguments = with_fused_kernel(entry.type, entry.args)
     try:
         optimizer = OPTIMIZERS.build(entry.type, arguments, params=net.parameters())
@@ -196,6 +205,7 @@ def _learner(
         compile=options.compile if name == "g" else False,
         finite=finite,
         alone=alone,
+        sharding=sharding,
     )
 
 
@@ -239,19 +249,24 @@ def build_hooks(
 
     provenance = {"options_sha256": loaded.sha256, "weights": "ema" if train.ema_decay else "raw"}
 
-    def publish(file: Path, further: Mapping[str, str]) -> None:
-        save_weights(file, model.g.inference_net, {**provenance, **further})
+    def publish(net: nn.Module, file: Path, further: Mapping[str, str]) -> None:
+        save_weights(file, net, {**provenance, **further})
 
-    def write_weights(step: int) -> None:
-        publish(folder.weights_of(step), {"step": str(step)})
-        if isinstance(model, GANModel):
-            raw = {**provenance, "step": str(step), "weights": "raw"}
-            save_weights(folder.discriminator_of(step), model.d.inference_net, raw)
+    def gather_weights() -> Callable[[int], None]:
+        g = model.g.inference_net
+        d = model.d.inference_net if isinstance(model, GANModel) else None
+
+        def write_weights(step: int) -> None:
+            publish(g, folder.weights_of(step), {"step": str(step)})
+            if d is not None:
+                publish(d, folder.discriminator_of(step), {"step": str(step), "weights": "raw"})
+
+        return write_weights
 
     save = Save(
         model,
         folder,
-        write_weights,
+        gather_weights,
         loaded.text,
         freq=logging.save_freq,
         total=total,

@@ -1,5 +1,6 @@
 """Work between updates: progress lines, checkpoints, validation."""
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class Save:
     Args:
         model: the training recipe.
         folder: of the run.
-        write_weights: (step) -> None, writes the weights files of that step.
+        gather_weights: called on all ranks; returns (step) -> None, which writes the weights files of that step.
         options_text: the resolved options, kept in the state so that a resumed run can name differences.
         freq: interval [updates].
         total: the last step.
@@ -71,7 +72,7 @@ class Save:
         self,
         model: Model,
         folder: RunFolder,
-        write_weights: Callable[[int], None],
+        gather_weights: Callable[[], Callable[[int], None]],
         options_text: str,
         *,
         freq: int,
@@ -82,7 +83,7 @@ class Save:
         watch: Watch,
     ) -> None:
         self.model, self.folder, self.watch, self.last = model, folder, watch, model.g.iteration.number
-        self.write_weights, self.options_text = write_weights, options_text
+        self.gather_weights, self.options_text = gather_weights, options_text
         self.freq, self.total, self.keep, self.data_state = freq, total, keep, data_state
         self.inputs = inputs
         # Weights of steps without a state, which were to be kept when they were written, stay.
@@ -98,24 +99,28 @@ class Save:
             return
         self.model.g.verify()
         with progress.pause():
-            data = self.data_state()
-            ranks.on_main(lambda: self._write(step, data))
+            started = time.perf_counter()
+            # On all ranks: a pool of pairs and sharded networks are gathered.
+            data, model, write_weights = self.data_state(), self.model.state_dict(), self.gather_weights()
+            ranks.on_main(lambda: self._write(step, model, data, write_weights, started))
         self.last = step
         self.watch.saved()
 
-    def _write(self, step: int, data: StateDict) -> None:
+    def _write(
+        self, step: int, model: StateDict, data: StateDict, write_weights: Callable[[int], None], started: float
+    ) -> None:
         state: TrainingState = {
-            "model": self.model.state_dict(),
+            "model": model,
             "data": data,
             "step": step,
             "options": self.options_text,
             "inputs": dict(self.inputs),
             "accumulate": self.model.g.stepper.accumulate,
         }
-        started, needed = time.perf_counter(), num_bytes(state)
+        needed = num_bytes(state)
         refuse_full_disk(self.folder.path, needed)
         # Weights first: a state without its weights would look like a finished step.
-        self.write_weights(step)
+        write_weights(step)
         save_state(self.folder.state_of(step), state)
         self._remove_superfluous(step)
         logger.info(
@@ -201,7 +206,7 @@ class Validate:
             mean = results.mean()
             is_best, text = self.best.compare(results, step) if self.best is not None else (False, "")
             if is_best and self.best is not None:
-                ranks.on_main(self.best.write)
+                ranks.on_main(functools.partial(self.best.write, net))
             logger.info(score_line(step, results.dataset, mean) + text)
             self.board.scalars({f"val/{results.dataset}/{metric}": value for metric, value in mean.items()}, step)
 

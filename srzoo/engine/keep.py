@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from srzoo.engine.evaluate import Results
 from srzoo.engine.log import logger
 from srzoo.tensor_files import CheckpointError, read_tensor_file
 
-# (file, where its weights come from) -> None; writes the network to publish.
-WriteWeights = Callable[[Path, Mapping[str, str]], None]
+# (network to publish, file, where its weights come from) -> None
+WriteWeights = Callable[[nn.Module, Path, Mapping[str, str]], None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Best:
         metric: name of the metric.
         dataset: name of the validation set.
         higher_is_better: of the metric.
-        write_weights: writes the network to publish.
+        write_weights: writes a network.
         start: step that the run continues from.
     """
 
@@ -66,12 +68,12 @@ class Best:
             return True, f"  (best {self.metric} so far)"
         return False, f"  (best {self.metric} {self._best[0]:.4f} after {self._best[1]})"
 
-    def write(self) -> None:
-        """Write the weights that have just been found better."""
+    def write(self, net: nn.Module) -> None:
+        """Write the network that has just been found better."""
         assert self._best is not None
         score, step = self._best
         best = {"step": str(step), "score": repr(score), "score_of": f"{self.metric}/{self.dataset}"}
-        self.write_weights(self.file, best)
+        self.write_weights(net, self.file, best)
 
     def _known(self, start: int) -> tuple[float, int] | None:
         if not self.file.is_file():

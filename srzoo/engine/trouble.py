@@ -19,6 +19,9 @@ _ADVICE = {
         "not enough memory (%s): raise train.accumulate (auto: found by trial), which keeps the total batch, or lower "
         "datasets.train.gt_size"
     ),
+    r"got mixed torch\.Tensor and DTensor": (
+        "a network reads weights of a block without calling the block, which parallel: fsdp cannot do (%s): use ddp"
+    ),
     r"Connection (closed|reset) by peer|Broken pipe|Socket Timeout|Timed out waiting|NCCL (communicator|error)": (
         "another rank does not answer (%s): it has ended, or its machine is gone"
     ),

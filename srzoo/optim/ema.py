@@ -35,4 +35,6 @@ class EMA:
 
 
 def _tensors(net: nn.Module) -> list[Tensor]:
-    return [*net.parameters(), *net.buffers()]
+    """Return parameters and buffers; of sharded parameters the part of this rank, for which the average is the same."""
+    tensors = [*net.parameters(), *net.buffers()]
+    return [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -17,6 +17,9 @@ from srzoo.optim.precision import DTYPES, Autocast, Precision
 from srzoo.optim.schedules import Iteration, Schedule
 from srzoo.optim.stepper import Stepper
 
+if TYPE_CHECKING:
+    from srzoo.optim.sharding import Sharding
+
 
 class Learner:
     """One network with its optimiser and its moving average.
@@ -27,7 +30,7 @@ class Learner:
     Attributes:
         net: the network to call in training; wrapped when several ranks train together, compiled, or in half precision
             with float32 outputs, so that losses are computed in float32.
-        module: the same network without a wrapper.
+        module: the same network without a wrapper; sharded, if it is.
         ema: its moving average, or None.
         iteration: count of iterations that the learning rate follows, shared by all learners of a run.
 
@@ -45,6 +48,7 @@ class Learner:
         compile: mode of ``torch.compile`` for `net`; False: none.
         finite: check of losses and gradients, shared by the learners of a run.
         alone: exchange no gradients with other ranks.
+        sharding: of the network, made before its optimiser; None: every rank has the whole network.
     """
 
     def __init__(
@@ -63,11 +67,15 @@ class Learner:
         compile: CompileMode = False,
         finite: FiniteCheck | None = None,
         alone: bool = False,
+        sharding: "Sharding | None" = None,
     ) -> None:
-        self.module, self.iteration, self.name = module, iteration, name
+        self.module, self.iteration, self.name, self.sharding = module, iteration, name, sharding
         # Copied before it is wrapped, so that the average carries none of the wrapper's hooks.
-        self.ema = EMA(module, ema_decay) if ema_decay else None
-        self._exchanging = module if alone else _distributed(module, has_idle_parameters)
+        self.ema = EMA(module if sharding is None else sharding.whole(module), ema_decay) if ema_decay else None
+        if sharding is not None and self.ema is not None:
+            sharding.shard(self.ema.module)
+        exchanging = sharding is None and not alone
+        self._exchanging = _distributed(module, has_idle_parameters) if exchanging else module
         self.net = compiled(self._exchanging, compile)
         device_type = next(module.parameters()).device.type
         if precision in DTYPES:
@@ -82,12 +90,15 @@ class Learner:
             # bf16 has the range of float32: its gradients do not vanish.
             scaler=torch.amp.GradScaler(device_type) if precision == "fp16" else None,  # pyright: ignore[reportPrivateImportUsage]
             finite=finite,
+            sharding=sharding,
         )
 
     @contextlib.contextmanager
     def micro_batch(self) -> Iterator[None]:
         """Surround the forward and backward pass of one micro-batch, with the network in training mode."""
         self.net.train()
+        if self.sharding is not None:
+            self.sharding.begin_micro_batch(exchange=self.stepper.at_last_micro_batch)
         with contextlib.ExitStack() as stack:
             # Ranks exchange gradients once per update, with its last micro-batch.
             if isinstance(self._exchanging, DistributedDataParallel) and not self.stepper.at_last_micro_batch:
@@ -135,8 +146,12 @@ class Learner:
 
     @property
     def inference_net(self) -> nn.Module:
-        """Return the network to validate and to publish: the moving average if there is one."""
-        return self.module if self.ema is None else self.ema.module
+        """Return the network to validate and to publish: the moving average if there is one.
+
+        A sharded network is gathered: every rank asks for it, and gets a plain copy with the weights of this moment.
+        """
+        net = self.module if self.ema is None else self.ema.module
+        return net if self.sharding is None else self.sharding.whole(net)
 
     @property
     def lr(self) -> float:
@@ -144,10 +159,13 @@ class Learner:
         return self.stepper.lr
 
     def state_dict(self) -> StateDict:
-        """Return weights, their average and the optimiser's state as net_g, net_g_ema and step_g (net_d, step_d)."""
-        state: StateDict = {f"net_{self.name}": self.module.state_dict()}
+        """Return weights, their average and the optimiser's state as net_g, net_g_ema and step_g (net_d, step_d).
+
+        Sharded tensors are gathered on rank 0: every rank calls this, and rank 0 alone has the state.
+        """
+        state: StateDict = {f"net_{self.name}": self._weights(self.module)}
         if self.ema is not None:
-            state[f"net_{self.name}_ema"] = self.ema.module.state_dict()
+            state[f"net_{self.name}_ema"] = self._weights(self.ema.module)
         return state | {f"step_{self.name}": self.stepper.state_dict()}
 
     def load_state_dict(self, state: StateDict) -> None:
@@ -162,12 +180,22 @@ class Learner:
             raise ValueError(
                 "train.ema_decay: the state was saved with a moving average and this run has none, or vice versa"
             )
-        _load(self.module, state[f"net_{self.name}"])
+        self._load(self.module, state[f"net_{self.name}"])
         if self.ema is not None:
-            _load(self.ema.module, average)
+            self._load(self.ema.module, average)
         step = state[f"step_{self.name}"]
         assert isinstance(step, dict)
         self.stepper.load_state_dict(step)
+
+    def _weights(self, module: nn.Module) -> StateDict:
+        return module.state_dict() if self.sharding is None else self.sharding.state_dict(module)
+
+    def _load(self, module: nn.Module, weights: object) -> None:
+        assert isinstance(weights, dict)
+        if self.sharding is None:
+            module.load_state_dict(weights)
+        else:
+            self.sharding.load_state_dict(module, weights)
 
 
 def _distributed(module: nn.Module, has_idle_parameters: bool) -> nn.Module:
@@ -179,8 +207,3 @@ def _distributed(module: nn.Module, has_idle_parameters: bool) -> nn.Module:
     return DistributedDataParallel(
         module, device_ids=devices, find_unused_parameters=has_idle_parameters, gradient_as_bucket_view=True
     )
-
-
-def _load(module: nn.Module, weights: object) -> None:
-    assert isinstance(weights, dict)
-    module.load_state_dict(weights)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from srzoo.batch import StateDict
 from srzoo.optim.finite import FiniteCheck, Moment, NonFiniteLossError, advice
 from srzoo.optim.schedules import Iteration, Schedule
+
+if TYPE_CHECKING:
+    from srzoo.optim.sharding import Sharding
 
 logger = logging.getLogger("srzoo")
 
@@ -26,6 +30,7 @@ class Stepper:
         scaler: factor of the loss for passes in fp16, raised after many updates and halved after an overflow of the
             gradients, whose update is left out; None: no factor.
         finite: check of losses and gradients, shared by the learners of a run; None: one for this stepper, at once.
+        sharding: of the network; None: every rank has the whole network.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Stepper:
         grad_clip: float | None = None,
         scaler: torch.amp.GradScaler | None = None,  # pyright: ignore[reportPrivateImportUsage]
         finite: FiniteCheck | None = None,
+        sharding: "Sharding | None" = None,
     ) -> None:
         self.net = net
         self.optimizer = optimizer
@@ -48,6 +54,7 @@ class Stepper:
         self.grad_clip = grad_clip
         self.scaler = scaler
         self.finite = finite or FiniteCheck()
+        self.sharding = sharding
         self.num_updates = 0
         self._base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self._num_accumulated = 0
@@ -91,7 +98,8 @@ class Stepper:
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         gradients = [parameter.grad for parameter in self.net.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)  # the same on every rank, because gradients are averaged
+        # The same on every rank, because gradients are averaged.
+        norm = (nn.utils.get_total_norm if self.sharding is None else self.sharding.total_norm)(gradients)
         if self.scaler is None:
             self.finite.gradients(norm, self._moment())
             changed = True
@@ -140,7 +148,9 @@ class Stepper:
 
     def state_dict(self) -> StateDict:
         """Return the optimiser's state, the number of updates and the factor of the loss; the schedule needs none."""
-        state: StateDict = {"optimizer": self.optimizer.state_dict(), "step": self.num_updates}
+        sharding, optimizer = self.sharding, self.optimizer
+        whole = optimizer.state_dict() if sharding is None else sharding.optimizer_state(optimizer)
+        state: StateDict = {"optimizer": whole, "step": self.num_updates}
         return state if self.scaler is None else state | {"scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: StateDict) -> None:
@@ -148,7 +158,10 @@ class Stepper:
         optimizer, num_updates = state["optimizer"], state["step"]
         assert isinstance(optimizer, dict)
         assert isinstance(num_updates, int)
-        self.optimizer.load_state_dict(optimizer)
+        if self.sharding is None:
+            self.optimizer.load_state_dict(optimizer)
+        else:
+            self.sharding.load_optimizer_state(self.optimizer, optimizer)
         self.num_updates = num_updates
         if self.scaler is not None:
             scaler = state["scaler"]

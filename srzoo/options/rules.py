@@ -204,6 +204,28 @@ def the_best_is_scored(tree: Tree) -> Iterator[Finding]:
             )
 
 
+def shards_can_be_trained(tree: Tree) -> Iterator[Finding]:
+    """Check that a training of sharded networks uses nothing that PyTorch cannot do with shards."""
+    if tree.get("parallel") != "fsdp":
+        return
+    remedy = "or parallel: ddp"
+    if tree.get("train", "channels_last") is True:
+        yield ("train", "channels_last"), f"sharded weights have the plain memory format: choose false {remedy}"
+    if tree.get("train", "accumulate") == "auto":
+        message = f"a trial on one rank does not show how much memory shards take: choose a number {remedy}"
+        yield ("train", "accumulate"), message
+    for name in ("optim_g", "optim_d"):
+        kind = tree.get("train", name, "type")
+        if kind in ("Adafactor", "Rprop"):
+            yield ("train", name, "type"), f"{kind} cannot update sharded weights: choose another {remedy}"
+    losses = tree.get("train", "losses")
+    for loss in losses if isinstance(losses, dict) else ():
+        for penalty in ("r1_weight", "gradient_penalty_weight"):
+            if tree.get("train", "losses", str(loss), penalty):
+                message = f"gradient penalties differentiate twice, which sharded networks cannot: choose 0 {remedy}"
+                yield ("train", "losses", str(loss), penalty), message
+
+
 RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     scale_fits_the_network,
     training_has_data,
@@ -219,4 +241,5 @@ RULES: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     channels_agree,
     pool_fills_with_batches,
     the_best_is_scored,
+    shards_can_be_trained,
 )

@@ -330,6 +330,8 @@ class Options(Section):
             that are safe in it (docs/precision.md).
         compile: torch.compile of network_g, in training and scoring; true: PyTorch's default mode.
         deterministic: use deterministic algorithms only, at a cost in speed: equal weights from equal runs on GPUs too.
+        parallel: division of the work among ranks. ddp: each rank holds whole networks; fsdp: each rank holds a part of
+            all weights, averages, gradients and optimiser states (docs/scaling.md). A resumed run may change it.
         model: training recipe.
         datasets: datasets for training, validation and benchmarks.
         data: checks of all datasets before the first step.
@@ -349,6 +351,7 @@ class Options(Section):
     precision: Precision = "fp32"
     compile: bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = False
     deterministic: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     model: ModelEntry = field(default_factory=lambda: ModelEntry(type="SRModel"))
     datasets: DatasetsOptions = field(default_factory=DatasetsOptions)
     data: DataOptions = field(default_factory=DataOptions)
