@@ -222,6 +222,7 @@ def test_gradients_are_exchanged_with_the_last_micro_batch():
     [
         ({"channels_last": True}, "train.channels_last"),
         ({"optim_g": {"type": "Adafactor"}}, "train.optim_g.type"),
+        ({"accumulate": "auto"}, "train.accumulate"),
         ({"losses": {"gan": {"type": "GANLoss", "r1_weight": 1.0}}}, "train.losses.gan.r1_weight"),
     ],
 )
