@@ -18,7 +18,7 @@ Apply = Callable[[Tensor], Tensor]
 
 # Margin of tiles where no margin makes them exact [LQ pixels]; that of the released option files of DRCT and HAT.
 MARGIN = 32
-# Pixels up to which the tiles of a row are computed as one batch on a GPU, which small tiles leave idle.
+# Pixels up to which tiles of a row are computed as one batch on a GPU, which small ones leave idle.
 _BATCH_PIXELS = 2**18
 
 
@@ -79,7 +79,7 @@ def approximation(name: str, contract: NetworkContract, overlap: int) -> str | N
     return f"each pixel of {name} sees {sees}"
 
 
-def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int) -> Tensor:
+def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int, *, batched: bool = False) -> Tensor:
     """Apply `net` to a band of an image tile by tile from left to right: (B, C, h, W) -> (B, C, scale*h, scale*W).
 
     Args:
@@ -87,18 +87,21 @@ def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int) -> Tensor
         band: at most as high as a tile with its margins.
         layout: of the image.
         scale: magnification.
+        batched: compute tiles of equal width together, as far as they are small.
     """
     spans = layout.spans(band.shape[3])
-    parts = joined(_outputs(net, band, spans), spans, fade=layout.fade, scale=scale, dim=3)
+    parts = joined(
+        _outputs(net, band, spans, _BATCH_PIXELS if batched else 0), spans, fade=layout.fade, scale=scale, dim=3
+    )
     return torch.cat(list(parts), 3)
 
 
-def _outputs(net: Apply, band: Tensor, spans: list[Span]) -> Iterator[Tensor]:
-    """Yield the output of each tile, computing tiles of equal width as one batch on a GPU."""
+def _outputs(net: Apply, band: Tensor, spans: list[Span], batch_pixels: int) -> Iterator[Tensor]:
+    """Yield the output of each tile; tiles of equal width pass the network together, up to so many pixels."""
     rest = list(spans)
     while rest:
         width = rest[0].stop - rest[0].start
-        most = max(_BATCH_PIXELS // (band.shape[0] * band.shape[2] * width), 1) if band.is_cuda else 1
+        most = batch_pixels // (band.shape[0] * band.shape[2] * width)
         count = 1
         while count < min(most, len(rest)) and rest[count].stop - rest[count].start == width:
             count += 1
