@@ -149,14 +149,10 @@ class PaddedTiles(nn.Module):
         tile: side of a tile without its margin; None: the whole image [LQ pixels].
         overlap: pixels added on each side of a tile [LQ pixels].
         scale: magnification.
-
-    Raises:
-        ValueError: the network cannot take such tiles.
     """
 
     def __init__(self, net: nn.Module, *, multiple: int, tile: int | None, overlap: int, scale: int) -> None:
         super().__init__()
-        _refuse_other_multiples(type(net).__name__, multiple, tile, overlap)
         self.net, self.multiple = net, multiple
         self.tile, self.overlap, self.scale = tile, overlap, scale
 
@@ -179,29 +175,18 @@ class PaddedTiles(nn.Module):
 
 
 def refuse_other_tiles(
-    name: str,
-    contract: NetworkContract,
-    rule: TileRule,
-    tile: int | Literal["auto"] | None,
-    overlap: int | Literal["auto"],
+    name: str, contract: NetworkContract, rule: TileRule, tile: TileSide | None, overlap: TileSide
 ) -> None:
-    """Check that tiles which an option file asks for are those that a network can take without other sizes.
+    """Check that tiles keep to the grid of a network wherever other tiles would give other values.
 
     Raises:
-        ValueError: tiles that are approximations do not keep to the network's grid.
+        ValueError: `tile` or `overlap` is no multiple of the network's `multiple_of`.
     """
     exact = rule == "exact" and contract.receptive_radius is not None
-    if isinstance(tile, int) and rule != "acs" and not exact:
-        _refuse_other_multiples(name, contract.multiple_of, tile, 0 if overlap == "auto" else overlap)
-
-
-def _refuse_other_multiples(name: str, multiple: int, tile: int | None, overlap: int) -> None:
-    """Check that tiles keep to the grid of a network.
-
-    Raises:
-        ValueError: `tile` or `overlap` is no multiple of `multiple`.
-    """
-    if tile is not None and (tile % multiple or overlap % multiple):
+    multiple = contract.multiple_of
+    if tile is None or tile == 0 or rule == "acs" or exact:
+        return
+    if any(side != "auto" and side % multiple for side in (tile, overlap)):
         raise ValueError(
             f"{name} works on multiples of {multiple} pixels: tile and overlap must be multiples "
             f"too, got {tile} and {overlap}"

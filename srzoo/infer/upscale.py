@@ -22,6 +22,7 @@ from srzoo.infer.tile import (
     TileSide,
     approximation,
     bands,
+    refuse_other_tiles,
     row_of_tiles,
     sides_used,
 )
@@ -70,6 +71,8 @@ class Upscaler(nn.Module):
         self.net = net
         self.contract, identity = contract_of(self.plain), identity_of(self.plain)
         self.scale, self.num_in_ch, self.kind = identity.scale, identity.num_in_ch, identity.type
+        if tile_rule == "drct":
+            refuse_other_tiles(self.kind, self.contract, tile_rule, tile, overlap)
         self.precision = usable(precision, self.contract)
         announce(precision, self.precision, option="precision", network=self.kind)
         self.precisely = AtPrecision(self.precision, usable("bf16", self.contract))
