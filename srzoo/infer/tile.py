@@ -76,6 +76,8 @@ def approximation(name: str, contract: NetworkContract, overlap: int) -> str | N
     if radius is not None and radius <= overlap:
         return None
     sees = "the whole image" if radius is None else f"{radius} pixels to each side"
+    if radius is None and contract.unbounded_by:
+        sees += f" ({contract.unbounded_by})"
     return f"each pixel of {name} sees {sees}"
 
 

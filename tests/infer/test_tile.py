@@ -28,6 +28,10 @@ def _warnings_are_given_again():
 
 def test_networks_with_a_receptive_radius_are_known():
     assert set(BOUNDED) == set(ARCHS) - {"DRCT", "IMDN", "IMDN_AS", "RCAN"}
+    # The others say why.
+    for name in set(ARCHS) - set(BOUNDED):
+        assert contract_of(tiny(name)).unbounded_by
+    assert "channel attention" in contract_of(tiny("D2CNet", backbone="RCAN")).unbounded_by
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
