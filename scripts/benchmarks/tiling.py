@@ -1,6 +1,6 @@
 """Outputs in tiles against outputs of whole images, in dB, over the overlap; the tables of docs/tiling.md.
 
-python scripts/benchmarks/tiling.py --data DIR --weights DIR [--tile 64] [--images 3]
+python scripts/benchmarks/tiling.py --data DIR --weights DIR [--tile 48] [--images 3]
 
 DIR of data holds Set5/LRbicx2 (see docs/datasets.md), DIR of weights the files that the networks' authors released.
 Networks without released weights here get random ones, drawn so that every layer keeps the variance of its input.
@@ -23,7 +23,7 @@ from srzoo.infer.upscale import Upscaler
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
 
-OVERLAPS = (0, 8, 16, 32, 64)
+OVERLAPS = (0, 8, 16, 32)
 # (network, options, scale, released weights or None)
 Case = tuple[str, dict[str, PlainValue], int, str | None]
 UNBOUNDED: list[Case] = [
@@ -91,12 +91,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds Set5")
     parser.add_argument("--weights", type=Path, required=True, help="folder of released weights")
-    parser.add_argument("--tile", type=int, default=64, help="side of the tiles [LQ pixels]")
-    parser.add_argument("--images", type=int, default=3, help="number of images")
+    parser.add_argument("--tile", type=int, default=48, help="side of the tiles [LQ pixels]")
+    parser.add_argument("--images", type=int, default=3, help="number of images, the smallest first")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    files = sorted((arguments.data / "Set5" / "LRbicx2").glob("*.png"))[: arguments.images]
+    files = sorted((arguments.data / "Set5" / "LRbicx2").glob("*.png"))
     images = [to_tensor(read_image(file).rgb)[None] for file in files]
+    images = sorted(images, key=Tensor.numel)[: arguments.images]
     sizes = ", ".join(f"{image.shape[-1]}x{image.shape[-2]}" for image in images)
     sys.stdout.write(f"torch {torch.__version__}; tiles of {arguments.tile}; images of {sizes} pixels\n\n")
     row(["network", "weights", "tiles", *(f"overlap {overlap}" for overlap in OVERLAPS)])
