@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from srzoo.contract import contract_of
@@ -38,6 +38,7 @@ def test_networks_with_a_receptive_radius_are_known():
 @pytest.mark.parametrize("name", ["Bicubic", "SRResNet", "RT4KSR"])
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 50), width=st.integers(1, 50), tile=st.integers(5, 40))
+@example(height=45, width=61, tile=10)  # several tiles, and another grid in the flipped image
 def test_tiles_are_equal_to_the_whole_image_at_any_size(name, ensemble, height, width, tile):
     net, lq = tiny(name), torch.rand(2, 3, height, width)
     whole, tiles = (Upscaler(net, tile=side, ensemble=ensemble)(lq) for side in (0, tile))
