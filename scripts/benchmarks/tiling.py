@@ -39,7 +39,7 @@ BOUNDED: list[Case] = [
     ("Bicubic", {}, 2, None),
     ("RT4KSR", {}, 2, "rt4ksr_x2.pth"),
     ("RT4KSR", {}, 3, "rt4ksr_x3.pth"),
-    ("IMDN_RTC", {"num_feat": 12, "num_modules": 5}, 2, "model_RTC.pth"),
+    ("IMDN_RTC", {}, 2, "model_RTC.pth"),
     ("IMDN_RTE", {"img_range": 255.0}, 2, "model_RTE.pth"),
     ("IMDNPlus", {}, 4, "IMDN_plus_x4.pth"),
     ("SRVGGNetCompact", {"num_conv": 16}, 2, None),
