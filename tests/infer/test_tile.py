@@ -49,8 +49,9 @@ def test_tiles_are_equal_to_the_whole_image_at_any_size(name, ensemble, height, 
 @pytest.mark.parametrize("ensemble", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BOUNDED)
 def test_tiles_are_equal_to_the_whole_image_for_every_network(name, ensemble):
-    net = tiny(name)
-    side = 2 * contract_of(net).receptive_radius + 25
+    net, radius = tiny(name), contract_of(tiny(name)).receptive_radius
+    assert radius is not None
+    side = 2 * radius + 25
     # Two tiles each way at an odd size, so that with self-ensemble the grid of the flipped image is another one.
     lq, upscaler = torch.rand(1, 3, side, side + 2), Upscaler(net, tile=19, ensemble=ensemble)
     whole = Upscaler(net, tile=0, ensemble=ensemble)(lq)
