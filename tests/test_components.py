@@ -7,6 +7,7 @@ import torch
 
 from srzoo.components import build_network, inference_facts, scored_form
 from srzoo.engine.log import logger
+from srzoo.engine.tables import conditions_line
 from srzoo.infer import fitting, precision
 from srzoo.layers import reparam
 from srzoo.options import load_options
@@ -62,6 +63,8 @@ def test_results_say_how_the_network_was_applied(tmp_path):
     assert inference_facts(options(tmp_path, {"type": "IMDN"}))["padding"] == "none"
     auto = options(tmp_path, {"type": "RT4KSR"}, ensemble=True, tile="auto", tile_overlap="auto")
     assert inference_facts(auto) == plain | {"ensemble": "x8", "tile": "auto", "tile_overlap": "auto"}
+    line = conditions_line(inference_facts(auto), "none", "cpu")
+    assert line.startswith("tiles as large as memory allows, self-ensemble x8, float32")
     net = scored_form(auto, build_network(auto))
     assert (net.tile, net.overlap, net.ensemble) == ("auto", 15, True)
 

@@ -15,7 +15,7 @@ logger = logging.getLogger("srzoo")
 _TRIED, _PROBE = 256, 96
 # Part of the free memory that a tile may take: measurements on a CPU miss temporaries inside operations.
 _SHARE = 0.5
-# Tiles beyond this are not faster on a CPU [bytes].
+# Memory of a tile on a CPU, which other programs share [bytes].
 _MOST_ON_CPU = 4 * 2**30
 
 

@@ -12,6 +12,7 @@ from srzoo.contract import contract_of
 from srzoo.images import read_image, to_tensor, to_uint8
 from srzoo.infer import precision
 from srzoo.infer.adaptive_crop import AdaptiveCrops
+from srzoo.infer.tile import Layout, row_of_tiles
 from srzoo.infer.upscale import Upscaler
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
@@ -69,6 +70,16 @@ def test_no_more_pixels_are_computed_than_needed():
     net.seen.clear()
     Upscaler(net, tile=40)(torch.rand(1, 3, 50, 50))
     assert net.seen == [(1, 3, 50, 50)]
+
+
+def test_small_tiles_pass_the_network_together_where_asked():
+    net, lq = Known(radius=4), torch.rand(2, 3, 24, 71)
+    layout = Layout(tile=16, overlap=4)
+    rows = [row_of_tiles(net, lq, layout, 2, batched=batched) for batched in (False, True)]
+    assert torch.equal(rows[0], rows[1])
+    assert torch.equal(rows[0], Known()(lq))
+    # Three tiles of 24 pixels and one of 23 one by one, then the three as one batch.
+    assert [shape[0] * shape[3] for shape in net.seen] == [48, 48, 48, 46, 144, 46]
 
 
 def test_too_little_overlap_shows_and_is_announced(caplog):
