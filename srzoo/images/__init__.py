@@ -8,24 +8,33 @@ orientation tag says.
 
 from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
+from srzoo.images.layout import FileLayout
+from srzoo.images.messages import console_lock
 from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
-from srzoo.images.profiles import colour_profile
+from srzoo.images.profiles import colour_profile, resolution
 from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
 from srzoo.images.versions import codec_versions
+from srzoo.images.writing import FORMATS, FileFormat, write_bands
 
 __all__ = [
     "EXTENSIONS",
+    "FORMATS",
     "MAX_PIXELS",
+    "FileFormat",
+    "FileLayout",
     "Header",
     "Picture",
     "codec_versions",
     "colour_profile",
+    "console_lock",
     "image_size",
     "jpeg_decoded",
     "read_header",
     "read_image",
+    "resolution",
     "to_levels",
     "to_tensor",
     "to_uint8",
+    "write_bands",
     "write_image",
 ]
