@@ -10,12 +10,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from srzoo.contract import contract_of as contract_of
+    from srzoo.infer.upscale import upscale as upscale
     from srzoo.weights import load_network as load_network
     from srzoo.weights import load_weights as load_weights
 
-__all__ = ["__version__", "contract_of", "load_network", "load_weights"]
+__all__ = ["__version__", "contract_of", "load_network", "load_weights", "upscale"]
 
-_HOMES = {"contract_of": "srzoo.contract", "load_network": "srzoo.weights", "load_weights": "srzoo.weights"}
+_HOMES = {
+    "contract_of": "srzoo.contract",
+    "load_network": "srzoo.weights",
+    "load_weights": "srzoo.weights",
+    "upscale": "srzoo.infer.upscale",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -19,8 +19,7 @@ from srzoo.engine.evaluate import Metric
 from srzoo.engine.log import logger
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
-from srzoo.infer.precision import AtPrecision
-from srzoo.infer.tile import tiled
+from srzoo.infer.upscale import Upscaler
 from srzoo.layers import reparam
 from srzoo.optim.compilation import CompiledForScoring
 from srzoo.optim.precision import WORDS, Precision, announce, usable
@@ -60,35 +59,20 @@ def load_pretrained(options: Options, net: nn.Module) -> None:
     logger.info(f"weights: {file}")
 
 
-def scored_form(options: Options, net: nn.Module) -> nn.Module:
-    """Return the network to score: with merged blocks for ``val.fused``, in tiles for ``val.tile``, ``tile_rule``.
-
-    It is compiled for ``compile`` and computes at ``val.precision``.
-    """
-    val, precision = options.val, scored_precision(options)
+def scored_form(options: Options, net: nn.Module) -> Upscaler:
+    """Return the network as it is scored: with merged blocks for ``val.fused``, compiled for ``compile``, in tiles."""
+    val = options.val
     net = reparam.fused(net) if val.fused else net
-    applied = tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
     if options.compile:
-        fast = CompiledForScoring(net, options.compile)
-        # Tiles have one size, and their number differs: the network is compiled, not the loop over them.
-        if applied is net:
-            applied = fast
-        else:
-            applied.net = fast
-    # TF32 is a setting of the process: a training in tf32 is scored in fp32 only with the setting changed meanwhile.
-    if precision != "fp32" or options.precision == "tf32":
-        wider = usable("bf16", contract_of(options.network_g.plugin))
-        applied = AtPrecision(applied, precision, wider=wider)
-    if val.tile is None:
-        return applied
-    radius = contract_of(net).receptive_radius
-    if radius is None or radius > val.tile_overlap:
-        sees = "the whole image" if radius is None else f"{radius} pixels to each side"
-        logger.warning(
-            f"val.tile_overlap {val.tile_overlap}: each pixel of {options.network_g.type} sees {sees}, so that "
-            "scores in tiles differ from those of whole images"
-        )
-    return applied
+        net = CompiledForScoring(net, options.compile)
+    return Upscaler(
+        net,
+        tile=0 if val.tile is None else val.tile,
+        overlap=val.tile_overlap,
+        ensemble=val.ensemble,
+        precision=scored_precision(options),
+        tile_rule=val.tile_rule,
+    )
 
 
 def scored_precision(options: Options) -> Precision:
@@ -104,7 +88,7 @@ def inference_facts(options: Options) -> dict[str, object]:
         "tile": val.tile,
         "tile_overlap": None if val.tile is None else val.tile_overlap,
         "fused": val.fused,
-        "ensemble": "none",
+        "ensemble": "x8" if val.ensemble else "none",
         "precision": WORDS[scored_precision(options)] + (", compiled" if options.compile else ""),
         "padding": "none" if multiple == 1 else f"inside the network, to multiples of {multiple}",
     }

@@ -14,6 +14,7 @@ from srzoo.data.fingerprint import fingerprint
 from srzoo.engine.evaluate import Metric, Results, evaluate
 from srzoo.engine.run_folder import RunFolder
 from srzoo.images import codec_versions
+from srzoo.infer.upscale import Upscaler
 from srzoo.keys import file_of
 from srzoo.metrics.protocol import Protocol
 from srzoo.tensor_files import sha256
@@ -94,10 +95,10 @@ class Scorer:
                 step=step,
                 interrupted=interrupted,
             )
-            ranks.on_main(lambda results=results, dataset=dataset: self._write(results, dataset, weights))
+            ranks.on_main(lambda results=results, dataset=dataset: self._write(results, dataset, weights, net))
             yield results
 
-    def _write(self, results: Results, dataset: Dataset[Sample], weights: Path | None) -> None:
+    def _write(self, results: Results, dataset: Dataset[Sample], weights: Path | None, net: nn.Module) -> None:
         protocols: dict[str, dict[str, object]] = {}
         for name, metric in self.metrics.items():
             protocol = getattr(metric, "protocol", None)
@@ -107,12 +108,15 @@ class Scorer:
             protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
             protocols[name]["lq_multiple"] = getattr(dataset, "lq_multiple", 1)
         file = None if weights is None else {"path": str(weights), "sha256": sha256(weights)}
-        results.write(self.folder.results_of(results.dataset), self.network, file, protocols, self.conditions(dataset))
+        conditions = self.conditions(dataset, net)
+        results.write(self.folder.results_of(results.dataset), self.network, file, protocols, conditions)
 
-    def conditions(self, dataset: Dataset[Sample]) -> dict[str, object]:
+    def conditions(self, dataset: Dataset[Sample], net: nn.Module) -> dict[str, object]:
         """Return what decides scores beside network, weights and protocols: inference, data, codecs and device."""
+        # Tiles are chosen by the memory that is free: only the form that was scored knows them.
+        used = net.describe() if isinstance(net, Upscaler) else {}
         return {
-            "inference": dict(self.inference),
+            "inference": dict(self.inference) | used,
             "data_sha256": fingerprint(dataset),
             "codecs": codec_versions(),
             "device": ranks.device_name(self.device),

@@ -16,8 +16,12 @@ def conditions_line(inference: Mapping[str, object], weights: str, device: str) 
     """Describe in one line, below a table, how its scores came about."""
     tile, rule, fused = inference["tile"], inference["tile_rule"], ", merged form" if inference["fused"] else ""
     applied = "whole images" if tile is None else f"tiles of {tile} with {inference['tile_overlap']} overlap"
+    if tile == "auto":
+        applied = "tiles as large as memory allows"
     if rule != "exact":
         applied += f" (tile_rule {rule})"
+    if inference["ensemble"] != "none":
+        applied += f", self-ensemble {inference['ensemble']}"
     padding = "no padding" if inference["padding"] == "none" else f"padding {inference['padding']}"
     return f"{applied}{fused}, {inference['precision']}, {padding}; weights {weights}; {device}"
 

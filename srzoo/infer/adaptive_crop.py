@@ -7,7 +7,7 @@ arXiv:1909.11856, section 3.4. Written from the paper and the values of the rele
 import torch
 from torch import Tensor, nn
 
-# Pixels that each crop has beyond the half of the image, and the multiple that crops are cut to.
+# The authors' shave [LQ pixels], and the multiple that crops are cut to.
 SHAVE, MULTIPLE = 32, 4
 
 
@@ -21,17 +21,18 @@ class AdaptiveCrops(nn.Module):
     Args:
         net: the network.
         scale: magnification s.
+        shave: pixels that each crop has beyond the half of the image, before its side is cut to a multiple of 4.
     """
 
-    def __init__(self, net: nn.Module, *, scale: int) -> None:
+    def __init__(self, net: nn.Module, *, scale: int, shave: int = SHAVE) -> None:
         super().__init__()
-        self.net, self.scale = net, scale
+        self.net, self.scale, self.shave = net, scale, shave
 
     def forward(self, lq: Tensor) -> Tensor:
         height, width = lq.shape[-2:]
         if height % MULTIPLE == 0 and width % MULTIPLE == 0:
             return self.net(lq)
-        rows, columns = _crop_side(height), _crop_side(width)
+        rows, columns = _crop_side(height, self.shave), _crop_side(width, self.shave)
         corners = [
             lq[..., top : top + rows, left : left + columns]
             for top in (0, height - rows)
@@ -47,13 +48,13 @@ class AdaptiveCrops(nn.Module):
         return torch.cat([above, below], 2)
 
 
-def _crop_side(side: int) -> int:
-    """Return the side of the crops of an image: half of it and 32 pixels, rounded down to a multiple of 4.
+def _crop_side(side: int, shave: int) -> int:
+    """Return the side of the crops of an image: half of it and `shave` pixels, rounded down to a multiple of 4.
 
     Raises:
         ValueError: the image is smaller than that.
     """
-    crop = side // 2 + SHAVE
+    crop = side // 2 + shave
     crop -= crop % MULTIPLE
     if crop > side:
         raise ValueError(

@@ -1,48 +1,60 @@
-"""A network applied at a precision of choice; an image that overflows is computed again with more range."""
+"""Passes of a network at a precision of choice; an image that overflows is computed again with more range."""
 
+import contextlib
 import functools
 import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from srzoo.optim.precision import WORDS, Precision, passes_at
+from srzoo.optim.precision import WORDS, Precision, autocast, passes_at
 
 logger = logging.getLogger("srzoo")
 
+# TF32 is a setting of the process: on a GPU one computation at a time has it as it needs it.
+_setting = threading.RLock()
 
-class AtPrecision(nn.Module):
-    """`net` at a precision, with float32 output: (B, C, H, W) -> (B, C, scale*H, scale*W).
 
-    fp16 ends at 65504. If a value beyond it makes an output NaN or infinite, the images are computed again, and a
-    warning says so once; written as they are, they would be black.
+@dataclass(frozen=True)
+class AtPrecision:
+    """Computations at a precision, with float32 results.
+
+    fp16 ends at 65504. If a value beyond it makes an output NaN or infinite, the image is computed again, and a
+    warning says so once; written as it is, it would be black.
 
     Args:
-        net: the network, with float32 weights, maybe in tiles.
-        precision: of its passes.
+        precision: of the passes.
         wider: precision for images that overflow in fp16, bf16 or fp32.
     """
 
-    def __init__(self, net: nn.Module, precision: Precision, *, wider: Precision) -> None:
-        super().__init__()
-        self.net = net
-        self.precision: Precision = precision
-        self.wider: Precision = wider
+    precision: Precision
+    wider: Precision
 
-    def forward(self, lq: Tensor) -> Tensor:
-        sr = self._at(self.precision, lq)
+    def __call__(self, compute: Callable[[], Tensor], device_type: str) -> Tensor:
+        """Return the result of `compute`, which runs a network on a device of this type."""
+        sr = _at(self.precision, compute, device_type)
         if self.precision == "fp16" and not sr.isfinite().all():
-            _warn_once(
+            warn_once(
                 f"val.precision fp16: an output left the range of float16; such images are computed again in "
                 f"{WORDS[self.wider]}"
             )
-            return self._at(self.wider, lq)
+            return _at(self.wider, compute, device_type)
         return sr
 
-    def _at(self, precision: Precision, lq: Tensor) -> Tensor:
-        with passes_at(precision, lq.device.type):
-            return self.net(lq).float()
+
+def _at(precision: Precision, compute: Callable[[], Tensor], device_type: str) -> Tensor:
+    with contextlib.ExitStack() as stack:
+        if device_type == "cpu":  # which has no TF32
+            stack.enter_context(autocast(precision, device_type))
+        else:
+            stack.enter_context(_setting)
+            stack.enter_context(passes_at(precision, device_type))
+        return compute().float()
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Log a warning, once in this process."""
     logger.warning(message)

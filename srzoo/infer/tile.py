@@ -1,90 +1,205 @@
 """A network applied tile by tile, for images too large for memory."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from srzoo.contract import contract_of
-from srzoo.infer.adaptive_crop import AdaptiveCrops
+from srzoo.contract import NetworkContract
+from srzoo.infer.adaptive_crop import SHAVE
+from srzoo.infer.spans import Span, joined, spans_of
 from srzoo.ops.pad import crop, pad_to_multiple
 
 TileRule = Literal["exact", "acs", "drct"]
+TileSide = int | Literal["auto"]
+Apply = Callable[[Tensor], Tensor]
+
+# Margin of tiles where no margin makes them exact [LQ pixels]; that of the released option files of DRCT and HAT.
+MARGIN = 32
+# Pixels up to which the tiles of a row are computed as one batch on a GPU, which small tiles leave idle.
+_BATCH_PIXELS = 2**18
 
 
-def tiled(net: nn.Module, *, rule: TileRule, tile: int | None, overlap: int, scale: int) -> nn.Module:
-    """Return `net` as it is applied to images under a rule; `net` itself without tiles under "exact".
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Tiles of any image, under the rule "exact".
+
+    Args:
+        tile: largest distance between cuts [LQ pixels].
+        overlap: margin beyond the cuts [LQ pixels].
+        multiple: tiles start at multiples of this.
+        flipped: tiles start at multiples from the bottom and right too, as self-ensemble needs.
+        blended: fade from one tile to the next instead of cutting; for networks whose tiles are approximations.
+    """
+
+    tile: int
+    overlap: int
+    multiple: int = 1
+    flipped: bool = False
+    blended: bool = False
+
+    def spans(self, size: int) -> list[Span]:
+        """Return the tiles of an axis."""
+        return spans_of(size, tile=self.tile, overlap=self.overlap, multiple=self.multiple, flipped=self.flipped)
+
+    def divides(self, height: int, width: int) -> bool:
+        """Return True if an image of this size has more than one tile."""
+        return max(height, width) > self.tile + 2 * self.overlap
+
+    @property
+    def fade(self) -> int:
+        """Half the width of the transition between tiles, short enough that no third tile reaches into it."""
+        return min(self.overlap, max(self.tile // self.multiple, 1) * self.multiple // 2) if self.blended else 0
+
+
+def sides_used(contract: NetworkContract, rule: TileRule, tile: TileSide, overlap: TileSide) -> tuple[TileSide, int]:
+    """Return the tile and margin in use for the ones asked for, as described in :class:`srzoo.infer.upscale.Upscaler`.
+
+    The rule "exact" rounds tiles down, and the margins of approximations up, to the multiples of the network.
+    """
+    multiple, radius = contract.multiple_of, contract.receptive_radius
+    if overlap == "auto":
+        overlap = SHAVE if rule == "acs" else MARGIN if radius is None or rule == "drct" else radius
+        overlap += -overlap % multiple if rule == "drct" else 0
+    if rule == "exact":
+        # Margins that end on the grid need no padding inside the network.
+        overlap += -overlap % multiple if radius is None else 0
+        tile = tile if tile in ("auto", 0) else max(tile // multiple, 1) * multiple
+    return tile, overlap
+
+
+def approximation(name: str, contract: NetworkContract, overlap: int) -> str | None:
+    """Say why tiles with this margin differ from the whole image; None if they do not."""
+    radius = contract.receptive_radius
+    if radius is not None and radius <= overlap:
+        return None
+    sees = "the whole image" if radius is None else f"{radius} pixels to each side"
+    return f"each pixel of {name} sees {sees}"
+
+
+def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int) -> Tensor:
+    """Apply `net` to a band of an image tile by tile from left to right: (B, C, h, W) -> (B, C, scale*h, scale*W).
+
+    Args:
+        net: applied to each tile; may split it further.
+        band: at most as high as a tile with its margins.
+        layout: of the image.
+        scale: magnification.
+    """
+    spans = layout.spans(band.shape[3])
+    parts = joined(_outputs(net, band, spans), spans, fade=layout.fade, scale=scale, dim=3)
+    return torch.cat(list(parts), 3)
+
+
+def _outputs(net: Apply, band: Tensor, spans: list[Span]) -> Iterator[Tensor]:
+    """Yield the output of each tile, computing tiles of equal width as one batch on a GPU."""
+    rest = list(spans)
+    while rest:
+        width = rest[0].stop - rest[0].start
+        most = max(_BATCH_PIXELS // (band.shape[0] * band.shape[2] * width), 1) if band.is_cuda else 1
+        count = 1
+        while count < min(most, len(rest)) and rest[count].stop - rest[count].start == width:
+            count += 1
+        tiles = torch.cat([band[..., span.start : span.stop] for span in rest[:count]])  # (count * B, C, h, width)
+        yield from net(tiles).chunk(count)
+        rest = rest[count:]
+
+
+def bands(row: Apply, read: Callable[[int, int], Tensor], height: int, layout: Layout, scale: int) -> Iterator[Tensor]:
+    """Yield an image in bands of output rows from top to bottom, holding one row of tiles in memory.
+
+    Args:
+        row: band of the image -> its output.
+        read: (top, bottom) -> rows [top, bottom) of the image (B, C, rows, W); asked for each row once, in order.
+        height: of the image.
+        layout: of the image.
+        scale: magnification.
+    """
+    spans = layout.spans(height)
+    yield from joined(_rows(row, read, spans), spans, fade=layout.fade, scale=scale, dim=2)
+
+
+def _rows(row: Apply, read: Callable[[int, int], Tensor], spans: list[Span]) -> Iterator[Tensor]:
+    """Yield the output of each row of tiles; rows of the image that two of them need are kept."""
+    band, done = None, 0
+    for number, span in enumerate(spans):
+        new = read(done, span.stop)
+        band = new if band is None else torch.cat([band, new], 2)
+        done = span.stop
+        yield row(band)
+        if number + 1 < len(spans):
+            # A copy, so that the rest of the band can be freed.
+            band = band[:, :, spans[number + 1].start - span.start :].clone()
+
+
+class PaddedTiles(nn.Module):
+    """Tiles by the rule of DRCT's and HAT's programs: (B, C, H, W) -> (B, C, scale*H, scale*W).
+
+    The image is mirrored at the bottom and right to multiples of the network's `multiple_of`. Tiles begin at multiples
+    of `tile`, see `overlap` more pixels on each side up to the edge, and are cut without blending.
 
     Args:
         net: the network.
-        rule: exact: :class:`TiledNet`; acs: :class:`AdaptiveCrops`; drct: :class:`PaddedTiles`.
-        tile: side of a tile without its overlap; None: whole images [LQ pixels].
+        multiple: `multiple_of` of the network, which must divide `tile` and `overlap`.
+        tile: side of a tile without its margin; None: the whole image [LQ pixels].
         overlap: pixels added on each side of a tile [LQ pixels].
         scale: magnification.
 
     Raises:
         ValueError: the network cannot take such tiles.
     """
-    if rule == "acs":
-        return AdaptiveCrops(net, scale=scale)
-    if tile is None:
-        return net
-    kind = PaddedTiles if rule == "drct" else TiledNet
-    return kind(net, tile=tile, overlap=overlap, scale=scale)
 
-
-class TiledNet(nn.Module):
-    """`net` on overlapping tiles: (B, C, H, W) -> (B, C, scale*H, scale*W). The overlap is cropped from each output.
-
-    With an overlap of at least the network's `receptive_radius` the result equals that of the whole image. For networks
-    with unbounded radius (global pooling, shifted windows) it is an approximation, which improves with the overlap.
-
-    Args:
-        net: the network; its `multiple_of` must divide `tile` and `overlap`.
-        tile: side of a tile without its overlap [LQ pixels].
-        overlap: pixels added on each side of a tile, up to the image's edge [LQ pixels].
-        scale: magnification.
-    """
-
-    def __init__(self, net: nn.Module, *, tile: int, overlap: int, scale: int) -> None:
+    def __init__(self, net: nn.Module, *, multiple: int, tile: int | None, overlap: int, scale: int) -> None:
         super().__init__()
-        multiple = contract_of(net).multiple_of
-        if tile % multiple or overlap % multiple:
-            raise ValueError(
-                f"{type(net).__name__} works on multiples of {multiple} pixels: tile and overlap must be multiples "
-                f"too, got {tile} and {overlap}"
-            )
-        self.net = net
+        _refuse_other_multiples(type(net).__name__, multiple, tile, overlap)
+        self.net, self.multiple = net, multiple
         self.tile, self.overlap, self.scale = tile, overlap, scale
 
     def forward(self, lq: Tensor) -> Tensor:
-        rows = [
-            torch.cat([self._piece(lq, top, left) for left in range(0, lq.shape[3], self.tile)], 3)
-            for top in range(0, lq.shape[2], self.tile)
-        ]
-        return torch.cat(rows, 2)
+        height, width = lq.shape[-2:]
+        padded = pad_to_multiple(lq, self.multiple)
+        sides = [range(0, side, self.tile or side) for side in padded.shape[-2:]]
+        rows = [torch.cat([self._piece(padded, top, left) for left in sides[1]], 3) for top in sides[0]]
+        return crop(torch.cat(rows, 2), height * self.scale, width * self.scale)
 
     def _piece(self, lq: Tensor, top: int, left: int) -> Tensor:
+        tile = self.tile or max(lq.shape[-2:])
         first = [max(place - self.overlap, 0) for place in (top, left)]
-        sr = self.net(lq[..., first[0] : top + self.tile + self.overlap, first[1] : left + self.tile + self.overlap])
+        sr = self.net(lq[..., first[0] : top + tile + self.overlap, first[1] : left + tile + self.overlap])
         y, x = ((place - start) * self.scale for place, start in zip((top, left), first, strict=True))
         # The last tile of a row or column may be smaller.
-        height = min(self.tile, lq.shape[2] - top) * self.scale
-        width = min(self.tile, lq.shape[3] - left) * self.scale
+        height = min(tile, lq.shape[2] - top) * self.scale
+        width = min(tile, lq.shape[3] - left) * self.scale
         return sr[..., y : y + height, x : x + width]
 
 
-class PaddedTiles(TiledNet):
-    """Tiles of an image that is mirrored at the bottom and right to multiples of the network's `multiple_of` first.
+def refuse_other_tiles(
+    name: str,
+    contract: NetworkContract,
+    rule: TileRule,
+    tile: int | Literal["auto"] | None,
+    overlap: int | Literal["auto"],
+) -> None:
+    """Check that tiles which an option file asks for are those that a network can take without other sizes.
 
-    The rule of DRCT's and HAT's programs. :class:`TiledNet` lets the network pad the last tiles by itself, with equal
-    results, except where such a tile with its margin is too small to be mirrored. Arguments as there.
+    Raises:
+        ValueError: tiles that are approximations do not keep to the network's grid.
     """
+    exact = rule == "exact" and contract.receptive_radius is not None
+    if isinstance(tile, int) and rule != "acs" and not exact:
+        _refuse_other_multiples(name, contract.multiple_of, tile, 0 if overlap == "auto" else overlap)
 
-    def __init__(self, net: nn.Module, *, tile: int, overlap: int, scale: int) -> None:
-        super().__init__(net, tile=tile, overlap=overlap, scale=scale)
-        self.multiple = contract_of(net).multiple_of
 
-    def forward(self, lq: Tensor) -> Tensor:
-        height, width = (side * self.scale for side in lq.shape[-2:])
-        return crop(super().forward(pad_to_multiple(lq, self.multiple)), height, width)
+def _refuse_other_multiples(name: str, multiple: int, tile: int | None, overlap: int) -> None:
+    """Check that tiles keep to the grid of a network.
+
+    Raises:
+        ValueError: `tile` or `overlap` is no multiple of `multiple`.
+    """
+    if tile is not None and (tile % multiple or overlap % multiple):
+        raise ValueError(
+            f"{name} works on multiples of {multiple} pixels: tile and overlap must be multiples "
+            f"too, got {tile} and {overlap}"
+        )

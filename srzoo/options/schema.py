@@ -254,13 +254,15 @@ class ValOptions(Section):
         save_img: write the output images to visualization/.
         num_tb_img: output images per dataset shown in TensorBoard [images].
         fused: score a re-parameterisable network in its merged form, the one that is deployed.
-        tile: side of the tiles that the network is applied to, for images that do not fit into memory; null: no
-            tiles [LQ pixels].
+        tile: side of the tiles that the network is applied to, for images that do not fit into memory; auto: the
+            largest that fits, whole images where they do; null: no tiles [LQ pixels].
         tile_overlap: margin around each tile that the network sees; from the receptive radius of the network on, tiles
-            and the whole image give equal results [LQ pixels].
+            and the whole image give equal results; auto: that radius, or 32 where it is unbounded. With tile_rule acs
+            the margin of its crops [LQ pixels].
         tile_rule: exact: tiles with a margin, whole images without `tile`; acs: four crops from the corners of images
             whose sides 4 does not divide, the adaptive cropping of IMDN's authors; drct: tiles of the image mirrored to
             multiples of the window, as in the programs of DRCT and HAT.
+        ensemble: score the mean over eight flips and rotations of each image (self-ensemble, x8).
         precision: arithmetic of the network in scoring, as the option `precision`, but independent of it, so that
             scores compare; an image that overflows in fp16 is computed again in bf16 or fp32.
     """
@@ -270,9 +272,10 @@ class ValOptions(Section):
     save_img: bool = False
     num_tb_img: NonNegativeInt = 2
     fused: bool = False
-    tile: PositiveInt | None = None
-    tile_overlap: NonNegativeInt = 32
+    tile: PositiveInt | Literal["auto"] | None = None
+    tile_overlap: NonNegativeInt | Literal["auto"] = 32
     tile_rule: Literal["exact", "acs", "drct"] = "exact"
+    ensemble: bool = False
     precision: Precision = "fp32"
 
 

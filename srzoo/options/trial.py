@@ -113,7 +113,7 @@ def _try_network(net: object, options: Options, tree: Tree) -> None:
     """Compare the requirements of the other options with the abilities of the network."""
     from torch import nn
 
-    from srzoo.infer.tile import tiled
+    from srzoo.infer.tile import refuse_other_tiles
     from srzoo.layers import reparam
 
     assert isinstance(net, nn.Module)
@@ -121,7 +121,7 @@ def _try_network(net: object, options: Options, tree: Tree) -> None:
     if val.fused and all(block.merged for _, block in reparam.blocks(net)):
         tree.fault(("val", "fused"), f"{name} with these options has no re-parameterisable block")
     try:
-        tiled(net, rule=val.tile_rule, tile=val.tile, overlap=val.tile_overlap, scale=options.scale)
+        refuse_other_tiles(name, contract_of(net), val.tile_rule, val.tile, val.tile_overlap)
     except ValueError as error:
         tree.fault(("val", "tile"), str(error))
     # The degradation crops last.
