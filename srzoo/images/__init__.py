@@ -1,9 +1,9 @@
 """Reading and writing image files. The only package that knows the codec libraries.
 
 A file's content decides its kind, never its suffix; ``kinds.py`` is the one place where it is decided. PNG, JPEG, TIFF,
-WebP, BMP, GIF, PNM, JPEG 2000 and AVIF are read with 8 or 16 bits (grey, palette, CMYK and alpha included), and arrays
-in ``.npy`` files, which are memory-mapped so that a crop reads only its own bytes. Pixels are RGB, turned as the
-orientation tag says.
+WebP, BMP, GIF, PNM, JPEG 2000 and AVIF are read with 8 or 16 bits (grey, palette, CMYK and alpha included; floats in
+TIFF files as 16 bits), and arrays in ``.npy`` files, which are memory-mapped so that a crop reads only its own bytes.
+Pixels are RGB, turned as the orientation tag says. PNG and TIFF are written, and plain PNG read, in bands of rows too.
 """
 
 from srzoo.images.header import Header

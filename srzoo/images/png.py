@@ -40,7 +40,9 @@ class PNGWriter:
         self._compress = zlib.compressobj(_LEVEL)
         self._above = np.zeros(layout.row_bytes, np.uint8)  # the row before the first one counts as zeros
         file.write(SIGNATURE)
-        header = struct.pack(">IIBBBBB", layout.width, layout.height, layout.bits, _COLOUR_TYPES[layout.channels], 0, 0, 0)
+        header = struct.pack(
+            ">IIBBBBB", layout.width, layout.height, layout.bits, _COLOUR_TYPES[layout.channels], 0, 0, 0
+        )
         self._chunk(b"IHDR", header)
         if layout.profile is not None:
             self._chunk(b"iCCP", profile_content(layout.profile))
@@ -121,7 +123,9 @@ class PNGReader:
         # The row above comes first, without a filter: the filters of the next row refer to it.
         first = bytes([_NONE]) + self._above if self._above else b""
         height = rows + bool(first)
-        small = SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, height, self._bits, self._colour, 0, 0, 0))
+        small = SIGNATURE + _chunk(
+            b"IHDR", struct.pack(">IIBBBBB", self.width, height, self._bits, self._colour, 0, 0, 0)
+        )
         small += _chunk(b"IDAT", zlib.compress(first + content, 0)) + _chunk(b"IEND", b"")
         with codec_messages(self._path):
             pixels = cv2.imdecode(np.frombuffer(small, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -158,7 +162,9 @@ class PNGReader:
     def _finish_chunk(self, skip: int = 0) -> None:
         self._block(skip)
         if struct.unpack(">I", self._exactly(4)) != (self._checksum,):
-            raise ValueError(f"{self._path}: cannot be decoded (wrong checksum of {self._name.decode(errors='replace')})")
+            raise ValueError(
+                f"{self._path}: cannot be decoded (wrong checksum of {self._name.decode(errors='replace')})"
+            )
 
     def _exactly(self, size: int) -> bytes:
         content = self._file.read(size)

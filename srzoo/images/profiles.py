@@ -27,7 +27,7 @@ def resolution(path: Path) -> tuple[float, float] | None:
     except Exception:  # there is none, or Pillow does not know this kind of file
         return None
     # Both are written as 32-bit numbers; NaN fails the comparison.
-    return (horizontal, vertical) if 1 <= min(horizontal, vertical) and max(horizontal, vertical) < 1e6 else None
+    return (horizontal, vertical) if all(1 <= value < 1e6 for value in (horizontal, vertical)) else None
 
 
 def profile_content(profile: bytes) -> bytes:

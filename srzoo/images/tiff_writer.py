@@ -82,7 +82,9 @@ class TIFFWriter:
         ]
         if layout.dpi is not None:
             numbers = [(round(value * 10_000), 10_000) for value in layout.dpi]
-            tags += [(tag, _RATIONAL, struct.pack("<II", *number)) for tag, number in zip((282, 283), numbers, strict=True)]
+            tags += [
+                (tag, _RATIONAL, struct.pack("<II", *number)) for tag, number in zip((282, 283), numbers, strict=True)
+            ]
             tags.append((296, _SHORT, [2]))  # per inch
         if layout.alpha:
             tags.append((338, _SHORT, [2]))  # alpha that is not multiplied into the colours
