@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from srzoo.options import Options
 
 
-def add_network(parser: argparse.ArgumentParser, scale: str) -> None:
-    """Add --weights, -opt, --set, --arch and --scale; `scale` explains the last one."""
-    add_weights(parser, required=False, form="which says its network, or whose network is recognised")
+def add_network(parser: argparse.ArgumentParser, *, without: str, scale: str) -> None:
+    """Add --weights, -opt, --set, --arch and --scale.
+
+    Args:
+        parser: of the command.
+        without: default of --weights.
+        scale: explains --scale.
+    """
+    add_weights(parser, required=False, form=f"which says its network or shows it (default: {without})")
     add_options_file(parser, required=False, use="which names the network, for weights that do not say it")
     parser.add_argument(
-        "--arch", metavar="TYPE", help="network, instead of an option file; its options with --set network_g.KEY=VALUE"
+        "--arch",
+        metavar="TYPE",
+        help="network, instead of an option file; its options with --set network_g.KEY=VALUE (default: none)",
     )
     parser.add_argument("--scale", type=int, metavar="N", help=scale)
 

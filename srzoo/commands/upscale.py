@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "NAME_x2.png)",
     )
     add_network(
-        parser, "magnification of --arch, or of the network that comes with srzoo: 2, 3 or 4 (default of the latter: 2)"
+        parser,
+        without="a small network that comes with srzoo",
+        scale="magnification of --arch, or of the network that comes with srzoo: 2, 3 or 4 (default of the latter: 2)",
     )
     _add_application(parser)
     _add_files(parser)
