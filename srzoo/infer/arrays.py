@@ -23,15 +23,26 @@ def to_tensor(image: np.ndarray, channels: int) -> Tensor:
         raise ValueError(f"{expected}, got the shape {image.shape}{hint}")
     pixels = image[:, :, None] if image.ndim == 2 else image
     if pixels.dtype.kind == "f":
-        low, high = float(pixels.min()), float(pixels.max())
-        # Resized images leave the range a little; NaN fails both comparisons.
-        if not (low >= -1 and high <= 2):
-            raise ValueError(f"{expected}, got floats from {low:g} to {high:g}: divide by the value of white")
         pixels = pixels.astype(np.float32)
+        refuse_range(pixels)
     elif pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{expected}, got {pixels.dtype}")
     tensor = images.to_tensor(pixels)[None]  # (1, C, H, W)
     return tensor.expand(-1, channels, -1, -1) if tensor.shape[1] != channels else tensor
+
+
+def refuse_range(image: np.ndarray | Tensor) -> None:
+    """Check that values are those of an image in [0, 1], apart from a little overshoot of an interpolation.
+
+    Raises:
+        ValueError: they go far beyond, or one is not a number.
+    """
+    if 0 in image.shape:
+        return
+    low, high = float(image.min()), float(image.max())
+    # NaN fails both comparisons.
+    if not (low >= -1 and high <= 2):
+        raise ValueError(f"expected values in [0, 1], got {low:g} to {high:g}: divide 8-bit values by 255")
 
 
 def from_tensor(sr: Tensor, like: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -46,10 +47,9 @@ def _available_ram() -> int | None:
 
 def _left_in_container() -> int | None:
     """Return the memory left under the limit of a control group; None without one."""
-    folder = Path("/sys/fs/cgroup")
     with contextlib.suppress(OSError, ValueError, KeyError):
-        limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
-        counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        counts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
         # Cached files are given up for programs.
         return limit - used + int(counts["inactive_file"])
     return None

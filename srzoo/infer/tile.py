@@ -18,7 +18,7 @@ Apply = Callable[[Tensor], Tensor]
 
 # Margin of tiles where no margin makes them exact [LQ pixels]; that of the released option files of DRCT and HAT.
 MARGIN = 32
-# Pixels up to which the tiles of a row are computed as one batch on a GPU, which small tiles leave idle.
+# Pixels up to which tiles of a row are computed as one batch on a GPU, which small ones leave idle.
 _BATCH_PIXELS = 2**18
 
 
@@ -79,7 +79,7 @@ def approximation(name: str, contract: NetworkContract, overlap: int) -> str | N
     return f"each pixel of {name} sees {sees}"
 
 
-def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int) -> Tensor:
+def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int, *, batched: bool = False) -> Tensor:
     """Apply `net` to a band of an image tile by tile from left to right: (B, C, h, W) -> (B, C, scale*h, scale*W).
 
     Args:
@@ -87,18 +87,21 @@ def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int) -> Tensor
         band: at most as high as a tile with its margins.
         layout: of the image.
         scale: magnification.
+        batched: compute tiles of equal width together, as far as they are small.
     """
     spans = layout.spans(band.shape[3])
-    parts = joined(_outputs(net, band, spans), spans, fade=layout.fade, scale=scale, dim=3)
+    parts = joined(
+        _outputs(net, band, spans, _BATCH_PIXELS if batched else 0), spans, fade=layout.fade, scale=scale, dim=3
+    )
     return torch.cat(list(parts), 3)
 
 
-def _outputs(net: Apply, band: Tensor, spans: list[Span]) -> Iterator[Tensor]:
-    """Yield the output of each tile, computing tiles of equal width as one batch on a GPU."""
+def _outputs(net: Apply, band: Tensor, spans: list[Span], batch_pixels: int) -> Iterator[Tensor]:
+    """Yield the output of each tile; tiles of equal width pass the network together, up to so many pixels."""
     rest = list(spans)
     while rest:
         width = rest[0].stop - rest[0].start
-        most = max(_BATCH_PIXELS // (band.shape[0] * band.shape[2] * width), 1) if band.is_cuda else 1
+        most = batch_pixels // (band.shape[0] * band.shape[2] * width)
         count = 1
         while count < min(most, len(rest)) and rest[count].stop - rest[count].start == width:
             count += 1
@@ -146,14 +149,10 @@ class PaddedTiles(nn.Module):
         tile: side of a tile without its margin; None: the whole image [LQ pixels].
         overlap: pixels added on each side of a tile [LQ pixels].
         scale: magnification.
-
-    Raises:
-        ValueError: the network cannot take such tiles.
     """
 
     def __init__(self, net: nn.Module, *, multiple: int, tile: int | None, overlap: int, scale: int) -> None:
         super().__init__()
-        _refuse_other_multiples(type(net).__name__, multiple, tile, overlap)
         self.net, self.multiple = net, multiple
         self.tile, self.overlap, self.scale = tile, overlap, scale
 
@@ -176,29 +175,18 @@ class PaddedTiles(nn.Module):
 
 
 def refuse_other_tiles(
-    name: str,
-    contract: NetworkContract,
-    rule: TileRule,
-    tile: int | Literal["auto"] | None,
-    overlap: int | Literal["auto"],
+    name: str, contract: NetworkContract, rule: TileRule, tile: TileSide | None, overlap: TileSide
 ) -> None:
-    """Check that tiles which an option file asks for are those that a network can take without other sizes.
+    """Check that tiles keep to the grid of a network wherever other tiles would give other values.
 
     Raises:
-        ValueError: tiles that are approximations do not keep to the network's grid.
+        ValueError: `tile` or `overlap` is no multiple of the network's `multiple_of`.
     """
     exact = rule == "exact" and contract.receptive_radius is not None
-    if isinstance(tile, int) and rule != "acs" and not exact:
-        _refuse_other_multiples(name, contract.multiple_of, tile, 0 if overlap == "auto" else overlap)
-
-
-def _refuse_other_multiples(name: str, multiple: int, tile: int | None, overlap: int) -> None:
-    """Check that tiles keep to the grid of a network.
-
-    Raises:
-        ValueError: `tile` or `overlap` is no multiple of `multiple`.
-    """
-    if tile is not None and (tile % multiple or overlap % multiple):
+    multiple = contract.multiple_of
+    if tile is None or tile == 0 or rule == "acs" or exact:
+        return
+    if any(side != "auto" and side % multiple for side in (tile, overlap)):
         raise ValueError(
             f"{name} works on multiples of {multiple} pixels: tile and overlap must be multiples "
             f"too, got {tile} and {overlap}"

@@ -1,8 +1,6 @@
 """Networks applied to images: whole or in tiles, with self-ensemble, at a precision; the same way for every use."""
 
 import dataclasses
-import logging
-import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar, cast
 
@@ -14,7 +12,7 @@ from srzoo.contract import contract_of, identity_of
 from srzoo.infer import arrays
 from srzoo.infer.adaptive_crop import AdaptiveCrops
 from srzoo.infer.ensemble import Ensemble
-from srzoo.infer.memory import free_cache, free_memory, is_out_of_memory, peak_memory
+from srzoo.infer.fitting import FittingTile
 from srzoo.infer.precision import AtPrecision, warn_once
 from srzoo.infer.tile import (
     Apply,
@@ -24,6 +22,7 @@ from srzoo.infer.tile import (
     TileSide,
     approximation,
     bands,
+    refuse_other_tiles,
     row_of_tiles,
     sides_used,
 )
@@ -31,15 +30,7 @@ from srzoo.ops.pad import crop, mirror_pad
 from srzoo.optim.compilation import CompiledForScoring
 from srzoo.optim.precision import WORDS, Precision, announce, usable
 
-logger = logging.getLogger("srzoo")
-
-
 Image = TypeVar("Image", np.ndarray, Tensor)
-
-# With tile "auto": side of the images that are tried whole without measuring, and of the tile that is measured.
-_TRIED, _PROBE = 256, 96
-# Part of the free memory that a tile may take: measurements on a CPU miss temporaries inside operations.
-_SHARE = 0.5
 
 
 class Upscaler(nn.Module):
@@ -77,19 +68,19 @@ class Upscaler(nn.Module):
     ) -> None:
         super().__init__()
         _refuse_sides(tile, overlap, tile_rule)
-        self.net, self.plain = net, net.net if isinstance(net, CompiledForScoring) else net
+        self.net = net
         self.contract, identity = contract_of(self.plain), identity_of(self.plain)
         self.scale, self.num_in_ch, self.kind = identity.scale, identity.num_in_ch, identity.type
+        if tile_rule == "drct":
+            refuse_other_tiles(self.kind, self.contract, tile_rule, tile, overlap)
         self.precision = usable(precision, self.contract)
         announce(precision, self.precision, option="precision", network=self.kind)
         self.precisely = AtPrecision(self.precision, usable("bf16", self.contract))
         self.tile_rule, self.ensemble = tile_rule, ensemble
         self.tile, self.overlap = sides_used(self.contract, tile_rule, tile, overlap)
         self.device = None if device is None else torch.device(device)
-        self._lock = threading.Lock()
-        self._bytes_per_pixel: float | None = None
-        self._fits: int | None = None  # largest tile, once memory has run out
-        self._used: set[int] = set()
+        self.fitting = FittingTile(overlap=self.overlap, multiple=self.contract.multiple_of, num_in_ch=self.num_in_ch)
+        self._used: set[int] = set()  # tiles that were chosen
         self.train(net.training)
         if device is not None:
             self.to(device)
@@ -161,6 +152,11 @@ class Upscaler(nn.Module):
             "precision": WORDS[self.precision] + (", compiled" if self.net is not self.plain else ""),
         }
 
+    @property
+    def plain(self) -> nn.Module:
+        """The network before compilation."""
+        return self.net.net if isinstance(self.net, CompiledForScoring) else self.net
+
     def _device(self, default: torch.device) -> torch.device:
         parameter = next(self.net.parameters(), None)
         return (self.device or default) if parameter is None else parameter.device
@@ -176,15 +172,18 @@ class Upscaler(nn.Module):
     def _assembled(self, lq: Tensor, device: torch.device) -> Tensor:
         """Return the output of whole images, on their device."""
         if self.tile_rule != "exact":
-            return self._by_rule(lq.to(device)).to(lq.device)
+            return self._by_rule(lq.to(device, torch.float32)).to(lq.device)
         height, width = lq.shape[-2:]
         layout = self._layout(height, width, device)
         return _filled(lq, lambda band: self._row(band, layout, device), layout, self.scale)
 
     def _row(self, band: Tensor, layout: Layout, device: torch.device) -> Tensor:
         """Return the output of a band of the image, on its device."""
-        tiles = row_of_tiles(lambda tile: self._fitting(tile.to(device), layout), band, layout, self.scale)
-        return tiles.to(band.device)
+
+        def apply(tile: Tensor) -> Tensor:
+            return self._in_tile(tile.to(device, torch.float32), layout).to(band.device)
+
+        return row_of_tiles(apply, band, layout, self.scale, batched=device.type == "cuda")
 
     def _layout(self, height: int, width: int, device: torch.device) -> Layout:
         """Return the tiles of an image, and note their size if it has more than one."""
@@ -200,86 +199,51 @@ class Upscaler(nn.Module):
         )
         if layout.divides(height, width):
             self._tell_approximation()
-            with self._lock:
-                self._used.add(tile)
+            self._used.add(tile)
         return layout
 
     def _largest_tile(self, height: int, width: int, device: torch.device) -> int:
-        """Return the side of the largest tile that fits into memory; that of the whole image if it does."""
-        tile, multiple = max(height, width), self.contract.multiple_of
-        if height * width > _TRIED**2:
-            pixels = _SHARE * free_memory(device) / self._measured(device)
-            if height * width > pixels:
-                tile = min(tile, max(int(pixels**0.5) - 2 * self.overlap, 1))
-        if self._fits is not None:
-            tile = min(tile, self._fits)
-        return max(tile // multiple, 1) * multiple if tile < max(height, width) else tile
+        return self.fitting.largest(
+            height, width, device, lambda probe: self.precisely(lambda: self.plain(probe), device.type)
+        )
 
-    def _measured(self, device: torch.device) -> float:
-        """Return the memory that the network needs, measured once on a small image [bytes per LQ pixel]."""
-        with self._lock:
-            if self._bytes_per_pixel is None:
-                side = _PROBE + -_PROBE % self.contract.multiple_of
-                probe = torch.full((1, self.num_in_ch, side, side), 0.5, device=device)
-                peak = peak_memory(lambda: self.precisely(lambda: self.plain(probe), device.type), device)
-                self._bytes_per_pixel = peak / side**2
-            return self._bytes_per_pixel
-
-    def _fitting(self, tile: Tensor, layout: Layout) -> Tensor:
+    def _in_tile(self, tile: Tensor, layout: Layout) -> Tensor:
         """Apply the network to a tile; with tile "auto", in smaller tiles if memory runs out."""
-        if self._fits is None or max(tile.shape[-2:]) - 2 * self.overlap <= self._fits:
-            try:
-                return self._run(tile)
-            except Exception as error:
-                if self.tile != "auto" or not is_out_of_memory(error):
-                    raise
-                failure = error.with_traceback(None)  # which would keep the tensors of the failed pass
-            free_cache(tile.device)
+        if self.tile != "auto":
+            return self._run(tile)
+        if not self.fitting.exceeded_by(tile):
+            sr = self.fitting.attempt(lambda: self._run(tile), tile.device)
+            if isinstance(sr, Tensor):
+                return sr
             if tile.shape[0] > 1:
-                return torch.cat([self._fitting(single, layout) for single in tile.split(1)])
-            self._halve(max(tile.shape[-2:]), failure)
-        assert self._fits is not None
-        smaller = dataclasses.replace(layout, tile=self._fits)
-        return _filled(
-            tile, lambda band: row_of_tiles(lambda part: self._fitting(part, smaller), band, smaller, self.scale),
-            smaller, self.scale
-        )  # fmt: skip
-
-    def _halve(self, side: int, failure: Exception) -> None:
-        """Halve the tiles from now on, after one of this side with its margins did not fit into memory.
-
-        Raises:
-            Exception: `failure`, if they cannot be smaller.
-        """
-        multiple = self.contract.multiple_of
-        half = (side - 2 * self.overlap) // 2 // multiple * multiple
-        if half < multiple:
-            raise failure
-        with self._lock:
-            self._fits = half if self._fits is None else min(self._fits, half)
-            self._used.add(half)
-        logger.warning(f"memory ran out on {side}x{side} pixels: tiles of {half} are used from now on")
-        self._tell_approximation()
+                return torch.cat([self._in_tile(single, layout) for single in tile.split(1)])
+            self._used.add(self.fitting.halve(max(tile.shape[-2:]) - 2 * self.overlap, sr))
+            self._tell_approximation()
+        assert self.fitting.limit is not None
+        smaller = dataclasses.replace(layout, tile=self.fitting.limit)
+        return _filled(tile, lambda band: self._row(band, smaller, tile.device), smaller, self.scale)
 
     def _by_rule(self, lq: Tensor) -> Tensor:
         """Apply the network by a rule of its authors, which takes whole images."""
         if self.tile_rule == "acs":
             return self._with_ensemble(AdaptiveCrops(self.net, scale=self.scale, shave=self.overlap))(lq)
-        tile, multiple = self.tile or None, self.contract.multiple_of
-        if tile == "auto":
-            tile = self._largest_tile(*lq.shape[-2:], lq.device)
-            tile = None if tile >= max(lq.shape[-2:]) else tile
+        if self.tile != "auto":
+            return self._padded_tiles(self.tile)(lq)
+        longest = max(lq.shape[-2:])
+        tile = self._largest_tile(*lq.shape[-2:], lq.device)
         while True:
-            form = PaddedTiles(self.net, multiple=multiple, tile=tile, overlap=self.overlap, scale=self.scale)
-            try:
-                return self._with_ensemble(form)(lq)
-            except Exception as error:
-                if self.tile != "auto" or not is_out_of_memory(error):
-                    raise
-                failure = error.with_traceback(None)
-            free_cache(lq.device)
-            self._halve((tile or max(lq.shape[-2:])) + 2 * self.overlap, failure)
-            tile = self._fits
+            form = self._padded_tiles(tile if tile < longest else 0)
+            sr = self.fitting.attempt(lambda form=form: form(lq), lq.device)
+            if isinstance(sr, Tensor):
+                return sr
+            tile = self.fitting.halve(tile, sr)
+
+    def _padded_tiles(self, tile: int) -> nn.Module:
+        if tile and self.tile == "auto":
+            self._used.add(tile)
+        multiple = self.contract.multiple_of
+        form = PaddedTiles(self.net, multiple=multiple, tile=tile or None, overlap=self.overlap, scale=self.scale)
+        return self._with_ensemble(form)
 
     def _with_ensemble(self, form: nn.Module) -> nn.Module:
         return Ensemble(form) if self.ensemble else form
@@ -339,7 +303,7 @@ def upscale(
     Args:
         net: the network, as ``srzoo.load_network`` returns it; it is applied in evaluation mode.
         image: an array (H, W, C) or (H, W) of uint8, uint16 or floats in [0, 1], or a tensor (B, C, H, W) of floats in
-            [0, 1].
+            [0, 1], on any device.
         tile, overlap, ensemble, precision, tile_rule: as in :class:`Upscaler`.
 
     Returns:
@@ -354,6 +318,7 @@ def upscale(
     upscaler.eval()
     try:
         if isinstance(image, Tensor):
+            arrays.refuse_range(image)
             return upscaler(image)
         return cast(Image, arrays.from_tensor(upscaler(arrays.to_tensor(image, upscaler.num_in_ch)), like=image))
     finally:

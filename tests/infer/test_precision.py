@@ -9,8 +9,8 @@ from torch import nn
 from srzoo.components import inference_facts, scored_form
 from srzoo.infer import precision as applied
 from srzoo.infer.precision import AtPrecision
-from srzoo.infer.tile import TiledNet
 from srzoo.optim.compilation import CompiledForScoring
+from srzoo.optim.precision import set_process
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
 from tests.support import needs_compiler, photograph, training_options, write_options
@@ -18,7 +18,7 @@ from tests.support import needs_compiler, photograph, training_options, write_op
 
 @pytest.fixture(autouse=True)
 def _warnings_are_given_again():
-    applied._warn_once.cache_clear()
+    applied.warn_once.cache_clear()
 
 
 def image():
@@ -30,7 +30,7 @@ def image():
 def test_half_precision_is_close(precision, tolerance):
     torch.manual_seed(0)
     net = ARCHS.build("SRResNet", {"num_block": 2}, scale=2).eval()
-    sr, plain = AtPrecision(net, precision, wider="bf16")(image()), net(image())
+    sr, plain = AtPrecision(precision, "bf16")(lambda: net(image()), "cpu"), net(image())
     assert sr.dtype == torch.float32
     difference = (sr - plain).abs().max()
     assert difference <= tolerance
@@ -53,9 +53,9 @@ class Beyond(nn.Module):
 @torch.no_grad()
 @pytest.mark.parametrize(("wider", "tolerance", "word"), [("bf16", 0.005, "bfloat16"), ("fp32", 0, "float32")])
 def test_an_image_that_overflows_is_computed_again(wider, tolerance, word, caplog):
-    net = AtPrecision(Beyond(), "fp16", wider=wider)
+    net, precisely = Beyond(), AtPrecision("fp16", wider)
     with caplog.at_level(logging.WARNING, "srzoo"):
-        outputs = [net(image()), net(image())]
+        outputs = [precisely(lambda: net(image()), "cpu") for _ in range(2)]
     for sr in outputs:
         assert (sr - image()).abs().max() <= tolerance
     assert [record.message for record in caplog.records] == [
@@ -66,10 +66,10 @@ def test_an_image_that_overflows_is_computed_again(wider, tolerance, word, caplo
 @pytest.mark.parametrize(
     ("network", "wanted", "form", "word"),
     [
-        ("IMDN_RTC", "fp32", None, "float32"),
+        ("IMDN_RTC", "fp32", ("fp32", "bf16"), "float32"),
         ("IMDN_RTC", "bf16", ("bf16", "bf16"), "bfloat16"),
         ("RT4KSR", "fp16", ("fp16", "fp32"), "float16"),
-        ("RT4KSR", "bf16", None, "float32"),
+        ("RT4KSR", "bf16", ("fp32", "fp32"), "float32"),
     ],
 )
 def test_results_name_the_precision_of_scoring(tmp_path, network, wanted, form, word):
@@ -77,16 +77,24 @@ def test_results_name_the_precision_of_scoring(tmp_path, network, wanted, form, 
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     options = load_options(file, []).options
     net = scored_form(options, options.network_g.build(scale=2))
-    assert (None if not isinstance(net, AtPrecision) else (net.precision, net.wider)) == form
-    assert inference_facts(options)["precision"] == word
+    assert net.precisely == AtPrecision(*form)
+    assert inference_facts(options)["precision"] == net.describe()["precision"] == word
 
 
 def test_a_training_in_tf32_is_scored_in_float32(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, precision="tf32"))
     options = load_options(file, []).options
     net = scored_form(options, options.network_g.build(scale=2))
-    assert isinstance(net, AtPrecision)
     assert net.precision == "fp32"
+    # TF32 is a setting of the process, which training has set and which is restored.
+    seen, before = [], torch.backends.cuda.matmul.fp32_precision
+    try:
+        set_process("tf32", deterministic=False)
+        net.precisely(lambda: seen.append(torch.backends.cuda.matmul.fp32_precision) or image(), "cuda")
+        assert seen == ["ieee"]
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    finally:
+        set_process("tf32" if before == "tf32" else "fp32", deterministic=False)
 
 
 def test_results_say_that_the_network_was_compiled(tmp_path):
@@ -100,8 +108,6 @@ def test_the_network_inside_tiles_is_compiled(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     options = load_options(file, []).options
     net = scored_form(options, options.network_g.build(scale=2))
-    assert isinstance(net, TiledNet)
     assert isinstance(net.net, CompiledForScoring)
-    whole = write_options(tmp_path / "y.yml", training_options(tmp_path, compile=True))
-    options = load_options(whole, []).options
-    assert isinstance(scored_form(options, options.network_g.build(scale=2)), CompiledForScoring)
+    assert not isinstance(net.plain, CompiledForScoring)
+    assert net.describe() | {"tile": 16, "precision": "float32, compiled"} == net.describe()

@@ -1,4 +1,6 @@
-"""Tiles: the whole image's result beyond the receptive radius, any size, sizes that a network cannot take."""
+"""Tiles: the whole image's result beyond the receptive radius, at any size; rules of authors; approximations."""
+
+import logging
 
 import numpy as np
 import pytest
@@ -6,66 +8,130 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srzoo.contract import contract_of
 from srzoo.images import read_image, to_tensor, to_uint8
-from srzoo.infer.tile import TiledNet, TileRule, tiled
+from srzoo.infer import precision
+from srzoo.infer.adaptive_crop import AdaptiveCrops
+from srzoo.infer.upscale import Upscaler
 from srzoo.registry import ARCHS
 from srzoo.weights import load_weights
-from tests.support import SHARED, needs_shared, reference_case, synthetic_weights
+from tests.infer.networks import Known, tiny
+from tests.support import SHARED, needs_shared, photograph, reference_case, synthetic_weights
 
-# (options, receptive radius known) of small networks.
-NETS = {
-    "SRResNet": {"num_feat": 4, "num_block": 2},
-    "EDSR": {"num_feat": 4, "num_block": 2},
-    "RRDBNet": {"num_feat": 4, "num_block": 1, "num_grow_ch": 2},
-    "SRVGGNetCompact": {"num_feat": 4, "num_conv": 3},
-    "Bicubic": {},
-}
-
-RULES: tuple[TileRule, ...] = ("exact", "drct")
+BOUNDED = [name for name in ARCHS if contract_of(tiny(name)).receptive_radius is not None]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.fixture(autouse=True)
+def _warnings_are_given_again():
+    precision.warn_once.cache_clear()
+
+
+def test_networks_with_a_receptive_radius_are_known():
+    assert set(BOUNDED) == set(ARCHS) - {"DRCT", "IMDN", "IMDN_AS", "RCAN"}
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("name", ["Bicubic", "SRResNet", "RT4KSR"])
 @settings(max_examples=8, deadline=None)
-@given(height=st.integers(20, 50), width=st.integers(20, 50), tile=st.integers(9, 40))
-def test_tiles_with_the_receptive_radius_around_give_the_whole(name, height, width, tile):
-    torch.manual_seed(0)
-    net = ARCHS.build(name, NETS[name], scale=2).eval()
-    multiple = getattr(net, "multiple_of", 1)
-    overlap = net.receptive_radius + -net.receptive_radius % multiple
-    tile += -tile % multiple
-    lq = torch.rand(2, 3, height, width)
-    with torch.inference_mode():
-        whole = net(lq)
-        tiles = TiledNet(net, tile=tile, overlap=overlap, scale=2)(lq)
+@given(height=st.integers(1, 50), width=st.integers(1, 50), tile=st.integers(5, 40))
+def test_tiles_are_equal_to_the_whole_image_at_any_size(name, ensemble, height, width, tile):
+    net, lq = tiny(name), torch.rand(2, 3, height, width)
+    whole, tiles = (Upscaler(net, tile=side, ensemble=ensemble)(lq) for side in (0, tile))
     assert tiles.shape == whole.shape
-    torch.testing.assert_close(tiles, whole, atol=1e-5, rtol=0)
+    assert (tiles - whole).abs().max() <= 1e-5 * max(1, whole.abs().max())
 
 
-def test_too_little_overlap_shows():
-    torch.manual_seed(0)
-    net = ARCHS.build("SRResNet", NETS["SRResNet"], scale=2).eval()
-    lq = torch.rand(1, 3, 40, 40)
-    with torch.inference_mode():
-        difference = (TiledNet(net, tile=16, overlap=0, scale=2)(lq) - net(lq)).abs()
-    assert difference.max() > 1e-3
+@pytest.mark.parametrize("ensemble", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", BOUNDED)
+def test_tiles_are_equal_to_the_whole_image_for_every_network(name, ensemble):
+    net = tiny(name)
+    side = 2 * contract_of(net).receptive_radius + 25
+    # Two tiles each way at an odd size, so that with self-ensemble the grid of the flipped image is another one.
+    lq, upscaler = torch.rand(1, 3, side, side + 2), Upscaler(net, tile=19, ensemble=ensemble)
+    whole = Upscaler(net, tile=0, ensemble=ensemble)(lq)
+    assert (upscaler(lq) - whole).abs().max() <= 1e-5 * max(1, whole.abs().max())
+    strips = torch.cat(list(upscaler.strips(side, side + 2, lambda top, bottom: lq[:, :, top:bottom])), 2)
+    assert (strips - whole).abs().max() <= 1e-5 * max(1, whole.abs().max())
+
+
+def test_no_more_pixels_are_computed_than_needed():
+    net = Known(radius=5, multiple=2)
+    Upscaler(net, tile=16)(torch.rand(1, 3, 50, 61))
+    # 50 = 2 * 5 + 40: three tiles, two cuts of 2 * 5; 61 = 2 * 5 + 51: four tiles.
+    assert len(net.seen) == 3 * 4
+    assert sum(height * width for *_, height, width in net.seen) == (50 + 2 * 10) * (61 + 3 * 10)
+    net.seen.clear()
+    Upscaler(net, tile=40)(torch.rand(1, 3, 50, 50))
+    assert net.seen == [(1, 3, 50, 50)]
+
+
+def test_too_little_overlap_shows_and_is_announced(caplog):
+    net, lq = tiny("SRResNet"), torch.rand(1, 3, 40, 40)
+    with caplog.at_level(logging.WARNING, "srzoo"):
+        tiles = [Upscaler(net, tile=16, overlap=0)(lq) for _ in range(2)]
+    assert (tiles[0] - net(lq)).abs().max() > 1e-3
+    assert [record.message for record in caplog.records] == [
+        "overlap 0: each pixel of SRResNet sees 8 pixels to each side, so that tiles differ from whole images; they "
+        "are blended"
+    ]
+
+
+def test_approximations_are_announced_when_there_are_tiles(caplog):
+    net = Known()
+    with caplog.at_level(logging.WARNING, "srzoo"):
+        Upscaler(net)(torch.rand(1, 3, 40, 40))
+        assert caplog.records == []
+        upscalers = [Upscaler(net, tile=16), Upscaler(net, tile=16)]
+        upscalers[0](torch.rand(1, 3, 90, 40))
+    assert [record.message for record in caplog.records] == [
+        "overlap 32: each pixel of Known sees the whole image, so that tiles differ from whole images; they are blended"
+    ]
 
 
 def test_more_overlap_brings_windows_closer():
-    torch.manual_seed(0)
-    options = {"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 4, "gc": 4}
-    net = ARCHS.build("DRCT", options, scale=2).eval()
+    net = tiny("DRCT")
     lq = torch.rand(1, 3, 48, 48)
-    with torch.inference_mode():
-        errors = [(TiledNet(net, tile=16, overlap=o, scale=2)(lq) - net(lq)).abs().mean() for o in (0, 8, 16)]
-    assert errors[0] > errors[1] >= errors[2]
+    whole = Upscaler(net, tile=0)(lq)
+    errors = [(Upscaler(net, tile=16, overlap=overlap)(lq) - whole).abs().mean() for overlap in (0, 4, 8, 12)]
+    assert errors == sorted(errors, reverse=True)
 
 
-def test_tiles_that_a_network_cannot_take_are_refused():
-    net = ARCHS.build("DRCT", {"embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 4, "gc": 4}, scale=2)
-    with pytest.raises(
-        ValueError, match="DRCT works on multiples of 4 pixels: tile and overlap must be multiples too, got 18 and 8"
-    ):
-        TiledNet(net, tile=18, overlap=8, scale=2)
+def test_networks_that_see_the_whole_image_show_no_seam():
+    # Each tile adds its mean: cut tiles would jump by the differences of the means.
+    image = torch.from_numpy(photograph(96, 120)).permute(2, 0, 1)[None] / 255
+    lq = torch.nn.functional.avg_pool2d(image, 9, 1, 4)
+    net = Known(shift=1.0)
+    added = Upscaler(net, tile=24, overlap=8)(lq) - Upscaler(Known(), tile=0)(lq)
+    for dim in (2, 3):
+        assert added.diff(dim=dim).abs().max() < 0.02
+    cut = Upscaler(net, tile=24, overlap=0)(lq) - Upscaler(Known(), tile=0)(lq)
+    assert cut.diff(dim=3).abs().max() > 0.05
+
+
+def test_tiles_keep_to_the_grid_of_windows():
+    net = Known(multiple=8)
+    upscaler = Upscaler(net, tile=20, overlap=5)
+    upscaler(torch.rand(1, 3, 100, 100))
+    assert (upscaler.describe()["tile"], upscaler.describe()["tile_overlap"]) == (16, 8)
+    assert set(net.seen) <= {(1, 3, height, width) for height in (32, 20) for width in (32, 20)}
+
+
+@pytest.mark.parametrize(("side", "word"), [(-1, "-1"), (2.0, "2.0"), (True, "True"), ("all", "'all'")])
+def test_sides_that_are_none_are_refused(side, word):
+    with pytest.raises(ValueError, match=f"tile: expected auto or an integer from 0, got {word}"):
+        Upscaler(Known(), tile=side)
+    with pytest.raises(ValueError, match=f"overlap: expected auto or an integer from 0, got {word}"):
+        Upscaler(Known(), overlap=side)
+
+
+@pytest.mark.parametrize("radius", [6, None])
+def test_images_smaller_than_a_network_takes_are_padded(radius):
+    net = Known(min_size=8, radius=radius)
+    for height, width in ((1, 1), (3, 20), (7, 7), (50, 1)):
+        lq = torch.full((1, 3, height, width), 0.3)
+        sr = Upscaler(net, tile=8)(lq)
+        assert sr.shape == (1, 3, 2 * height, 2 * width)
+        assert (sr - 0.3).abs().max() < 1 / 255
 
 
 def insight(name):
@@ -80,8 +146,10 @@ def test_adaptive_cropping_is_the_authors():
     image = read_image(SHARED / "data" / "RealSR_x1" / "LQ" / "cam1_02.png").rgb[200:303, 300:393]
     expected = insight("acs_imdn_as_cam1_02")
     lq = to_tensor(image)[None]
+    by_crops = Upscaler(net, tile_rule="acs")
+    assert by_crops.describe()["tile_overlap"] == 32
     with torch.inference_mode():
-        sr = tiled(net, rule="acs", tile=None, overlap=0, scale=1)(lq)
+        sr = by_crops(lq)
         difference = np.abs(to_uint8(sr[0]).astype(int) - expected["y"])
         assert difference.max() <= 1
         assert (difference > 0).mean() < 1e-3
@@ -91,25 +159,33 @@ def test_adaptive_cropping_is_the_authors():
         # Another function than the padded whole image, and the whole image where 4 divides the sides.
         assert (sr - net(lq)).abs().max() == pytest.approx(0.0904, abs=1e-3)
         even = lq[..., :100, :92]
-        assert torch.equal(tiled(net, rule="acs", tile=None, overlap=0, scale=1)(even), net(even))
+        assert torch.equal(by_crops(even), net(even))
 
 
 def test_adaptive_crops_of_a_local_network_are_the_whole_image():
-    torch.manual_seed(0)
-    net = ARCHS.build("SRVGGNetCompact", NETS["SRVGGNetCompact"], scale=2).eval()
-    lq = torch.rand(2, 3, 101, 87)
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            tiled(net, rule="acs", tile=None, overlap=0, scale=2)(lq), net(lq), atol=1e-5, rtol=0
-        )
+    net, lq = tiny("SRVGGNetCompact"), torch.rand(2, 3, 101, 87)
+    torch.testing.assert_close(Upscaler(net, tile_rule="acs")(lq), net(lq).detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_the_overlap_of_adaptive_cropping_is_its_shave():
+    net = Known()
+    Upscaler(net, tile_rule="acs", overlap=8)(torch.rand(1, 3, 50, 62))
+    # Half of the side and 8, cut to multiples of 4.
+    assert net.seen == [(4, 3, 32, 36)]
+    with pytest.raises(ValueError, match="acs chooses the crops itself: tile must be auto or 0, got 32"):
+        Upscaler(net, tile_rule="acs", tile=32)
 
 
 def test_images_too_small_for_adaptive_cropping_are_named():
-    net = ARCHS.build("IMDN_AS", {"num_feat": 16, "num_modules": 1}, scale=1)
-    form = tiled(net, rule="acs", tile=None, overlap=0, scale=1)
+    form = Upscaler(ARCHS.build("IMDN_AS", {"num_feat": 16, "num_modules": 1}, scale=1), tile_rule="acs")
     with pytest.raises(ValueError, match="multiples of 4, got 50: a crop would have 56"):
         form(torch.rand(1, 3, 50, 80))
     assert form(torch.rand(1, 3, 48, 80)).shape == (1, 3, 48, 80)
+
+
+def test_a_crop_cannot_be_larger_than_the_image():
+    with pytest.raises(ValueError, match="got 21: a crop would have 40"):
+        AdaptiveCrops(Known(), scale=2)(torch.rand(1, 3, 21, 80))
 
 
 @needs_shared
@@ -118,10 +194,13 @@ def test_tiles_of_the_padded_image_are_those_of_drct():
     net = ARCHS.build("DRCT", options, scale=2).eval()
     load_weights(net, synthetic_weights(reference_case("drct_tiny_x2")[0]["keys"]))
     image = read_image(SHARED / "data" / "Set5" / "LRbicx2" / "butterflyx2.png").rgb[:65, :49]
-    expected = insight("tile_drct_tiny_65x49")["y_tiled"]
-    with torch.inference_mode():
-        sr = tiled(net, rule="drct", tile=32, overlap=8, scale=2)(to_tensor(image)[None])
-        # Without a margin the last row of tiles is one pixel high, too small to be mirrored by itself.
-        narrow = [tiled(net, rule=rule, tile=32, overlap=0, scale=2)(to_tensor(image)[None]) for rule in RULES]
-    np.testing.assert_allclose(sr.numpy(), expected, atol=1e-4)
-    assert (narrow[0] - narrow[1]).abs().max() > 1e-3
+    sr = Upscaler(net, tile_rule="drct", tile=32, overlap=8)(to_tensor(image)[None])
+    np.testing.assert_allclose(sr.numpy(), insight("tile_drct_tiny_65x49")["y_tiled"], atol=1e-4)
+
+
+def test_the_rule_of_drct_pads_the_image_before_it_is_cut():
+    net = Known(multiple=8)
+    assert Upscaler(net, tile_rule="drct", tile=32, overlap=0)(torch.rand(1, 3, 65, 49)).shape == (1, 3, 130, 98)
+    assert {shape[2:] for shape in net.seen} == {(32, 32), (32, 24), (8, 32), (8, 24)}
+    with pytest.raises(ValueError, match=r"Known works on multiples of 8 pixels: .* too, got 20 and 8"):
+        Upscaler(net, tile_rule="drct", tile=20, overlap=8)
