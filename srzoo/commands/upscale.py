@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from srzoo.infer.gather import Inputs
     from srzoo.infer.jobs import Plan
     from srzoo.infer.targets import Naming
+    from srzoo.infer.upscale import Upscaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +179,7 @@ def _folder_inside(arguments: Arguments) -> Path | None:
 
 
 def _network(arguments: Arguments) -> "nn.Module":
-    """Return the network in the form that is deployed: merged blocks, in the runtime asked for."""
+    """Return the network in the form that is deployed, with merged blocks."""
     from srzoo.engine.log import logger
     from srzoo.infer.packaged import packaged_weights, scale_for
     from srzoo.layers.reparam import fused
@@ -195,12 +196,38 @@ def _network(arguments: Arguments) -> "nn.Module":
         logger.info(
             f"weights: {file}, which come with srzoo and are small; larger networks (--weights FILE) are better"
         )
-    net = fused(net)
-    if arguments.backend == "torch":
-        return net
-    from srzoo.export.runtimes import runtime_network
+    return fused(net)
 
-    return runtime_network(net, arguments.backend, "cpu")
+
+def _upscalers(arguments: Arguments, net: "nn.Module") -> "list[Upscaler]":
+    """Return the network as it is applied to images, once for each device.
+
+    Raises:
+        ValueError: no such device, or a runtime that is not installed.
+    """
+    from srzoo.infer.devices import devices_named, on_devices
+    from srzoo.infer.upscale import Upscaler
+
+    if arguments.backend == "torch":
+        nets = on_devices(net, devices_named(arguments.device))
+    else:
+        from srzoo.export.runtimes import runtime_network
+
+        if arguments.precision != "fp32":
+            raise ValueError(f"--backend {arguments.backend} computes in fp32: leave out --precision")
+        words = ["cpu" if word == "auto" else word for word in arguments.device]
+        nets = [runtime_network(net, arguments.backend, word) for word in words]
+    return [
+        Upscaler(
+            each,
+            tile=arguments.tile,
+            overlap=arguments.overlap,
+            ensemble=arguments.ensemble,
+            precision=arguments.precision,
+            tile_rule=arguments.tile_rule,
+        )
+        for each in nets
+    ]
 
 
 def _name(net: "nn.Module") -> str:
@@ -284,25 +311,12 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
     from srzoo.data.listing import UnusedImagesError
     from srzoo.engine.log import logger
     from srzoo.images import console_lock
-    from srzoo.infer.devices import devices_named, on_devices
     from srzoo.infer.files import upscale_all
-    from srzoo.infer.upscale import Upscaler
     from srzoo.progress import Meter
 
     faults = list(planned.faults)
     if planned.jobs:
-        devices = devices_named(arguments.device if arguments.backend == "torch" else ["cpu"])
-        upscalers = [
-            Upscaler(
-                each,
-                tile=arguments.tile,
-                overlap=arguments.overlap,
-                ensemble=arguments.ensemble,
-                precision=arguments.precision,
-                tile_rule=arguments.tile_rule,
-            )
-            for each in on_devices(net, devices)
-        ]
+        upscalers = _upscalers(arguments, net)
         meter = Meter("upscale", len(planned.jobs), console_lock)
         try:
             written, failed = upscale_all(planned.jobs, upscalers, meter, max_pixels=arguments.max_pixels)
