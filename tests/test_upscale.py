@@ -251,6 +251,19 @@ def test_trees_names_and_resuming(here, weights, capsys):
     assert (here / "in" / "out" / "a.png.png").read_bytes() != b"kept"
 
 
+def test_a_folder_without_permission_is_refused_at_once(here, weights, monkeypatch, capsys):
+    write_image(here / "in" / "a.png", RGB)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != here or mode != os.W_OK | os.X_OK)
+    assert upscale("in", "-o", "new/out", "--weights", weights / "x2.safetensors") == 2
+    assert f"no permission to write to the folder {here}: choose another one with -o" in capsys.readouterr().err
+    assert files(here) == ["in/a.png"]
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    (here / "new").write_bytes(b"x")
+    assert upscale("in", "-o", "new/out", "--weights", weights / "x2.safetensors") == 2
+    assert "new is a file, and a folder is needed" in capsys.readouterr().err
+
+
 def test_names_may_be_any_bytes(here, weights):
     write_image(here / "in" / os.fsdecode(b"\xff\xe9 (1).png"), RGB)
     assert upscale("in", "-o", "out", "--weights", weights / "x2.safetensors") == 0

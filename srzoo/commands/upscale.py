@@ -278,7 +278,7 @@ def _say_left_out(inputs: "Inputs", recursive: bool) -> None:
 def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan":
     """Check all headers and outputs, and say which files are upscaled in part or not at all."""
     from srzoo.engine.log import logger
-    from srzoo.infer.jobs import listed, plan, refuse_existing
+    from srzoo.infer.jobs import listed, plan, refuse_existing, refuse_unwritable
 
     result = plan(
         inputs.files,
@@ -294,6 +294,7 @@ def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan"
             logger.info(f"{before - len(result.jobs)} of {before} outputs exist and are kept (--skip-existing)")
     elif not arguments.overwrite:
         refuse_existing(result.jobs)
+    refuse_unwritable(result.jobs)
     several = [str(job.source) for job in result.jobs if job.header.has_more]
     if several:
         logger.info(
