@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_debug, add_overwrite, describe
+from srzoo.commands.application import add_application, upscalers_of
+from srzoo.commands.arguments import add_overwrite, describe
 from srzoo.commands.network import add_network, named_network
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from srzoo.infer.gather import Inputs
     from srzoo.infer.jobs import Plan
     from srzoo.infer.targets import Naming
-    from srzoo.infer.upscale import Upscaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,66 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         without="a small network that comes with srzoo",
         scale="magnification of --arch, or of the network that comes with srzoo: 2, 3 or 4 (default of the latter: 2)",
     )
-    _add_application(parser)
+    add_application(parser)
     _add_files(parser)
-    add_debug(parser)
+    parser.add_argument(
+        "--debug", action="store_true", help="print the traceback of the error that ends the run (default: off)"
+    )
 
 
-def _add_application(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that decide how the network is applied."""
-    parser.add_argument(
-        "--backend",
-        choices=["torch", "openvino", "onnxruntime"],
-        default="torch",
-        help='program that runs the network; others than torch need pip install "srzoo[export]" (default: torch)',
-    )
-    parser.add_argument(
-        "--tile-rule",
-        choices=["exact", "acs", "drct"],
-        default="exact",
-        help="exact: tiles without seams; acs: IMDN's adaptive cropping; drct: as DRCT's authors (default: exact)",
-    )
-    parser.add_argument(
-        "--tile",
-        type=_side,
-        default="auto",
-        metavar="N",
-        help="side of a tile; 0: whole images (default: auto) [pixels]",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=_side,
-        default="auto",
-        metavar="N",
-        help="margin of a tile (default: auto, so that tiles equal whole images where that is possible) [pixels]",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["fp32", "tf32", "bf16", "fp16"],
-        default="fp32",
-        help="arithmetic of the network (default: fp32)",
-    )
-    parser.add_argument(
-        "--ensemble",
-        action="store_true",
-        help="mean over eight flips and rotations, eight times as slow (default: off)",
-    )
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that decide which files are read and written."""
     parser.add_argument(
         "--outscale",
         type=float,
         metavar="X",
         help="final magnification: the output is resized bicubically to round(side * X) (default: that of the network)",
     )
-    parser.add_argument(
-        "--device",
-        nargs="+",
-        default=["auto"],
-        help="cpu, cuda, cuda:1, ...; several share the files (default: auto, all GPUs or the CPU)",
-    )
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that decide which files are read and written."""
     parser.add_argument(
         "--format",
         choices=["png", "jpg", "webp", "tiff"],
@@ -131,14 +86,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _side(word: str) -> int | str:
-    if word == "auto":
-        return word
-    if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected auto or a number of pixels, got {word!r}")
-    return int(word)
-
-
 def run(arguments: Arguments) -> None:
     """Upscale the files.
 
@@ -159,13 +106,16 @@ def run(arguments: Arguments) -> None:
         raise ValueError("--skip-existing keeps outputs that exist and --overwrite replaces them: give one of them")
     inputs = gather(arguments.inputs, recursive=arguments.recursive, without=_folder_inside(arguments))
     net = _network(arguments)
-    # A film among the inputs would leave here, with a network and a target.
+    # Videos among the inputs part here from images: network and output are known, headers of images are not.
     naming = _naming(arguments, inputs, net)
     inputs.files, outputs = naming.without_outputs(inputs.files)
     inputs.left_out += [Fault(path, "output of an earlier run") for path in outputs]
     _say_left_out(inputs, arguments.recursive)
     planned = _planned(arguments, inputs, naming)
-    logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
+    if planned.jobs:
+        logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
+    elif not planned.faults:
+        logger.info(f"nothing left to do: {naming.out or 'outputs lie beside their inputs'}")
     _run_jobs(arguments, planned, net, naming.out)
 
 
@@ -197,37 +147,6 @@ def _network(arguments: Arguments) -> "nn.Module":
             f"weights: {file}, which come with srzoo and are small; larger networks (--weights FILE) are better"
         )
     return fused(net)
-
-
-def _upscalers(arguments: Arguments, net: "nn.Module") -> "list[Upscaler]":
-    """Return the network as it is applied to images, once for each device.
-
-    Raises:
-        ValueError: no such device, or a runtime that is not installed.
-    """
-    from srzoo.infer.devices import devices_named, on_devices
-    from srzoo.infer.upscale import Upscaler
-
-    if arguments.backend == "torch":
-        nets = on_devices(net, devices_named(arguments.device))
-    else:
-        from srzoo.export.runtimes import runtime_network
-
-        if arguments.precision != "fp32":
-            raise ValueError(f"--backend {arguments.backend} computes in fp32: leave out --precision")
-        words = ["cpu" if word == "auto" else word for word in arguments.device]
-        nets = [runtime_network(net, arguments.backend, word) for word in words]
-    return [
-        Upscaler(
-            each,
-            tile=arguments.tile,
-            overlap=arguments.overlap,
-            ensemble=arguments.ensemble,
-            precision=arguments.precision,
-            tile_rule=arguments.tile_rule,
-        )
-        for each in nets
-    ]
 
 
 def _name(net: "nn.Module") -> str:
@@ -317,7 +236,7 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
 
     faults = list(planned.faults)
     if planned.jobs:
-        upscalers = _upscalers(arguments, net)
+        upscalers = upscalers_of(arguments, net)
         meter = Meter("upscale", len(planned.jobs), console_lock)
         try:
             written, failed = upscale_all(planned.jobs, upscalers, meter, max_pixels=arguments.max_pixels)

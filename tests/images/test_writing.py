@@ -148,7 +148,7 @@ def test_png_without_its_last_chunk_is_refused(tmp_path):
 def write_tiff(path, pixels, packing):
     """Write by Pillow or OpenCV, in strips of a few rows."""
     if packing == "own":
-        write_bands(path, "tiff", FileLayout(*pixels.shape, 8 * pixels.dtype.itemsize), in_bands(pixels))
+        write_bands(path, "tiff", FileLayout(41, 56, pixels.shape[2], 8 * pixels.dtype.itemsize), in_bands(pixels))
     elif pixels.dtype == np.uint8:
         image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         image.save(path, "TIFF", compression=packing, tiffinfo={278: 5})
@@ -195,5 +195,6 @@ def test_a_damaged_tiff_strip_is_refused(tmp_path):
     content[200:260] = bytes(60)
     path.write_bytes(content)
     reader = open_rows(path)
+    assert reader is not None
     with pytest.raises(ValueError, match=r"x.tif: "):
         reader.read(41)

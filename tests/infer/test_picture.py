@@ -8,6 +8,7 @@ from PIL import Image
 from srzoo.images import FileLayout, read_header, read_image, to_tensor, write_image
 from srzoo.infer import picture as picture_module
 from srzoo.infer.picture import OpenPicture, RowQueue, bled, open_picture, output_layout, output_size, upscaled_bands
+from srzoo.infer.tile import TileSide
 from srzoo.infer.upscale import Upscaler
 from srzoo.ops.resize import imresize
 from srzoo.registry import ARCHS
@@ -22,7 +23,7 @@ def network(scale=2, channels=3):
     return ARCHS.build("SRVGGNetCompact", options, scale=scale).eval()
 
 
-def upscaled(pixels, *, magnification=2.0, alpha=None, grey=False, in_strips=False, net=None, tile="auto"):
+def upscaled(pixels, *, magnification=2.0, alpha=None, grey=False, in_strips=False, net=None, tile: TileSide = "auto"):
     net = net or network()
     size = output_size(pixels.shape[:2], magnification)
     channels = (1 if grey else 3) + (alpha is not None)
