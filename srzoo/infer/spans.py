@@ -55,6 +55,14 @@ def spans_of(size: int, *, tile: int, overlap: int, multiple: int = 1, flipped: 
     return spans
 
 
+def widest_fade(spans: Sequence[Span]) -> int:
+    """Return the largest `fade` of :func:`joined`: as far as both tiles see, where no third one reaches."""
+    if len(spans) == 1:
+        return 0
+    stride = spans[1].start - spans[0].start
+    return min(spans[1].first - spans[1].start, stride // 2)
+
+
 def joined(parts: Iterable[Tensor], spans: Sequence[Span], *, fade: int, scale: int, dim: int) -> Iterator[Tensor]:
     """Yield an image slice by slice from the network's outputs for its tiles.
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from srzoo.contract import contract_of
@@ -28,12 +28,17 @@ def _warnings_are_given_again():
 
 def test_networks_with_a_receptive_radius_are_known():
     assert set(BOUNDED) == set(ARCHS) - {"DRCT", "IMDN", "IMDN_AS", "RCAN"}
+    # The others say why.
+    for name in set(ARCHS) - set(BOUNDED):
+        assert contract_of(tiny(name)).unbounded_by
+    assert "channel attention" in contract_of(tiny("D2CNet", backbone="RCAN", num_feat=16)).unbounded_by
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize("name", ["Bicubic", "SRResNet", "RT4KSR"])
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 50), width=st.integers(1, 50), tile=st.integers(5, 40))
+@example(height=45, width=61, tile=10)  # several tiles, and another grid in the flipped image
 def test_tiles_are_equal_to_the_whole_image_at_any_size(name, ensemble, height, width, tile):
     net, lq = tiny(name), torch.rand(2, 3, height, width)
     whole, tiles = (Upscaler(net, tile=side, ensemble=ensemble)(lq) for side in (0, tile))
@@ -71,8 +76,8 @@ def test_too_little_overlap_shows_and_is_announced(caplog):
         tiles = [Upscaler(net, tile=16, overlap=0)(lq) for _ in range(2)]
     assert (tiles[0] - net(lq)).abs().max() > 1e-3
     assert [record.message for record in caplog.records] == [
-        "overlap 0: each pixel of SRResNet sees 8 pixels to each side, so that tiles differ from whole images; they "
-        "are blended"
+        "overlap 0: each pixel of SRResNet sees 8 pixels to each side, so that tiles differ from whole images; "
+        "without overlap they have seams"
     ]
 
 
