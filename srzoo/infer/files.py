@@ -122,7 +122,7 @@ def upscale_files(
     *,
     max_pixels: int = MAX_PIXELS,
     streamed_pixels: int = STREAMED_PIXELS,
-) -> Generator[Finished]:
+) -> Generator[Finished, None, None]:
     """Upscale image files; yield each when its output is written or has failed.
 
     Each upscaler works in a thread, all of them share the files. Closing the generator, as an error or Ctrl-C in its

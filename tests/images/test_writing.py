@@ -134,6 +134,17 @@ def test_damaged_png_rows_are_refused(tmp_path, place):
         read_all()
 
 
+def test_a_wrong_checksum_of_png_rows_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    pillow_png(path, RGB)
+    content = bytearray(path.read_bytes())
+    content[-13] ^= 1  # of the chunk before IEND, which takes the last 12 bytes
+    path.write_bytes(content)
+    reader = PNGReader(path)
+    with pytest.raises(ValueError, match=r"x.png: cannot be decoded \(wrong checksum of IDAT\)"):
+        reader.read(41)
+
+
 def test_png_without_its_last_chunk_is_refused(tmp_path):
     path = tmp_path / "x.png"
     packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB))
