@@ -141,6 +141,7 @@ def test_it_works_without_any_option(here, packaged, capsys):
     )
     out = capsys.readouterr().out
     assert "x2.safetensors, which come with srzoo and are small; larger networks (--weights FILE) are better" in out
+    assert "tile_rule exact, tile auto: whole images, ensemble none, precision float32" in out
     assert out.splitlines()[-1].endswith(": photo_x2.png")
 
 
@@ -206,6 +207,8 @@ def test_the_network_may_be_named(here, weights):
         (["--weights", "{x2}", "-o", "y.jpg", "--format", "png"], "y.jpg ends in .jpg, but --format says png"),
         (["--weights", "{x2}", "-o", "photo.png"], "photo.png is an input, and would be replaced"),
         (["--weights", "{x2}", "-o", "photo.png", "--overwrite"], "photo.png is an input, and would be replaced"),
+        (["--weights", "{x2}", "-o", "y.bmp"], "y.bmp: images are written as .png, .jpg"),
+        (["--weights", "{x2}", "-o", "y.MP4"], "y.MP4: images are written as .png, .jpg"),
         (["--weights", "{x2}", "-o", "bare"], "bare is a file, and a folder is needed for the outputs"),
         (["--weights", "{x2}", "--suffix", "a/b"], "--suffix 'a/b'"),
         (["--weights", "{x2}", "*.tif"], "no file fits the pattern *.tif"),

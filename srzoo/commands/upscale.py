@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from srzoo.infer.targets import Naming
 
 
+# Suffixes of files that are no images, and no folders either.
+_VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".gifv")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add inputs, output, network, and the way in which it is applied."""
     describe(
@@ -163,13 +167,15 @@ def _naming(arguments: Arguments, inputs: "Inputs", net: "nn.Module") -> "Naming
         ValueError: the name OUT and --format contradict each other.
     """
     from srzoo.contract import identity_of
-    from srzoo.images import FORMATS
+    from srzoo.images import EXTENSIONS, FORMATS
     from srzoo.infer.targets import Naming
 
     out: Path | None = arguments.out
     by_suffix = {suffix: kind for kind, known in FORMATS.items() for suffix in known.suffixes}
     single = len(inputs.files) == 1 and inputs.files[0].named
     stated = by_suffix.get(out.suffix.lower()) if out is not None and single and not out.is_dir() else None
+    if out is not None and single and not out.is_dir() and not stated and out.suffix.lower() in (*EXTENSIONS, *_VIDEOS):
+        raise ValueError(f"{out}: images are written as {', '.join(by_suffix)}; expected such a name, or a folder")
     if stated and arguments.format not in (None, stated):
         raise ValueError(
             f"{out} ends in {out.suffix if out else ''}, but --format says {arguments.format}: leave it out"
@@ -243,6 +249,8 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
         finally:
             meter.close()
         faults += failed
+        conditions = (f"{name} {value}" for name, value in upscalers[0].describe().items() if value is not None)
+        logger.info(", ".join(conditions))
         place = out if out is not None else planned.jobs[0].target.parent
         logger.info(
             f"wrote {len(written)} of {len(planned.jobs)} image(s), {meter.rate()}: "
