@@ -59,7 +59,7 @@ class PNGWriter:
         np.subtract(rows[0], self._above, out=filtered[0, 1:])  # modulo 256, as the format wants
         np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
         self._above = rows[-1].copy()
-        self._data(self._compress.compress(memoryview(filtered)))
+        self._data(self._compress.compress(filtered.data))
 
     def finish(self) -> None:
         """Write the end of the file."""
