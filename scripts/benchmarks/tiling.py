@@ -1,6 +1,6 @@
 """Outputs in tiles against outputs of whole images, in dB, over the overlap; the tables of docs/tiling.md.
 
-python scripts/benchmarks/tiling.py --data DIR --weights DIR [--tile 48] [--images 3]
+python scripts/benchmarks/tiling.py --data DIR --weights DIR [--tile 48] [--images 1]
 
 DIR of data holds Set5/LRbicx2 (see docs/datasets.md), DIR of weights the files that the networks' authors released.
 Networks without released weights here get random ones, drawn so that every layer keeps the variance of its input.
@@ -43,8 +43,8 @@ BOUNDED: list[Case] = [
     ("IMDN_RTE", {"img_range": 255.0}, 2, "model_RTE.pth"),
     ("IMDNPlus", {}, 4, "IMDN_plus_x4.pth"),
     ("SRVGGNetCompact", {"num_conv": 16}, 2, None),
-    ("SRResNet", {}, 2, None),
-    ("EDSR", {}, 2, None),
+    ("SRResNet", {"num_block": 4}, 2, None),
+    ("EDSR", {"num_block": 4}, 2, None),
     ("RRDBNet", {"num_block": 2}, 2, None),
     ("D2CNet", {"backbone": "EDSR", "num_feat": 32, "num_group": 1, "num_block": 2}, 2, None),
 ]
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds Set5")
     parser.add_argument("--weights", type=Path, required=True, help="folder of released weights")
     parser.add_argument("--tile", type=int, default=48, help="side of the tiles [LQ pixels]")
-    parser.add_argument("--images", type=int, default=3, help="number of images, the smallest first")
+    parser.add_argument("--images", type=int, default=1, help="number of images, the smallest first")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     files = sorted((arguments.data / "Set5" / "LRbicx2").glob("*.png"))

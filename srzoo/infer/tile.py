@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from srzoo.contract import NetworkContract
 from srzoo.infer.adaptive_crop import SHAVE
-from srzoo.infer.spans import Span, joined, spans_of, widest_fade
+from srzoo.infer.spans import Span, fade_of, joined, spans_of
 from srzoo.ops.pad import crop, pad_to_multiple
 
 TileRule = Literal["exact", "acs", "drct"]
@@ -50,7 +50,7 @@ class Layout:
 
     def join(self, parts: Iterable[Tensor], spans: Sequence[Span], scale: int, dim: int) -> Iterator[Tensor]:
         """Yield slices of an image from the outputs of the tiles of one axis."""
-        yield from joined(parts, spans, fade=widest_fade(spans) if self.blended else 0, scale=scale, dim=dim)
+        yield from joined(parts, spans, fade=fade_of(spans) if self.blended else 0, scale=scale, dim=dim)
 
 
 def sides_used(contract: NetworkContract, rule: TileRule, tile: TileSide, overlap: TileSide) -> tuple[TileSide, int]:
