@@ -48,7 +48,7 @@ setup(
     # folder as an empty namespace package.
     package_dir={"": "."},
     packages=find_packages(include=["srzoo", "srzoo.*"]),
-    package_data={"srzoo": ["py.typed"]},
+    package_data={"srzoo": ["py.typed", "packaged/*"]},
     cmdclass={"build_py": BuildWithOptionFiles},
     install_requires=[
         # torchvision 0.26, 0.27 and 0.28 belong to torch 2.11, 2.12 and 2.13.

@@ -177,3 +177,30 @@ def shortened(names: list[str], shown: int = 6) -> str:
     """Join names with commas, the first `shown` of them; line breaks in a name are shown as such."""
     listed = ", ".join(repr(name)[1:-1] for name in names[:shown])
     return listed + (f", ... ({len(names) - shown} more)" if len(names) > shown else "")
+
+
+def interpolated(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: float, names: tuple[str, str] = ("A", "B")
+) -> dict[str, Tensor]:
+    """Return alpha * first + (1 - alpha) * second, entry by entry; integers and truth values are those of `first`.
+
+    Wang et al., "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019, arXiv:1811.10515,
+    equation 2.
+
+    Args:
+        first: state dict of a network.
+        second: of another one of the same kind, usually trained further from it.
+        alpha: weight of `first`.
+        names: of the two, for error messages.
+
+    Raises:
+        ValueError: keys or shapes differ.
+    """
+    found = misfits(first, second)
+    if found:
+        lines = "".join(f"\n  {kind}: {shortened(keys)}" for kind, keys in found.items())
+        raise ValueError(f"{names[1]} has other entries than {names[0]}, and cannot be blended with it:{lines}")
+    return {
+        key: alpha * tensor + (1 - alpha) * second[key] if tensor.is_floating_point() else tensor
+        for key, tensor in first.items()
+    }

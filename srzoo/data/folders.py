@@ -9,10 +9,15 @@ from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 from srzoo.images import EXTENSIONS
 
 
-def search(folder: Path) -> ImageListing:
+def search(folder: Path, recursive: bool = True, without: Path | None = None) -> ImageListing:
     """Return all image files below `folder`, sorted, and the files left out; linked folders are followed.
 
     Files whose suffixes are not those of images and hidden files are left out.
+
+    Args:
+        folder: to search.
+        recursive: search sub-folders too; else they are left out.
+        without: a folder that is left out.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
@@ -25,8 +30,9 @@ def search(folder: Path) -> ImageListing:
         )
     files: list[Path] = []
     left_out: list[Fault] = []
-    for path in sorted(_walk(folder, ())):
-        reason = _reason_to_leave_out(path)
+    other = _identity(without) if without is not None and without.is_dir() else None
+    for path in sorted(_walk(folder, (), recursive, other)):
+        reason = "sub-folder" if not recursive and path.is_dir() else _reason_to_leave_out(path)
         if reason:
             left_out.append(Fault(path, reason))
         else:
@@ -38,20 +44,28 @@ def search(folder: Path) -> ImageListing:
     return ImageListing(images, [], left_out)
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+# Device and inode.
+_Identity = tuple[int, int]
+
+
+def _walk(folder: Path, above: tuple[_Identity, ...], recursive: bool, without: _Identity | None) -> Iterator[Path]:
     """Yield the files below `folder`, and hidden folders without their content.
 
-    A link to one of the folders `above`, given by device and inode, is not followed: it would never end.
+    A link to one of the folders `above` is not followed: it would never end.
     """
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
+    identity = _identity(folder)
+    if identity in above or identity == without:
         return
     for entry in os.scandir(folder):
-        if _is_folder(entry) and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), (*above, identity))
+        if recursive and _is_folder(entry) and not entry.name.startswith("."):
+            yield from _walk(Path(entry.path), (*above, identity), recursive, without)
         else:
             yield Path(entry.path)
+
+
+def _identity(folder: Path) -> _Identity:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

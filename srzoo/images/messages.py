@@ -24,7 +24,8 @@ _PADDING = 16
 # Time and place in OpenCV's own source, before its messages.
 _OPENCV_PREFIX = re.compile(r"^\[\s*\w+:\d+@[\d.]+\] global \S+:\d+ ")
 
-_capturing = threading.Lock()  # standard error belongs to the whole process
+# Standard error belongs to the whole process: other threads hold the lock while they print there.
+console_lock = threading.Lock()
 _reported: set[tuple[Path, str]] = set()
 
 
@@ -51,7 +52,7 @@ def codec_messages(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _captured(lines: list[str]) -> Iterator[None]:
     """Collect the lines written to file descriptor 2, where C libraries print."""
-    with _capturing, tempfile.TemporaryFile() as file:
+    with console_lock, tempfile.TemporaryFile() as file:
         try:
             before = os.dup(2)
         except OSError:  # a service without standard error: the messages are lost anyway

@@ -56,7 +56,8 @@ def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode an image file to RGB; grey is repeated, palettes are resolved, alpha is returned separately.
 
-    The orientation tag is applied. Of several pages or frames, the first is read.
+    The orientation tag is applied. Float samples in [0, 1] (TIFF) are rounded to 16 bits. Of several pages or frames,
+    the first is read.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -116,10 +117,24 @@ def _decode_by_opencv(content: bytes, header: Header) -> np.ndarray:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if pixels is None:
         raise ValueError("truncated or corrupt")
+    if pixels.dtype == np.float32:
+        pixels = _sixteen_bits(pixels)
     # OpenCV's channel order is BGR.
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
+    """Round floats in [0, 1] to 16 bits.
+
+    Raises:
+        ValueError: other values, whose white is unknown.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):  # NaN fails both comparisons
+        raise ValueError(f"float samples from {low:g} to {high:g}; expected [0, 1]: divide by the value of white")
+    return np.rint(pixels * 65535).astype(np.uint16)
 
 
 def _decode_by_pillow(content: bytes) -> np.ndarray:

@@ -20,11 +20,18 @@ def read_tiff(file: BinaryIO, size: int) -> Header:
     # An extra channel without a stated meaning is alpha to most programs.
     alpha = samples > colours if extra is None else len(extra.values) > 0
     plain = photometric in (1, 2) and bits[0] in (8, 16) and directory.first(284, 1) == 1
+    # Floats in [0, 1], as scientific programs write them, are read as 16 bits.
+    floats = kind == 3 and set(bits) == {32} and photometric in (1, 2) and samples == colours
+    if floats:
+        _refuse_missing_strips(directory, size)
+        grey = photometric == 1
+        tags = (directory.orientation, directory.has_next)
+        return Header("TIFF", directory.first(257, 0), directory.first(256, 0), 16, grey, False, *tags)
     if kind not in (1, 4) or bits[0] > 16 or len(set(bits)) > 1:
         name = {2: "signed", 3: "float"}.get(kind, "unsigned")
         raise ValueError(
             f"TIFF of {name} samples of {'/'.join(map(str, sorted(set(bits))))} bits; expected unsigned samples of 8 "
-            "or 16 bits: convert it"
+            "or 16 bits, or grey or RGB of 32-bit floats in [0, 1]: convert it"
         )
     if samples not in (colours, colours + 1):
         raise ValueError(f"TIFF of {samples} channels; expected grey, RGB or CMYK, with alpha or without: convert it")

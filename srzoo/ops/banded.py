@@ -4,6 +4,9 @@ Each output depends on a few neighbouring inputs. The matrix (target, source) is
 the columns they use; one dense product per block is faster than a convolution with many taps.
 """
 
+import itertools
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
@@ -34,6 +37,30 @@ class BandedMatrix:
             return torch.cat([block @ image[..., first:last, :] for first, last, block in blocks], -2)
         # (..., H, seen) @ (seen, rows) -> (..., H, rows)
         return torch.cat([image[..., first:last] @ block.T for first, last, block in blocks], -1)
+
+    def apply_to_bands(self, bands: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Multiply along H an image that comes in bands (..., rows, W) from top to bottom; yield bands of the result.
+
+        Only the rows that the next outputs need are kept.
+        """
+        incoming = iter(bands)
+        kept = next(incoming)
+        top = 0  # row of the image that `kept` begins with
+        blocks = self._blocks_like(kept)
+        # Mirrored borders of small images: a later block may use an earlier row.
+        needed = list(itertools.accumulate((first for first, _, _ in reversed(blocks)), min))[::-1]
+        ready: list[Tensor] = []
+        for number, (first, last, block) in enumerate(blocks):
+            while top + kept.shape[-2] < last:
+                if ready:
+                    yield torch.cat(ready, -2)
+                    ready = []
+                kept = kept[..., needed[number] - top :, :]
+                top = needed[number]
+                kept = torch.cat([kept, next(incoming)], -2)
+            # (rows, seen) @ (..., seen, W) -> (..., rows, W)
+            ready.append(block @ kept[..., first - top : last - top, :])
+        yield torch.cat(ready, -2)
 
     @torch.inference_mode(False)  # cached tensors must also work in training
     def _blocks_like(self, image: Tensor) -> list[tuple[int, int, Tensor]]:

@@ -6,6 +6,7 @@ stretched by 1/scale when shrinking (antialiasing). Written from the definition.
 
 import functools
 import math
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -72,6 +73,25 @@ def imresize(
             if rounded:
                 result = (result + 0.5).floor().clamp(0, 255)
     return result.to(image.dtype)
+
+
+def imresize_bands(bands: Iterable[Tensor], source: tuple[int, int], size: tuple[int, int]) -> Iterator[Tensor]:
+    """Resize a floating-point image that comes in bands of rows, as :func:`imresize` does up to rounding errors.
+
+    Args:
+        bands: (..., rows, W) from top to bottom.
+        source: (height, width) of the image.
+        size: output (height, width).
+
+    Returns:
+        iterator over bands (..., rows, width) of the output from top to bottom; their heights are arbitrary.
+    """
+    across, down = (
+        None if old == new else _matrix(old, new, new / old, True, "symmetric")
+        for old, new in ((source[1], size[1]), (source[0], size[0]))
+    )
+    narrowed = bands if across is None else (across.apply(band, 1) for band in bands)
+    return iter(narrowed) if down is None else down.apply_to_bands(narrowed)
 
 
 def _cubic(x: Tensor) -> Tensor:

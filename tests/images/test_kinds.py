@@ -18,23 +18,21 @@ from tests.support import SHARED, needs_shared, photograph
 RGB = photograph(40, 56)
 CASES = SHARED / "cases" / "images"
 EXPECTED = json.loads((SHARED / "cases" / "images.json").read_text()) if CASES.is_dir() else []
-# Float samples may be refused before anything is written.
-FLOATS = {"float.tif", "float_rgb.tif"}
 
 
 @needs_shared
 @pytest.mark.parametrize("case", EXPECTED, ids=[case["file"] for case in EXPECTED])
 def test_odd_files_are_read_whole_or_refused_by_name(case):
     path = CASES / case["file"]
-    if case["outcome"] == "refused" or case["file"] in FLOATS:
+    if case["outcome"] == "refused":
         with pytest.raises(ValueError, match=case["file"]):
             read_image(path)
         return
-    width, height = case["shown_size_wh"]
+    width, height = case.get("shown_size_wh", (128, 96))
     picture = read_image(path)
     assert picture.rgb.shape == (*image_size(path), 3) == (height, width, 3)
-    assert (picture.alpha is not None) == case["alpha"] == read_header(path).alpha
-    assert picture.rgb.dtype == (np.uint16 if case["bits"] == 16 else np.uint8)
+    assert (picture.alpha is not None) == case.get("alpha", False) == read_header(path).alpha
+    assert picture.rgb.dtype == (np.uint16 if case["bits"] in (16, 32) else np.uint8)
     if case["bits"] == 8:
         shown = ImageOps.exif_transpose(Image.open(path))
         difference = np.abs(picture.rgb.astype(int) - np.asarray(shown.convert("RGB")))
@@ -156,7 +154,7 @@ def test_16_bits_with_alpha_stay_16_bits(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.zeros((8, 9, 3), np.float32), "TIFF of float samples of 32 bits"),
+        (np.zeros((8, 9, 3), np.float64), "TIFF of float samples of 64 bits"),
         (np.zeros((8, 9), np.int32), "TIFF of signed samples of 32 bits"),
     ],
 )
@@ -166,6 +164,26 @@ def test_samples_that_are_not_read_are_refused_by_the_header(tmp_path, pixels, m
     for read in (image_size, read_image):
         with pytest.raises(ValueError, match=rf"x.tif: {message}"):
             read(path)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_from_0_to_1_are_read_as_16_bits(tmp_path, channels):
+    path, levels = tmp_path / "x.tif", RGB[..., :channels].astype(np.uint16) * 257
+    for largest, message in (
+        (1, ""),
+        (1.01, r"x.tif: .*float samples from 0.*expected \[0, 1\]"),
+        (np.nan, "float samples"),
+    ):
+        pixels = levels.astype(np.float32) / 65535
+        pixels[3, 4] = largest
+        assert cv2.imwrite(str(path), pixels[..., ::-1])
+        if message:
+            with pytest.raises(ValueError, match=message):
+                read_image(path)
+            continue
+        levels[3, 4] = 65535
+        assert read_header(path).bits == 16
+        np.testing.assert_array_equal(read_image(path).rgb, np.broadcast_to(levels, RGB.shape))
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
