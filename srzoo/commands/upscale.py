@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
 from srzoo.commands.arguments import add_debug, add_overwrite, describe
+from srzoo.commands.clips import separate, upscale_clips
 from srzoo.commands.network import add_network, named_network
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from srzoo.data.listing import Fault
     from srzoo.infer.gather import Inputs
     from srzoo.infer.jobs import Plan
     from srzoo.infer.targets import Naming
@@ -157,15 +159,26 @@ def run(arguments: Arguments) -> None:
     if arguments.skip_existing and arguments.overwrite:
         raise ValueError("--skip-existing keeps outputs that exist and --overwrite replaces them: give one of them")
     inputs = gather(arguments.inputs, recursive=arguments.recursive, without=_folder_inside(arguments))
+    videos, inputs.files = separate(inputs.files)
     net = _network(arguments)
-    # A film among the inputs would leave here, with a network and a target.
+    faults = upscale_clips(arguments, videos, net, not inputs.files) if videos else []
+    if videos and not inputs.files:
+        return _report(faults)
     naming = _naming(arguments, inputs, net)
     inputs.files, outputs = naming.without_outputs(inputs.files)
     inputs.left_out += [Fault(path, "output of an earlier run") for path in outputs]
     _say_left_out(inputs, arguments.recursive)
     planned = _planned(arguments, inputs, naming)
     logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
-    _run_jobs(arguments, planned, net, naming.out)
+    _report([*faults, *_run_jobs(arguments, planned, net, naming.out)])
+
+
+def _report(faults: "list[Fault]") -> None:
+    """Raise UnusedImagesError if there are files that could not be used."""
+    from srzoo.data.listing import UnusedImagesError
+
+    if faults:
+        raise UnusedImagesError(faults)
 
 
 def _folder_inside(arguments: Arguments) -> Path | None:
@@ -275,13 +288,8 @@ def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan"
     return result
 
 
-def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path | None) -> None:
-    """Upscale the planned files and report.
-
-    Raises:
-        UnusedImagesError: files that could not be used; the others are done.
-    """
-    from srzoo.data.listing import UnusedImagesError
+def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path | None) -> "list[Fault]":
+    """Upscale the planned files; return those that could not be used."""
     from srzoo.engine.log import logger
     from srzoo.images import console_lock
     from srzoo.infer.devices import devices_named, on_devices
@@ -314,5 +322,4 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
             f"wrote {len(written)} of {len(planned.jobs)} image(s), {meter.rate()}: "
             f"{written[0].target if len(written) == 1 else place}"
         )
-    if faults:
-        raise UnusedImagesError(faults)
+    return faults
