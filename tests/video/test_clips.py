@@ -116,7 +116,7 @@ def test_frames_are_those_of_the_network(tmp_path):
     for small, large in zip(frames(source), frames(target), strict=True):
         expected = to_levels(upscaler(to_tensor(small)[None])[0], 8).astype(float)
         error = np.square(expected - large).mean()
-        assert 10 * np.log10(255**2 / error) > 38
+        assert 10 * np.log10(255**2 / error) > 36
 
 
 @pytest.mark.parametrize(("size", "scale", "magnification"), [("49x33", 3, 3), ("48x33", 2, 1.5), ("47x32", 2, 2)])
