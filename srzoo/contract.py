@@ -29,6 +29,7 @@ class NetworkContract:
         min_size: smallest input side [LQ pixels].
         receptive_radius: distance that an output pixel sees to each side; None: unbounded, so that tiles are never
             exact (global pooling, chained windows) [LQ pixels].
+        unbounded_by: the parts that see the whole image, where the radius is unbounded, for messages.
         half_safe: dtypes ("float16", "bfloat16") in which inference differs from float32 by less than 8 bits show,
             as measured.
         channels_last: training is faster with features as NHWC in memory, as measured on a CPU
@@ -47,6 +48,7 @@ class NetworkContract:
     multiple_of: int = 1
     min_size: int = 1
     receptive_radius: int | None = None
+    unbounded_by: str = ""
     half_safe: tuple[str, ...] = ()
     channels_last: bool = False
     value_range: tuple[float, float] = (0.0, 1.0)

@@ -27,7 +27,7 @@ def options(tmp_path, network, **val):
 @pytest.mark.parametrize(
     ("network", "overlap", "sees"),
     [
-        ({"type": "IMDN", "num_modules": 1}, 100, "the whole image"),
+        ({"type": "IMDN", "num_modules": 1}, 100, "the whole image (channel attention averages over the image)"),
         ({"type": "IMDN_RTC"}, 21, "22 pixels to each side"),
         ({"type": "IMDN_RTC"}, 22, None),
     ],

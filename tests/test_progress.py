@@ -1,5 +1,9 @@
 """Progress of long loops off a terminal."""
 
+import functools
+import sys
+import threading
+
 import pytest
 
 from srzoo import progress
@@ -34,3 +38,25 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
     assert list(progress.shown(range(3), "Set5")) == [0, 1, 2]
     assert "Set5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_meter_shows_images_and_megapixels_per_second(terminal, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "tqdm", functools.partial(progress.tqdm, mininterval=0))
+    held = threading.Lock()
+    meter = progress.Meter("upscale", 4, held)
+    for _ in range(2):
+        now[0] += 20
+        meter.add(30_000_000)
+    error = capsys.readouterr().err
+    assert meter.rate() == "0.05 img/s, 1.50 MP/s"
+    meter.close()
+    if terminal:
+        assert "2/4" in error
+        assert "1.50 MP/s" in error
+    else:  # a line every half minute
+        assert error == "upscale: 2 of 4 img, 0.05 img/s, 1.50 MP/s\n"
+    assert not held.locked()

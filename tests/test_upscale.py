@@ -141,6 +141,7 @@ def test_it_works_without_any_option(here, packaged, capsys):
     )
     out = capsys.readouterr().out
     assert "x2.safetensors, which come with srzoo and are small; larger networks (--weights FILE) are better" in out
+    assert "tile_rule exact, tile auto: whole images, ensemble none, precision float32" in out
     assert out.splitlines()[-1].endswith(": photo_x2.png")
 
 
@@ -206,6 +207,8 @@ def test_the_network_may_be_named(here, weights):
         (["--weights", "{x2}", "-o", "y.jpg", "--format", "png"], "y.jpg ends in .jpg, but --format says png"),
         (["--weights", "{x2}", "-o", "photo.png"], "photo.png is an input, and would be replaced"),
         (["--weights", "{x2}", "-o", "photo.png", "--overwrite"], "photo.png is an input, and would be replaced"),
+        (["--weights", "{x2}", "-o", "y.bmp"], "y.bmp: images are written as .png, .jpg"),
+        (["--weights", "{x2}", "-o", "y.MP4"], "y.MP4: images are written as .png, .jpg"),
         (["--weights", "{x2}", "-o", "bare"], "bare is a file, and a folder is needed for the outputs"),
         (["--weights", "{x2}", "--suffix", "a/b"], "--suffix 'a/b'"),
         (["--weights", "{x2}", "*.tif"], "no file fits the pattern *.tif"),
@@ -249,6 +252,19 @@ def test_trees_names_and_resuming(here, weights, capsys):
     assert (here / "in" / "out" / "a.png.png").read_bytes() == b"kept"
     assert upscale(*run, "--overwrite") == 0
     assert (here / "in" / "out" / "a.png.png").read_bytes() != b"kept"
+
+
+def test_a_folder_without_permission_is_refused_at_once(here, weights, monkeypatch, capsys):
+    write_image(here / "in" / "a.png", RGB)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != here or mode != os.W_OK | os.X_OK)
+    assert upscale("in", "-o", "new/out", "--weights", weights / "x2.safetensors") == 2
+    assert f"no permission to write to the folder {here}: choose another one with -o" in capsys.readouterr().err
+    assert files(here) == ["in/a.png"]
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    (here / "new").write_bytes(b"x")
+    assert upscale("in", "-o", "new/out", "--weights", weights / "x2.safetensors") == 2
+    assert "new is a file, and a folder is needed" in capsys.readouterr().err
 
 
 def test_names_may_be_any_bytes(here, weights):

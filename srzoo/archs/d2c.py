@@ -46,6 +46,7 @@ class RCANBlock(nn.Module):
     """
 
     receptive_radius = None
+    unbounded_by = "channel attention averages over the image"
 
     def __init__(self, *, num_feat: int) -> None:
         super().__init__()
@@ -87,6 +88,7 @@ class IMDNBlock(DistillationBlock):
     """
 
     receptive_radius = None
+    unbounded_by = "channel attention averages over the image"
 
     def __init__(self, *, num_feat: int) -> None:
         require_width(num_feat, 16, "a quarter")
@@ -277,7 +279,8 @@ class D2CNet(nn.Module):
         self.fusion = ConvergenceNet(len(self.tree.leaves), num_in_ch)
         if init == "published":
             draw_lecun_normal([self])
-        block_radius = contract_of(BACKBONES[backbone]).receptive_radius
+        block = contract_of(BACKBONES[backbone])
+        block_radius, self.unbounded_by = block.receptive_radius, block.unbounded_by
         self.receptive_radius = None
         if block_radius is not None:
             # The tail's convolutions and the fusion network's are at the output's resolution or between it and LQ.

@@ -206,6 +206,7 @@ class DRCT(nn.Module):
     multiple_of = 16
     half_safe = ("float16", "bfloat16")
     receptive_radius = None
+    unbounded_by = "shifted windows pass features on"
     free_options = ("drop_rate", "attn_drop_rate", "drop_path_rate", "checkpointing", "img_size", "depths")
     ignored_keys = r".*(attn_mask|relative_position_index)$"
     key_options: ClassVar = {

@@ -125,6 +125,7 @@ class IMDN(_Trunk):
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
     receptive_radius = None
+    unbounded_by = "channel attention averages over the image"
 
     def __init__(
         self, *, scale: int, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, num_modules: PositiveInt = 6
@@ -150,6 +151,7 @@ class IMDN_AS(_Trunk):
     multiple_of = 4
     half_safe = ("float16", "bfloat16")
     receptive_radius = None
+    unbounded_by = "channel attention averages over the image"
 
     def __init__(
         self, *, scale: int = 1, num_in_ch: PositiveInt = 3, num_feat: PositiveInt = 64, num_modules: PositiveInt = 6

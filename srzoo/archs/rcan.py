@@ -94,6 +94,7 @@ class RCAN(nn.Module):
     multiple_of = 1
     half_safe = ("float16",)
     receptive_radius = None
+    unbounded_by = "channel attention averages over the image"
     key_aliases: ClassVar = {
         r"^head\.0\.": "conv_first.",
         r"^body\.(\d+)\.body\.(\d+)\.body\.3\.conv_du\.0\.": r"body.\1.residual_group.\2.rcab.3.attention.1.",

@@ -157,6 +157,7 @@ class RT4KSR(nn.Module):
     scales = None
     multiple_of = 2
     half_safe = ("float16",)
+    unbounded_by = "channel attention averages over the image"
     free_options = ("deploy",)
     key_options: ClassVar = {
         r"body\.(\d+)\.conv1": "num_blocks",

@@ -46,18 +46,18 @@ def run(arguments: Arguments) -> None:
     if not 0 <= alpha <= 1:
         raise ValueError(f"--alpha must be from 0 to 1, got {alpha:g}")
     check_target(arguments.out, arguments.overwrite, (".safetensors",))
-    nets = [_network(arguments, file) for file in (first, second)]
-    refuse_other_network(nets[0], second, identity_of(nets[1]))
-    states = [net.state_dict() for net in nets]
-    nets[0].load_state_dict(interpolated(*states, alpha, names=(str(first), str(second))))
+    net, other = (_network(arguments, file) for file in (first, second))
+    refuse_other_network(net, second, identity_of(other))
+    blended = interpolated(net.state_dict(), other.state_dict(), alpha, names=(str(first), str(second)))
+    net.load_state_dict(blended)
     sources = {
         "form": "interpolated",
         **{f"source_{letter}": file.name for letter, file in (("a", first), ("b", second))},
         **{f"source_{letter}_sha256": sha256(file) for letter, file in (("a", first), ("b", second))},
         "alpha": f"{alpha:g}",
     }
-    save_weights(arguments.out, nets[0], sources)
-    logger.info(f"{alpha:g} * {first} + {1 - alpha:g} * {second} -> {arguments.out}: {len(states[0])} tensors")
+    save_weights(arguments.out, net, sources)
+    logger.info(f"{alpha:g} * {first} + {1 - alpha:g} * {second} -> {arguments.out}: {len(blended)} tensors")
 
 
 def _network(arguments: Arguments, file: Path) -> "nn.Module":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
+from srzoo.commands.application import upscalers_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,9 +39,7 @@ def upscale_clips(arguments: Arguments, files: "Sequence[InputFile]", net: "nn.M
     from srzoo.engine.log import logger
     from srzoo.images import console_lock
     from srzoo.infer.clip import upscale_clip
-    from srzoo.infer.devices import devices_named, on_devices
     from srzoo.infer.jobs import listed, reason
-    from srzoo.infer.upscale import Upscaler
     from srzoo.progress import Meter
     from srzoo.video import probe
 
@@ -53,15 +52,7 @@ def upscale_clips(arguments: Arguments, files: "Sequence[InputFile]", net: "nn.M
             f"{len(existing)} outputs exist, so that nothing was written: replace them with --overwrite, or keep them "
             f"with --skip-existing:\n{listed(list(map(str, existing)))}"
         )
-    (placed,) = on_devices(net, devices_named(arguments.device if arguments.backend == "torch" else ["cpu"])[:1])
-    upscaler = Upscaler(
-        placed,
-        tile=arguments.tile,
-        overlap=arguments.overlap,
-        ensemble=arguments.ensemble,
-        precision=arguments.precision,
-        tile_rule=arguments.tile_rule,
-    )
+    upscaler = upscalers_of(arguments, net)[0]
     faults: list[Fault] = []
     for file, target in zip(files, targets, strict=True):
         if target in existing and arguments.skip_existing:

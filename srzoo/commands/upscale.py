@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_debug, add_overwrite, describe
+from srzoo.commands.application import add_application, upscalers_of
+from srzoo.commands.arguments import add_overwrite, describe
 from srzoo.commands.clips import separate, upscale_clips
 from srzoo.commands.network import add_network, named_network
 
@@ -19,26 +20,31 @@ if TYPE_CHECKING:
     from srzoo.infer.targets import Naming
 
 
+# Suffixes of files that are no images, and no folders either.
+_VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".gifv")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add inputs, output, network, and the way in which it is applied."""
     describe(
         parser,
-        "Enlarge image files. Without --weights, -opt and --arch a small network that comes with srzoo is used. Files "
+        "Enlarge images and videos. Without --weights, -opt and --arch a small network that comes with srzoo is used. Files "
         "that cannot be used are listed at the end, and all others are written; the exit code is 0 if there were none. "
         "Alpha, grey, 16 bits, ICC profiles and resolution are kept, and orientation tags are applied.",
         "photo.jpg",
         "photos -o enlarged --weights IMDN_x4.pth --recursive --skip-existing",
         "'scans/*.tif' -o enlarged --format tiff --outscale 3.5",
+        "clip.mp4 -o large.mp4",
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="image files, folders of them, or patterns ('*.png')"
+        "inputs", nargs="+", metavar="INPUT", help="images, folders of them, videos, or patterns ('*.png')"
     )
     parser.add_argument(
         "-o",
         dest="out",
         type=Path,
         metavar="OUT",
-        help="folder to write to, or with one input file the name of an image file (default: beside each input, as "
+        help="folder to write to, or with one input the name of an image or video file (default: beside each input, as "
         "NAME_x2.png)",
     )
     add_network(
@@ -46,66 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         without="a small network that comes with srzoo",
         scale="magnification of --arch, or of the network that comes with srzoo: 2, 3 or 4 (default of the latter: 2)",
     )
-    _add_application(parser)
+    add_application(parser)
     _add_files(parser)
-    add_debug(parser)
+    parser.add_argument(
+        "--debug", action="store_true", help="print the traceback of the error that ends the run (default: off)"
+    )
 
 
-def _add_application(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that decide how the network is applied."""
-    parser.add_argument(
-        "--backend",
-        choices=["torch", "openvino", "onnxruntime"],
-        default="torch",
-        help='program that runs the network; others than torch need pip install "srzoo[export]" (default: torch)',
-    )
-    parser.add_argument(
-        "--tile-rule",
-        choices=["exact", "acs", "drct"],
-        default="exact",
-        help="exact: tiles without seams; acs: IMDN's adaptive cropping; drct: as DRCT's authors (default: exact)",
-    )
-    parser.add_argument(
-        "--tile",
-        type=_side,
-        default="auto",
-        metavar="N",
-        help="side of a tile; 0: whole images (default: auto) [pixels]",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=_side,
-        default="auto",
-        metavar="N",
-        help="margin of a tile (default: auto, so that tiles equal whole images where that is possible) [pixels]",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["fp32", "tf32", "bf16", "fp16"],
-        default="fp32",
-        help="arithmetic of the network (default: fp32)",
-    )
-    parser.add_argument(
-        "--ensemble",
-        action="store_true",
-        help="mean over eight flips and rotations, eight times as slow (default: off)",
-    )
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that decide which files are read and written."""
     parser.add_argument(
         "--outscale",
         type=float,
         metavar="X",
         help="final magnification: the output is resized bicubically to round(side * X) (default: that of the network)",
     )
-    parser.add_argument(
-        "--device",
-        nargs="+",
-        default=["auto"],
-        help="cpu, cuda, cuda:1, ...; several share the files (default: auto, all GPUs or the CPU)",
-    )
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that decide which files are read and written."""
     parser.add_argument(
         "--format",
         choices=["png", "jpg", "webp", "tiff"],
@@ -130,14 +91,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse larger inputs (default: 500000000) [pixels]",
     )
-
-
-def _side(word: str) -> int | str:
-    if word == "auto":
-        return word
-    if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected auto or a number of pixels, got {word!r}")
-    return int(word)
 
 
 def run(arguments: Arguments) -> None:
@@ -169,7 +122,10 @@ def run(arguments: Arguments) -> None:
     inputs.left_out += [Fault(path, "output of an earlier run") for path in outputs]
     _say_left_out(inputs, arguments.recursive)
     planned = _planned(arguments, inputs, naming)
-    logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
+    if planned.jobs:
+        logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
+    elif not planned.faults:
+        logger.info(f"nothing left to do: {naming.out or 'outputs lie beside their inputs'}")
     _report([*faults, *_run_jobs(arguments, planned, net, naming.out)])
 
 
@@ -191,7 +147,7 @@ def _folder_inside(arguments: Arguments) -> Path | None:
 
 
 def _network(arguments: Arguments) -> "nn.Module":
-    """Return the network in the form that is deployed: merged blocks, in the runtime asked for."""
+    """Return the network in the form that is deployed, with merged blocks."""
     from srzoo.engine.log import logger
     from srzoo.infer.packaged import packaged_weights, scale_for
     from srzoo.layers.reparam import fused
@@ -208,12 +164,7 @@ def _network(arguments: Arguments) -> "nn.Module":
         logger.info(
             f"weights: {file}, which come with srzoo and are small; larger networks (--weights FILE) are better"
         )
-    net = fused(net)
-    if arguments.backend == "torch":
-        return net
-    from srzoo.export.runtimes import runtime_network
-
-    return runtime_network(net, arguments.backend, "cpu")
+    return fused(net)
 
 
 def _name(net: "nn.Module") -> str:
@@ -230,13 +181,15 @@ def _naming(arguments: Arguments, inputs: "Inputs", net: "nn.Module") -> "Naming
         ValueError: the name OUT and --format contradict each other.
     """
     from srzoo.contract import identity_of
-    from srzoo.images import FORMATS
+    from srzoo.images import EXTENSIONS, FORMATS
     from srzoo.infer.targets import Naming
 
     out: Path | None = arguments.out
     by_suffix = {suffix: kind for kind, known in FORMATS.items() for suffix in known.suffixes}
     single = len(inputs.files) == 1 and inputs.files[0].named
     stated = by_suffix.get(out.suffix.lower()) if out is not None and single and not out.is_dir() else None
+    if out is not None and single and not out.is_dir() and not stated and out.suffix.lower() in (*EXTENSIONS, *_VIDEOS):
+        raise ValueError(f"{out}: images are written as {', '.join(by_suffix)}; expected such a name, or a folder")
     if stated and arguments.format not in (None, stated):
         raise ValueError(
             f"{out} ends in {out.suffix if out else ''}, but --format says {arguments.format}: leave it out"
@@ -264,7 +217,7 @@ def _say_left_out(inputs: "Inputs", recursive: bool) -> None:
 def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan":
     """Check all headers and outputs, and say which files are upscaled in part or not at all."""
     from srzoo.engine.log import logger
-    from srzoo.infer.jobs import listed, plan, refuse_existing
+    from srzoo.infer.jobs import listed, plan, refuse_existing, refuse_unwritable
 
     result = plan(
         inputs.files,
@@ -280,6 +233,7 @@ def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan"
             logger.info(f"{before - len(result.jobs)} of {before} outputs exist and are kept (--skip-existing)")
     elif not arguments.overwrite:
         refuse_existing(result.jobs)
+    refuse_unwritable(result.jobs)
     several = [str(job.source) for job in result.jobs if job.header.has_more]
     if several:
         logger.info(
@@ -292,31 +246,20 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
     """Upscale the planned files; return those that could not be used."""
     from srzoo.engine.log import logger
     from srzoo.images import console_lock
-    from srzoo.infer.devices import devices_named, on_devices
     from srzoo.infer.files import upscale_all
-    from srzoo.infer.upscale import Upscaler
     from srzoo.progress import Meter
 
     faults = list(planned.faults)
     if planned.jobs:
-        devices = devices_named(arguments.device if arguments.backend == "torch" else ["cpu"])
-        upscalers = [
-            Upscaler(
-                each,
-                tile=arguments.tile,
-                overlap=arguments.overlap,
-                ensemble=arguments.ensemble,
-                precision=arguments.precision,
-                tile_rule=arguments.tile_rule,
-            )
-            for each in on_devices(net, devices)
-        ]
+        upscalers = upscalers_of(arguments, net)
         meter = Meter("upscale", len(planned.jobs), console_lock)
         try:
             written, failed = upscale_all(planned.jobs, upscalers, meter, max_pixels=arguments.max_pixels)
         finally:
             meter.close()
         faults += failed
+        conditions = (f"{name} {value}" for name, value in upscalers[0].describe().items() if value is not None)
+        logger.info(", ".join(conditions))
         place = out if out is not None else planned.jobs[0].target.parent
         logger.info(
             f"wrote {len(written)} of {len(planned.jobs)} image(s), {meter.rate()}: "

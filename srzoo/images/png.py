@@ -8,12 +8,11 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 
+from srzoo.images.band_codec import decode_band
 from srzoo.images.header import TRUNCATED
 from srzoo.images.layout import FileLayout
-from srzoo.images.messages import codec_messages
 from srzoo.images.profiles import profile_content
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +23,7 @@ _CHANNELS = {0: 1, 2: 3}
 _NONE, _UP = 0, 2
 # Speed before size, as OpenCV does: a level of 6 takes three times as long for files that are a tenth smaller.
 _LEVEL = 3
-_READ_BYTES = 1 << 20
+_PART = 1 << 20  # of a stream [bytes]
 
 
 class PNGWriter:
@@ -60,7 +59,7 @@ class PNGWriter:
         np.subtract(rows[0], self._above, out=filtered[0, 1:])  # modulo 256, as the format wants
         np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
         self._above = rows[-1].copy()
-        self._data(self._compress.compress(filtered))
+        self._data(self._compress.compress(filtered.data))
 
     def finish(self) -> None:
         """Write the end of the file."""
@@ -127,23 +126,21 @@ class PNGReader:
             b"IHDR", struct.pack(">IIBBBBB", self.width, height, self._bits, self._colour, 0, 0, 0)
         )
         small += _chunk(b"IDAT", zlib.compress(first + content, 0)) + _chunk(b"IEND", b"")
-        with codec_messages(self._path):
-            pixels = cv2.imdecode(np.frombuffer(small, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise ValueError(f"{self._path}: cannot be decoded (damaged rows)")
-        # OpenCV's channel order is BGR.
-        rgb = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB)
+        rgb = decode_band(self._path, small, (height, self.width))
         last = rgb[-1] if self._colour == 2 else rgb[-1, :, 0]
         self._above = last.astype(last.dtype.newbyteorder(">")).tobytes()
         return rgb[bool(first) :]
 
     def _unpack_more(self) -> None:
-        while self._left == 0:
+        packed = self._unpack.unconsumed_tail
+        while not packed and self._left == 0:
             self._finish_chunk()
             if self._next_chunk() != b"IDAT":
                 raise ValueError(f"{self._path}: {TRUNCATED}")
         try:
-            self._unpacked += self._unpack.decompress(self._block(min(self._left, _READ_BYTES)))
+            # A part at a time, because little may unpack to much.
+            packed = packed or self._block(min(self._left, _PART))
+            self._unpacked += self._unpack.decompress(packed, _PART)
         except zlib.error as error:
             raise ValueError(f"{self._path}: cannot be decoded ({error})") from error
 

@@ -17,8 +17,10 @@ _CLASSIC_BYTES = 4_000_000_000
 _STRIP_BYTES = 1 << 20
 _LEVEL = 3
 # TIFF's types.
-_BYTES, _SHORT, _LONG, _RATIONAL, _LONG8 = 7, 3, 4, 5, 16
-_LETTERS = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
+_BYTES, SHORT, LONG, _RATIONAL, _LONG8 = 7, 3, 4, 5, 16
+_LETTERS = {SHORT: "H", LONG: "I", _LONG8: "Q"}
+# Number, type, values.
+TagToWrite = tuple[int, int, list[int] | bytes]
 
 
 class TIFFWriter:
@@ -66,49 +68,51 @@ class TIFFWriter:
 
     def _directory(self) -> int:
         """Write all tags; return the place of the directory."""
-        layout, offset = self._layout, _LONG8 if self._big else _LONG
-        tags: list[tuple[int, int, list[int] | bytes]] = [
-            (256, _LONG, [layout.width]),
-            (257, _LONG, [layout.height]),
-            (258, _SHORT, [layout.bits] * layout.channels),
-            (259, _SHORT, [8]),  # Deflate
-            (262, _SHORT, [2 if layout.channels >= 3 else 1]),  # RGB, or grey with black as 0
+        layout, offset = self._layout, _LONG8 if self._big else LONG
+        tags: list[TagToWrite] = [
+            (256, LONG, [layout.width]),
+            (257, LONG, [layout.height]),
+            (258, SHORT, [layout.bits] * layout.channels),
+            (259, SHORT, [8]),  # Deflate
+            (262, SHORT, [2 if layout.channels >= 3 else 1]),  # RGB, or grey with black as 0
             (273, offset, self._offsets),
-            (277, _SHORT, [layout.channels]),
-            (278, _LONG, [self._strip_rows]),
+            (277, SHORT, [layout.channels]),
+            (278, LONG, [self._strip_rows]),
             (279, offset, self._sizes),
-            (284, _SHORT, [1]),  # the channels of a pixel lie together
-            (317, _SHORT, [2]),  # predictor
+            (284, SHORT, [1]),  # the channels of a pixel lie together
+            (317, SHORT, [2]),  # predictor
         ]
         if layout.dpi is not None:
             numbers = [(round(value * 10_000), 10_000) for value in layout.dpi]
             tags += [
                 (tag, _RATIONAL, struct.pack("<II", *number)) for tag, number in zip((282, 283), numbers, strict=True)
             ]
-            tags.append((296, _SHORT, [2]))  # per inch
+            tags.append((296, SHORT, [2]))  # per inch
         if layout.alpha:
-            tags.append((338, _SHORT, [2]))  # alpha that is not multiplied into the colours
+            tags.append((338, SHORT, [2]))  # alpha that is not multiplied into the colours
         if layout.profile is not None:
             tags.append((34675, _BYTES, layout.profile))
-        return self._write_tags(sorted(tags))
+        return write_directory(self._file, tags, self._big)
 
-    def _write_tags(self, tags: list[tuple[int, int, list[int] | bytes]]) -> int:
-        pointer = "Q" if self._big else "I"
-        inline = struct.calcsize(pointer)
-        entries = b""
-        for number, kind, values in tags:
-            if isinstance(values, bytes):
-                content, count = values, 1 if kind == _RATIONAL else len(values)
-            else:
-                content, count = struct.pack(f"<{len(values)}{_LETTERS[kind]}", *values), len(values)
-            if len(content) > inline:
-                # Values that do not fit into the entry lie before the directory, at even places.
-                self._file.write(b"\0" * (self._file.tell() % 2))
-                place = self._file.tell()
-                self._file.write(content)
-                content = struct.pack("<" + pointer, place)
-            entries += struct.pack("<HH" + pointer, number, kind, count) + content.ljust(inline, b"\0")
-        self._file.write(b"\0" * (self._file.tell() % 2))
-        place = self._file.tell()
-        self._file.write(struct.pack("<Q" if self._big else "<H", len(tags)) + entries + struct.pack("<" + pointer, 0))
-        return place
+
+def write_directory(file: BinaryIO, tags: list[TagToWrite], big: bool = False) -> int:
+    """Write the directory of a TIFF file, the only one, at the end of what is there; return its place."""
+    pointer = "Q" if big else "I"
+    inline = struct.calcsize(pointer)
+    entries = b""
+    for number, kind, values in sorted(tags):
+        if isinstance(values, bytes):
+            content, count = values, 1 if kind == _RATIONAL else len(values)
+        else:
+            content, count = struct.pack(f"<{len(values)}{_LETTERS[kind]}", *values), len(values)
+        if len(content) > inline:
+            # Values that do not fit into the entry lie before the directory, at even places.
+            file.write(b"\0" * (file.tell() % 2))
+            place = file.tell()
+            file.write(content)
+            content = struct.pack("<" + pointer, place)
+        entries += struct.pack("<HH" + pointer, number, kind, count) + content.ljust(inline, b"\0")
+    file.write(b"\0" * (file.tell() % 2))
+    place = file.tell()
+    file.write(struct.pack("<Q" if big else "<H", len(tags)) + entries + struct.pack("<" + pointer, 0))
+    return place

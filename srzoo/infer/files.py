@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -122,7 +122,7 @@ def upscale_files(
     *,
     max_pixels: int = MAX_PIXELS,
     streamed_pixels: int = STREAMED_PIXELS,
-) -> Iterator[Finished]:
+) -> Generator[Finished, None, None]:
     """Upscale image files; yield each when its output is written or has failed.
 
     Each upscaler works in a thread, all of them share the files. Closing the generator, as an error or Ctrl-C in its

@@ -1,5 +1,6 @@
 """Plan of a run over image files: which file is written from which, and everything that can be refused before."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +97,20 @@ def refuse_existing(jobs: Sequence[Job]) -> None:
             "--overwrite, keep them with --skip-existing, or choose another folder:\n"
             + listed(list(map(str, existing)))
         )
+
+
+def refuse_unwritable(jobs: Sequence[Job]) -> None:
+    """Check that the folders of the outputs can be written to or made.
+
+    Raises:
+        ValueError: one cannot.
+    """
+    for folder in dict.fromkeys(job.target.parent for job in jobs):
+        existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not existing.is_dir():
+            raise ValueError(f"{existing} is a file, and a folder is needed for the outputs: choose another name")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise ValueError(f"no permission to write to the folder {existing}: choose another one with -o")
 
 
 def listed(lines: Sequence[str]) -> str:

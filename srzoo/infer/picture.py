@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from srzoo.images import FileLayout, Header, read_image, to_levels, to_tensor
-from srzoo.images.png import PNGReader, reads_in_rows
+from srzoo.images.rows import RowReader, open_rows
 from srzoo.infer.upscale import Upscaler
 from srzoo.ops.resize import imresize_bands
 
@@ -30,19 +30,19 @@ class OpenPicture:
     """
 
     size: tuple[int, int]
-    pixels: np.ndarray | PNGReader
+    pixels: np.ndarray | RowReader
     alpha: np.ndarray | None = None
     grey: bool = False
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         """Return rows (bottom - top, W, 3); a file must be asked for every row once, in order."""
-        if isinstance(self.pixels, PNGReader):
+        if not isinstance(self.pixels, np.ndarray):
             return self.pixels.read(bottom - top)
         return self.pixels[top:bottom]
 
     def close(self) -> None:
         """Close the file, if there is one."""
-        if isinstance(self.pixels, PNGReader):
+        if not isinstance(self.pixels, np.ndarray):
             self.pixels.close()
 
 
@@ -53,14 +53,16 @@ def open_picture(path: Path, header: Header, *, max_pixels: int, by_rows: bool) 
         path: the file.
         header: of the file.
         max_pixels: limit of what is decoded.
-        by_rows: decode rows when they are needed, where the file allows it: PNG, opaque, not to be turned; other
-            files are decoded whole.
+        by_rows: decode rows when they are needed, where the file allows it: PNG or TIFF, opaque, not to be turned;
+            other files are decoded whole.
 
     Raises:
         OSError, ValueError: as :func:`srzoo.images.read_image`.
     """
-    if by_rows and reads_in_rows(path) and not header.alpha and header.orientation == 1:
-        return OpenPicture(header.size, PNGReader(path), grey=header.grey)
+    if by_rows and not header.alpha and header.orientation == 1:
+        reader = open_rows(path)
+        if reader is not None:
+            return OpenPicture(header.size, reader, grey=header.grey)
     picture = read_image(path, max_pixels)
     pixels = picture.rgb if picture.alpha is None else bled(picture.rgb, picture.alpha)
     return OpenPicture(header.size, pixels, picture.alpha, header.grey)

@@ -55,6 +55,17 @@ def spans_of(size: int, *, tile: int, overlap: int, multiple: int = 1, flipped: 
     return spans
 
 
+def fade_of(spans: Sequence[Span]) -> int:
+    """Return the `fade` of tiles that are approximations: half of their margin, where no third tile reaches.
+
+    The outer half is left out, because a network's padding spoils the edges of a tile (docs/tiling.md).
+    """
+    if len(spans) == 1:
+        return 0
+    stride = spans[1].start - spans[0].start
+    return min(spans[1].first - spans[1].start, stride) // 2
+
+
 def joined(parts: Iterable[Tensor], spans: Sequence[Span], *, fade: int, scale: int, dim: int) -> Iterator[Tensor]:
     """Yield an image slice by slice from the network's outputs for its tiles.
 

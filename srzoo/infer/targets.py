@@ -85,7 +85,8 @@ def _refuse_inputs(files: Sequence[InputFile], targets: Sequence[Path]) -> None:
     """Raise ValueError if an output is an input, under whatever name."""
     inputs = {identity: file.path for file in files if (identity := _identity(file.path)) is not None}
     for target in targets:
-        if (replaced := inputs.get(_identity(target))) is not None:
+        identity = _identity(target)
+        if identity is not None and (replaced := inputs.get(identity)) is not None:
             raise ValueError(
                 f"{replaced} is an input, and would be replaced by an output: choose another folder with -o, or add "
                 "to the names of outputs with --suffix _x2"

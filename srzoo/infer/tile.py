@@ -1,6 +1,6 @@
 """A network applied tile by tile, for images too large for memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from srzoo.contract import NetworkContract
 from srzoo.infer.adaptive_crop import SHAVE
-from srzoo.infer.spans import Span, joined, spans_of
+from srzoo.infer.spans import Span, fade_of, joined, spans_of
 from srzoo.ops.pad import crop, pad_to_multiple
 
 TileRule = Literal["exact", "acs", "drct"]
@@ -48,10 +48,9 @@ class Layout:
         """Return True if an image of this size has more than one tile."""
         return max(height, width) > self.tile + 2 * self.overlap
 
-    @property
-    def fade(self) -> int:
-        """Half the width of the transition between tiles, short enough that no third tile reaches into it."""
-        return min(self.overlap, max(self.tile // self.multiple, 1) * self.multiple // 2) if self.blended else 0
+    def join(self, parts: Iterable[Tensor], spans: Sequence[Span], scale: int, dim: int) -> Iterator[Tensor]:
+        """Yield slices of an image from the outputs of the tiles of one axis."""
+        yield from joined(parts, spans, fade=fade_of(spans) if self.blended else 0, scale=scale, dim=dim)
 
 
 def sides_used(contract: NetworkContract, rule: TileRule, tile: TileSide, overlap: TileSide) -> tuple[TileSide, int]:
@@ -76,6 +75,8 @@ def approximation(name: str, contract: NetworkContract, overlap: int) -> str | N
     if radius is not None and radius <= overlap:
         return None
     sees = "the whole image" if radius is None else f"{radius} pixels to each side"
+    if radius is None and contract.unbounded_by:
+        sees += f" ({contract.unbounded_by})"
     return f"each pixel of {name} sees {sees}"
 
 
@@ -90,10 +91,8 @@ def row_of_tiles(net: Apply, band: Tensor, layout: Layout, scale: int, *, batche
         batched: compute tiles of equal width together, as far as they are small.
     """
     spans = layout.spans(band.shape[3])
-    parts = joined(
-        _outputs(net, band, spans, _BATCH_PIXELS if batched else 0), spans, fade=layout.fade, scale=scale, dim=3
-    )
-    return torch.cat(list(parts), 3)
+    outputs = _outputs(net, band, spans, _BATCH_PIXELS if batched else 0)
+    return torch.cat(list(layout.join(outputs, spans, scale, 3)), 3)
 
 
 def _outputs(net: Apply, band: Tensor, spans: list[Span], batch_pixels: int) -> Iterator[Tensor]:
@@ -121,7 +120,7 @@ def bands(row: Apply, read: Callable[[int, int], Tensor], height: int, layout: L
         scale: magnification.
     """
     spans = layout.spans(height)
-    yield from joined(_rows(row, read, spans), spans, fade=layout.fade, scale=scale, dim=2)
+    yield from layout.join(_rows(row, read, spans), spans, scale, 2)
 
 
 def _rows(row: Apply, read: Callable[[int, int], Tensor], spans: list[Span]) -> Iterator[Tensor]:

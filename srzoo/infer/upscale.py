@@ -32,6 +32,9 @@ from srzoo.optim.precision import WORDS, Precision, announce, usable
 
 Image = TypeVar("Image", np.ndarray, Tensor)
 
+# Largest tile of an image in strips with tile "auto", if its network sees not far [LQ pixels].
+_STRIP_TILE = 512
+
 
 class Upscaler(nn.Module):
     """A network as it is applied to images: (B, C, H, W) -> (B, C, scale*H, scale*W), float32, not clipped.
@@ -73,7 +76,7 @@ class Upscaler(nn.Module):
         self.scale, self.num_in_ch, self.kind = identity.scale, identity.num_in_ch, identity.type
         if tile_rule == "drct":
             refuse_other_tiles(self.kind, self.contract, tile_rule, tile, overlap)
-        self.precision = usable(precision, self.contract)
+        self.precision: Precision = usable(precision, self.contract)
         announce(precision, self.precision, option="precision", network=self.kind)
         self.precisely = AtPrecision(self.precision, usable("bf16", self.contract))
         self.tile_rule, self.ensemble = tile_rule, ensemble
@@ -130,7 +133,7 @@ class Upscaler(nn.Module):
             yield self(checked(0, height))
             return
         device = self._device(torch.device("cpu"))
-        layout = self._layout(height, width, device)
+        layout = self._layout(height, width, device, in_strips=True)
 
         def row(band: Tensor) -> Tensor:
             with torch.no_grad():
@@ -185,11 +188,17 @@ class Upscaler(nn.Module):
 
         return row_of_tiles(apply, band, layout, self.scale, batched=device.type == "cuda")
 
-    def _layout(self, height: int, width: int, device: torch.device) -> Layout:
+    def _layout(self, height: int, width: int, device: torch.device, *, in_strips: bool = False) -> Layout:
         """Return the tiles of an image, and note their size if it has more than one."""
-        tile = self.tile or max(height, width)
-        if tile == "auto":
+        if isinstance(self.tile, int):
+            tile = self.tile or max(height, width)
+        else:
             tile = self._largest_tile(height, width, device)
+            radius = self.contract.receptive_radius
+            if in_strips and radius is not None:
+                # The whole image may fit, and strips are there to keep memory small. Such tiles are exact; margins cost
+                # at most (1 + 2/8)^2 of the work.
+                tile = min(tile, max(_STRIP_TILE, 8 * radius))
         layout = Layout(
             tile=tile,
             overlap=self.overlap,
@@ -227,10 +236,10 @@ class Upscaler(nn.Module):
         """Apply the network by a rule of its authors, which takes whole images."""
         if self.tile_rule == "acs":
             return self._with_ensemble(AdaptiveCrops(self.net, scale=self.scale, shave=self.overlap))(lq)
-        if self.tile != "auto":
+        if isinstance(self.tile, int):
             return self._padded_tiles(self.tile)(lq)
-        longest = max(lq.shape[-2:])
-        tile = self._largest_tile(*lq.shape[-2:], lq.device)
+        height, width = lq.shape[-2:]
+        longest, tile = max(height, width), self._largest_tile(height, width, lq.device)
         while True:
             form = self._padded_tiles(tile if tile < longest else 0)
             sr = self.fitting.attempt(lambda form=form: form(lq), lq.device)
@@ -261,7 +270,8 @@ class Upscaler(nn.Module):
     def _tell_approximation(self) -> None:
         reason = approximation(self.kind, self.contract, self.overlap)
         if reason is not None and self.tile_rule == "exact":
-            warn_once(f"overlap {self.overlap}: {reason}, so that tiles differ from whole images; they are blended")
+            remedy = "they are blended" if self.overlap else "without overlap they have seams"
+            warn_once(f"overlap {self.overlap}: {reason}, so that tiles differ from whole images; {remedy}")
 
 
 def _filled(image: Tensor, row: Apply, layout: Layout, scale: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -9,6 +10,8 @@ from PIL import Image, ImageCms
 import srzoo.images.tiff_writer
 from srzoo.images import FORMATS, FileLayout, colour_profile, read_header, read_image, resolution, write_bands
 from srzoo.images.png import PNGReader, reads_in_rows
+from srzoo.images.rows import open_rows
+from srzoo.images.tiff_reader import TIFFReader
 from tests.support import photograph
 
 RGB = photograph(41, 56)
@@ -131,6 +134,17 @@ def test_damaged_png_rows_are_refused(tmp_path, place):
         read_all()
 
 
+def test_a_wrong_checksum_of_png_rows_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    pillow_png(path, RGB)
+    content = bytearray(path.read_bytes())
+    content[-13] ^= 1  # of the chunk before IEND, which takes the last 12 bytes
+    path.write_bytes(content)
+    reader = PNGReader(path)
+    with pytest.raises(ValueError, match=r"x.png: cannot be decoded \(wrong checksum of IDAT\)"):
+        reader.read(41)
+
+
 def test_png_without_its_last_chunk_is_refused(tmp_path):
     path = tmp_path / "x.png"
     packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in RGB))
@@ -139,4 +153,59 @@ def test_png_without_its_last_chunk_is_refused(tmp_path):
     path.write_bytes(content[: len(content) - len(packed) // 2])
     reader = PNGReader(path)
     with pytest.raises(ValueError, match="truncated"):
+        reader.read(41)
+
+
+def write_tiff(path, pixels, packing):
+    """Write by Pillow or OpenCV, in strips of a few rows."""
+    if packing == "own":
+        write_bands(path, "tiff", FileLayout(41, 56, pixels.shape[2], 8 * pixels.dtype.itemsize), in_bands(pixels))
+    elif pixels.dtype == np.uint8:
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        image.save(path, "TIFF", compression=packing, tiffinfo={278: 5})
+    else:
+        assert cv2.imwrite(str(path), pixels[..., ::-1], [cv2.IMWRITE_TIFF_ROWSPERSTRIP, 5])
+
+
+@pytest.mark.parametrize("rows", [[41], [1, 40], [13, 1, 20, 7]])
+@pytest.mark.parametrize("packing", ["own", "raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize(("channels", "bits"), [(1, 8), (3, 8), (1, 16), (3, 16)])
+def test_tiff_is_read_strip_by_strip(tmp_path, monkeypatch, channels, bits, packing, rows):
+    monkeypatch.setattr(srzoo.images.tiff_writer, "_STRIP_BYTES", 1000)
+    path = tmp_path / "x.tif"
+    write_tiff(path, pixels_of(channels, bits), packing)
+    reader = open_rows(path)
+    assert isinstance(reader, TIFFReader)
+    found = np.concatenate([reader.read(count) for count in rows])
+    reader.close()
+    np.testing.assert_array_equal(found, read_image(path).rgb)
+
+
+def test_other_tiff_is_decoded_whole(tmp_path):
+    for number, (image, options) in enumerate(
+        [
+            (Image.fromarray(RGB).quantize(32), {}),
+            (Image.fromarray(RGB).convert("RGBA"), {}),
+            (Image.fromarray(RGB).convert("CMYK"), {}),
+            (Image.fromarray(RGB).convert("1"), {}),
+            (Image.fromarray(RGB), {"compression": "jpeg"}),
+        ]
+    ):
+        image.save(tmp_path / f"{number}.tif", **options)
+        assert open_rows(tmp_path / f"{number}.tif") is None
+    assert cv2.imwrite(str(tmp_path / "float.tif"), RGB.astype(np.float32) / 255)
+    assert open_rows(tmp_path / "float.tif") is None
+    (tmp_path / "x.jpg").write_bytes(b"no image")
+    assert open_rows(tmp_path / "x.jpg") is None
+
+
+def test_a_damaged_tiff_strip_is_refused(tmp_path):
+    path = tmp_path / "x.tif"
+    write_tiff(path, RGB, "own")
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(content)
+    reader = open_rows(path)
+    assert reader is not None
+    with pytest.raises(ValueError, match=r"x.tif: "):
         reader.read(41)

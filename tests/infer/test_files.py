@@ -14,6 +14,7 @@ from srzoo.images import read_image, to_tensor, write_image
 from srzoo.infer.files import BandPipe, StoppedError, upscale_all, upscale_files
 from srzoo.infer.gather import gather
 from srzoo.infer.jobs import plan
+from srzoo.infer.tile import TileSide
 from srzoo.infer.upscale import Upscaler
 from srzoo.progress import Meter
 from srzoo.registry import ARCHS
@@ -29,7 +30,7 @@ def jobs(tmp_path):
     return plan(inputs, targets, kind="png", magnification=2, max_pixels=10_000).jobs
 
 
-def upscalers(count=1, tile="auto"):
+def upscalers(count=1, tile: TileSide = "auto"):
     torch.manual_seed(0)
     net = ARCHS.build("SRVGGNetCompact", {"num_feat": 8, "num_conv": 1}, scale=2).eval()
     return [Upscaler(net, tile=tile) for _ in range(count)]

@@ -82,7 +82,9 @@ def test_outputs_inside_the_input_folder_are_left_out(tree):
     assert "out/a.png" not in names(["in"], recursive=True, without=tree / "in" / "out")
 
 
-def naming(out="out", *, is_file=False, kind="png", suffix=None, magnification=2):
+def naming(
+    out: str | None = "out", *, is_file: bool = False, kind="png", suffix: str | None = None, magnification: float = 2
+):
     return Naming(None if out is None else Path(out), is_file, kind, suffix, magnification)
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srzoo.infer.spans import joined, spans_of
+from srzoo.infer.spans import fade_of, joined, spans_of
 
 
 @settings(max_examples=300, deadline=None)
@@ -50,9 +50,17 @@ def parts_of(image, spans, offset):
     return [image[..., 2 * span.start : 2 * span.stop] + number * offset for number, span in enumerate(spans)]
 
 
-@pytest.mark.parametrize("fade", [0, 3, 6])
-def test_tiles_that_agree_come_out_as_they_are(fade):
-    image, spans = torch.rand(1, 3, 4, 200), spans_of(100, tile=20, overlap=6)
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.integers(1, 200),
+    tile=st.integers(1, 60),
+    overlap=st.integers(0, 40),
+    multiple=st.sampled_from([1, 2, 8]),
+    blended=st.booleans(),
+)
+def test_tiles_that_agree_come_out_as_they_are(size, tile, overlap, multiple, blended):
+    image, spans = torch.rand(1, 1, 2, 2 * size), spans_of(size, tile=tile, overlap=overlap, multiple=multiple)
+    fade = fade_of(spans) if blended else 0
     whole = torch.cat(list(joined(parts_of(image, spans, 0), spans, fade=fade, scale=2, dim=3)), 3)
     torch.testing.assert_close(whole, image, atol=1e-6, rtol=0)
 
@@ -63,6 +71,7 @@ def test_tiles_that_differ_fade_into_each_other():
     cut, faded = (
         torch.cat(list(joined(parts, spans, fade=fade, scale=2, dim=3)), 3).diff(dim=3).flatten() for fade in (0, 6)
     )
+    assert fade_of(spans) == 3
     assert cut.max() == 1
     # One step of 1 over 24 output pixels at each cut.
     assert faded.max() == pytest.approx(1 / 24, abs=1e-6)

@@ -52,6 +52,7 @@ def test_the_memory_of_strips_does_not_grow_with_the_image():
     upscaler = Upscaler(net, tile=32)
 
     def consume(height):
+        last = torch.empty(0)
         for band in upscaler.strips(height, WIDTH, Rows()):
             last = band
         return last
@@ -60,6 +61,17 @@ def test_the_memory_of_strips_does_not_grow_with_the_image():
     assert long <= 1.1 * short
     # A whole image of that size takes many times as much.
     assert peak_memory(lambda: Upscaler(net, tile=0)(Rows()(0, 1024)), torch.device("cpu")) > 4 * long
+
+
+def test_automatic_tiles_of_strips_are_small_where_they_are_exact(monkeypatch):
+    monkeypatch.setattr("srzoo.infer.upscale._STRIP_TILE", 32)
+    # An image that is small enough to be tried whole.
+    for radius, tallest in ((3, 32 + 2 * 3), (10, 8 * 10 + 2 * 10), (None, 300)):
+        read, net = Rows(), Known(radius=radius)
+        for _ in Upscaler(net).strips(300, WIDTH, read):
+            pass
+        assert max(height for *_, height, _ in net.seen) <= tallest
+        assert len(read.asked) > 1 or radius is None
 
 
 def test_strips_of_the_rules_of_authors_are_whole_images():
