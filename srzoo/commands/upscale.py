@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from srzoo.command import Arguments
 from srzoo.commands.application import add_application, upscalers_of
 from srzoo.commands.arguments import add_overwrite, describe
+from srzoo.commands.clips import separate, upscale_clips
 from srzoo.commands.network import add_network, named_network
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from srzoo.data.listing import Fault
     from srzoo.infer.gather import Inputs
     from srzoo.infer.jobs import Plan
     from srzoo.infer.targets import Naming
@@ -26,22 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add inputs, output, network, and the way in which it is applied."""
     describe(
         parser,
-        "Enlarge image files. Without --weights, -opt and --arch a small network that comes with srzoo is used. Files "
+        "Enlarge images and videos. Without --weights, -opt and --arch a small network that comes with srzoo is used. Files "
         "that cannot be used are listed at the end, and all others are written; the exit code is 0 if there were none. "
         "Alpha, grey, 16 bits, ICC profiles and resolution are kept, and orientation tags are applied.",
         "photo.jpg",
         "photos -o enlarged --weights IMDN_x4.pth --recursive --skip-existing",
         "'scans/*.tif' -o enlarged --format tiff --outscale 3.5",
+        "clip.mp4 -o large.mp4",
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="image files, folders of them, or patterns ('*.png')"
+        "inputs", nargs="+", metavar="INPUT", help="images, folders of them, videos, or patterns ('*.png')"
     )
     parser.add_argument(
         "-o",
         dest="out",
         type=Path,
         metavar="OUT",
-        help="folder to write to, or with one input file the name of an image file (default: beside each input, as "
+        help="folder to write to, or with one input the name of an image or video file (default: beside each input, as "
         "NAME_x2.png)",
     )
     add_network(
@@ -109,8 +112,11 @@ def run(arguments: Arguments) -> None:
     if arguments.skip_existing and arguments.overwrite:
         raise ValueError("--skip-existing keeps outputs that exist and --overwrite replaces them: give one of them")
     inputs = gather(arguments.inputs, recursive=arguments.recursive, without=_folder_inside(arguments))
+    videos, inputs.files = separate(inputs.files)
     net = _network(arguments)
-    # Videos among the inputs part here from images: network and output are known, headers of images are not.
+    faults = upscale_clips(arguments, videos, net, not inputs.files) if videos else []
+    if videos and not inputs.files:
+        return _report(faults)
     naming = _naming(arguments, inputs, net)
     inputs.files, outputs = naming.without_outputs(inputs.files)
     inputs.left_out += [Fault(path, "output of an earlier run") for path in outputs]
@@ -120,7 +126,15 @@ def run(arguments: Arguments) -> None:
         logger.info(f"{len(planned.jobs)} image(s), x{naming.magnification:g}, {_name(net)}")
     elif not planned.faults:
         logger.info(f"nothing left to do: {naming.out or 'outputs lie beside their inputs'}")
-    _run_jobs(arguments, planned, net, naming.out)
+    _report([*faults, *_run_jobs(arguments, planned, net, naming.out)])
+
+
+def _report(faults: "list[Fault]") -> None:
+    """Raise UnusedImagesError if there are files that could not be used."""
+    from srzoo.data.listing import UnusedImagesError
+
+    if faults:
+        raise UnusedImagesError(faults)
 
 
 def _folder_inside(arguments: Arguments) -> Path | None:
@@ -228,13 +242,8 @@ def _planned(arguments: Arguments, inputs: "Inputs", naming: "Naming") -> "Plan"
     return result
 
 
-def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path | None) -> None:
-    """Upscale the planned files and report.
-
-    Raises:
-        UnusedImagesError: files that could not be used; the others are done.
-    """
-    from srzoo.data.listing import UnusedImagesError
+def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path | None) -> "list[Fault]":
+    """Upscale the planned files; return those that could not be used."""
     from srzoo.engine.log import logger
     from srzoo.images import console_lock
     from srzoo.infer.files import upscale_all
@@ -256,5 +265,4 @@ def _run_jobs(arguments: Arguments, planned: "Plan", net: "nn.Module", out: Path
             f"wrote {len(written)} of {len(planned.jobs)} image(s), {meter.rate()}: "
             f"{written[0].target if len(written) == 1 else place}"
         )
-    if faults:
-        raise UnusedImagesError(faults)
+    return faults
