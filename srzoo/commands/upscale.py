@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add inputs, output, network, and the way in which it is applied."""
     describe(
         parser,
-        "Enlarge images and videos. Without --weights, -opt and --arch a small network that comes with srzoo is used. Files "
-        "that cannot be used are listed at the end, and all others are written; the exit code is 0 if there were none. "
+        "Enlarge images and videos. Without --weights, -opt and --arch a small network that comes with srzoo is used. "
+        "Files that cannot be used are listed at the end, and all others are written; the exit code is 0 if there were "
+        "none. "
         "Alpha, grey, 16 bits, ICC profiles and resolution are kept, and orientation tags are applied.",
         "photo.jpg",
         "photos -o enlarged --weights IMDN_x4.pth --recursive --skip-existing",
