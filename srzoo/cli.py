@@ -18,6 +18,7 @@ from srzoo.command import Arguments, HelpText, execute, load_command, parser_of
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("srzoo.commands.train", "train a network"),
     "test": ("srzoo.commands.test", "score a network on test datasets"),
+    "profile": ("srzoo.commands.profile", "count and measure what networks cost, side by side"),
     "fuse": ("srzoo.commands.fuse", "merge re-parameterisable blocks for deployment"),
     "options show": ("srzoo.commands.options_show", "print an option file with inheritance and defaults written out"),
     "options explain": ("srzoo.commands.options_explain", "print type, unit, default and meaning of an option"),

@@ -22,8 +22,8 @@ LEVELS = {
     "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
     "checkpoint": 3, "data": 3, "fit": 3, "misfit": 3, "recognise": 3, "state": 3, "weights": 3,
     "optim": 4,
-    "infer": 5, "models": 5,
-    "analysis": 6, "compat": 6, "engine": 6, "options": 6,
+    "export": 5, "infer": 5, "models": 5,
+    "analysis": 6, "compat": 6, "engine": 6, "options": 6, "report": 6,
     "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7, "test": 7, "train": 7,
     "training": 7,
 }  # fmt: skip
@@ -36,6 +36,7 @@ SAME_LEVEL = {
     ("weights", "misfit"): "loading explains what does not fit",
     ("weights", "recognise"): "a file without a name for its network is rebuilt all the same",
     ("fit", "recognise"): "published spellings become the network's own",
+    ("report", "analysis"): "tables and plots show what was measured",
     ("misfit", "recognise"): "an explanation names the network that would fit",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
