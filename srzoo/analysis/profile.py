@@ -78,13 +78,13 @@ def runner(
     Raises:
         ValueError: the program is not installed, or cannot run the network.
     """
-    deployed = reparam.fused(net).eval().to(device)
+    deployed = reparam.fused(net).eval()
     if backend != "torch":
         # Other programs are optional, and slow to import.
         from srzoo.export.runtimes import runtime_network
 
-        return runtime_network(deployed, backend, device)
-    fast = compiled(deployed, compile_it)
+        return runtime_network(deployed, backend, device.type)
+    fast = compiled(deployed.to(device), compile_it)
 
     def run(lq: Tensor) -> Tensor:
         with passes_at(precision, device.type):
