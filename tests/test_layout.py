@@ -32,6 +32,8 @@ SAME_LEVEL = {
     ("registry", "contract"): "building a network stamps its identity",
     ("images", "atomic"): "image files are written whole or not at all",
     ("state_dicts", "tensor_files"): "both refuse a file with the same error",
+    ("layers", "state_dicts"): "trained features come from files with any layout",
+    ("layers", "tensor_files"): "trained features are read without running code",
     ("weights", "fit"): "loading takes the state dict that fits",
     ("weights", "misfit"): "loading explains what does not fit",
     ("weights", "recognise"): "a file without a name for its network is rebuilt all the same",
