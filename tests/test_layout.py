@@ -24,8 +24,8 @@ LEVELS = {
     "optim": 4,
     "export": 5, "infer": 5, "models": 5,
     "analysis": 6, "compat": 6, "engine": 6, "options": 6, "report": 6,
-    "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7, "test": 7, "train": 7,
-    "training": 7,
+    "benchmark": 7, "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7, "test": 7,
+    "train": 7, "training": 7,
 }  # fmt: skip
 # Arrows within a level, each with its reason.
 SAME_LEVEL = {

@@ -1,12 +1,11 @@
 """`srzoo profile`: parameters, multiply-adds, latency and memory of networks, side by side."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import describe
+from srzoo.commands.arguments import SIZES, describe, input_size
 from srzoo.commands.networks import NamedNetwork, add_networks, named_networks
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from srzoo.analysis.profile import Profile
     from srzoo.analysis.speed import Pass, Pressure
-
-PRESETS = {"ntire": (256, 256), "720p": (1280, 720), "1080p": (1920, 1080)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_networks(parser, results=True)
     parser.add_argument(
-        "--input", type=_size, default=PRESETS["ntire"], metavar="WxH",
-        help=f"size of the LQ image, WIDTHxHEIGHT or one of {', '.join(PRESETS)} (default: ntire, 256x256)",
+        "--input", type=input_size, default=SIZES["ntire"], metavar="WxH",
+        help=f"size of the LQ image, WIDTHxHEIGHT or one of {', '.join(SIZES)} (default: ntire, 256x256)",
     )  # fmt: skip
     parser.add_argument("--no-latency", action="store_true", help="count only (default: measure too)")
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ... (default: the first GPU, else cpu)")
@@ -62,14 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw quality against cost (with --results) or latency and memory against size (with --pressure), as PNG, "
         "PDF or SVG (default: none)",
     )  # fmt: skip
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Read WIDTHxHEIGHT or the name of a preset; return (width, height)."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if text.lower() not in PRESETS and match is None:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT or one of {', '.join(PRESETS)}, got {text!r}")
-    return PRESETS[text.lower()] if match is None else (int(match[1]), int(match[2]))
 
 
 def run(arguments: Arguments) -> None:
