@@ -65,6 +65,8 @@ setup(
     ],
     extras_require={
         "samples": ["scikit-image>=0.24"],
+        "report": ["matplotlib>=3.8"],
+        "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
         "compat": ["spandrel>=0.4.2"],
         "dev": [
             "pytest>=8",

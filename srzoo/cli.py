@@ -18,8 +18,9 @@ from srzoo.command import Arguments, HelpText, execute, load_command, parser_of
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("srzoo.commands.train", "train a network"),
     "test": ("srzoo.commands.test", "score a network on test datasets"),
-    "upscale": ("srzoo.commands.upscale", "enlarge image files by a network"),
+    "upscale": ("srzoo.commands.upscale", "enlarge images and videos by a network"),
     "blend": ("srzoo.commands.blend", "interpolate between the weights of two networks"),
+    "profile": ("srzoo.commands.profile", "count and measure what networks cost, side by side"),
     "fuse": ("srzoo.commands.fuse", "merge re-parameterisable blocks for deployment"),
     "options show": ("srzoo.commands.options_show", "print an option file with inheritance and defaults written out"),
     "options explain": ("srzoo.commands.options_explain", "print type, unit, default and meaning of an option"),

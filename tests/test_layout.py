@@ -23,19 +23,22 @@ LEVELS = {
     "checkpoint": 3, "data": 3, "fit": 3, "misfit": 3, "recognise": 3, "state": 3, "weights": 3,
     "optim": 4,
     "export": 5, "infer": 5, "models": 5,
-    "analysis": 6, "compat": 6, "engine": 6, "options": 6,
-    "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7, "micro_batches": 7,
-    "test": 7, "train": 7, "training": 7,
+    "analysis": 6, "compat": 6, "engine": 6, "options": 6, "report": 6,
+    "benchmark": 7, "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7,
+    "micro_batches": 7, "test": 7, "train": 7, "training": 7,
 }  # fmt: skip
 # Arrows within a level, each with its reason.
 SAME_LEVEL = {
     ("registry", "contract"): "building a network stamps its identity",
     ("images", "atomic"): "image files are written whole or not at all",
     ("state_dicts", "tensor_files"): "both refuse a file with the same error",
+    ("layers", "state_dicts"): "trained features come from files with any layout",
+    ("layers", "tensor_files"): "trained features are read without running code",
     ("weights", "fit"): "loading takes the state dict that fits",
     ("weights", "misfit"): "loading explains what does not fit",
     ("weights", "recognise"): "a file without a name for its network is rebuilt all the same",
     ("fit", "recognise"): "published spellings become the network's own",
+    ("report", "analysis"): "tables and plots show what was measured",
     ("misfit", "recognise"): "an explanation names the network that would fit",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -1,10 +1,13 @@
 """Arguments that several commands share: one declaration each, and the checks that go with them."""
 
 import argparse
+import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
+# Sizes of LQ images by name: (width, height).
+SIZES = {"ntire": (256, 256), "720p": (1280, 720), "1080p": (1920, 1080)}
 _TORCHRUN = "torchrun --nproc_per_node=NUM_GPUS srzoo/train.py -opt FILE"
 # Arguments of BasicSR's scripts -> their replacement.
 _REPLACED = {
@@ -24,15 +27,18 @@ def describe(parser: ArgumentParser, description: str, *examples: str) -> None:
     parser.epilog = "\n".join(["examples:" if len(lines) > 1 else "example:", *lines])
 
 
-def add_options_file(parser: ArgumentParser, *, required: bool = True, use: str = "") -> None:
-    """Add -opt FILE and --set; `use` says what the command takes from the file."""
+def add_options_file(parser: ArgumentParser, *, required: bool = True, use: str = "", several: bool = False) -> None:
+    """Add -opt FILE, or with `several` a list of files, and --set; `use` says what the command takes from the file."""
     default = "" if required else " (default: none)"
+    listed = {"nargs": "+", "action": "extend"} if several else {}
     parser.add_argument(
         "-opt",
         type=Path,
         required=required,
         metavar="FILE",
-        help=f"option file (YAML){use and ', '}{use}; `srzoo options explain KEY` explains a key{default}",
+        **listed,
+        help=f"option file{'s' * several} (YAML){use and ', '}{use}; `srzoo options explain KEY` explains a key"
+        f"{default}",
     )
     add_overrides(parser)
 
@@ -70,6 +76,14 @@ def add_debug(parser: ArgumentParser) -> None:
         action="store_true",
         help="decode every image before starting, and print the traceback of every error (default: off)",
     )
+
+
+def input_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT or the name of a preset; return (width, height)."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if text.lower() not in SIZES and match is None:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT or one of {', '.join(SIZES)}, got {text!r}")
+    return SIZES[text.lower()] if match is None else (int(match[1]), int(match[2]))
 
 
 class _Replaced(argparse.Action):

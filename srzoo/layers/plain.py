@@ -35,5 +35,10 @@ def in_plain_form() -> bool:
 
     ``torch.compile`` alone does not count: it sees through the fast form.
     """
+    return _depth > 0 or in_exporter()
+
+
+def in_exporter() -> bool:
+    """Return True while a network is exported or traced by ``torch.jit``."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-    return _depth > 0 or torch.compiler.is_exporting() or tracing
+    return torch.compiler.is_exporting() or tracing

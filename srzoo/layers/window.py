@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from srzoo.layers.plain import in_plain_form
+from srzoo.layers.plain import in_exporter, in_plain_form
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -121,7 +121,8 @@ def plain_and_shifted_windows(
         return _fast_windows(size, window, device, dtype)
     down, across = size[1] // window, size[2] // window
     # One spare window, whose attention nobody reads: torch.export treats dimensions that can be 1 as a case apart.
-    number = torch.arange(size[0] * down * across + 1, device=device)
+    spare = 1 if in_exporter() else 0
+    number = torch.arange(size[0] * down * across + spare, device=device)
     masks = edge_masks(window, device, dtype).index_select(0, _window_kinds(number, down, across))
     orders = [_window_pixels(number, size, window, shift) for shift in (0, window // 2)]
     inverses = [_inverse(order, size[0] * size[1] * size[2]) for order in orders]

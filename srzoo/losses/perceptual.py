@@ -13,10 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from srzoo.layers.features import load_features
 from srzoo.losses.pixel import same_shape
 from srzoo.registry import LOSSES, NonNegativeFloat
-from srzoo.state_dicts import find_state_dicts, misfits, refuse_unusual, shortened, without_prefixes
-from srzoo.tensor_files import CheckpointError, non_finite, read_tensor_file
 
 # Convolutions per stage; each stage ends by halving the image.
 STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -64,34 +63,11 @@ def vgg_features(net: Literal["vgg16", "vgg19"], weights: Path | None) -> nn.Mod
         # Random weights would only be overwritten: no memory for them.
         with torch.device("meta"):
             features = build().features
-        features = _loaded(features, net, weights)
+        features = load_features(features, net, weights)
     features = features.eval().requires_grad_(requires_grad=False)
     layers: dict[str, nn.Module] = dict(zip(layer_names(net), features.children(), strict=True))
     # torchvision's ReLUs work in place and would overwrite the features before the activation.
     return nn.ModuleDict({name: nn.ReLU() if name.startswith("relu") else layer for name, layer in layers.items()})
-
-
-def _loaded(features: nn.Module, net: str, path: Path) -> nn.Module:
-    """Load the feature layers from a file with torchvision's keys."""
-    if not path.is_file():
-        raise FileNotFoundError(f"weights of {net}: {path} does not exist")
-    content, _ = read_tensor_file(path)
-    expected = features.state_dict()
-    found: list[dict[str, list[str]]] = []
-    for state in find_state_dicts(content, str(path)):
-        refuse_unusual(state.tensors, str(path))
-        kept = {name: tensor for name, tensor in state.tensors.items() if "classifier" not in name.split(".")}
-        for tensors in without_prefixes(kept):
-            differing = misfits(expected, tensors)
-            if not differing:
-                if not_finite := non_finite(tensors):
-                    raise CheckpointError(f"{path}: values that are not finite: {not_finite}")
-                features.load_state_dict(tensors, assign=True)
-                return features
-            found.append(differing)
-    closest = min(found, key=lambda differing: sum(map(len, differing.values())))
-    listed = "; ".join(f"{len(names)} {kind}: {shortened(names, 3)}" for kind, names in closest.items())
-    raise CheckpointError(f"{path} does not hold {net}'s weights under torchvision's keys: {listed}")
 
 
 @LOSSES.register

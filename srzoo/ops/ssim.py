@@ -43,11 +43,22 @@ def ssim(sr: Tensor, gt: Tensor, padding: Literal["valid", "zero"] = "valid") ->
 
 def ssim_by_convolution(sr: Tensor, gt: Tensor) -> Tensor:
     """Compute SSIM over windows inside the image, (B, C, H, W) -> (B,), with one convolution per direction."""
+    luminance, contrast = _factors(_moments(sr, gt))
+    return (luminance * contrast).mean((1, 2, 3))
+
+
+def ssim_and_contrast(sr: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean SSIM of each channel and that of its contrast and structure alone: (B, C, H, W) -> 2 x (B, C)."""
+    luminance, contrast = _factors(_moments(sr, gt))
+    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+
+
+def _moments(sr: Tensor, gt: Tensor) -> Tensor:
+    """Return the weighted moments of the windows inside an image: (B, C, H, W) -> (4, B, C, H - 10, W - 10)."""
     gauss = gaussian_kernel(WINDOW, 1.5).to(sr)
     moments = _products(sr, gt).flatten(0, 2).unsqueeze(1)  # (4 * B * C, 1, H, W)
     moments = F.conv2d(F.conv2d(moments, gauss.view(1, 1, -1, 1)), gauss.view(1, 1, 1, -1))
-    moments = moments.squeeze(1).unflatten(0, (4, *sr.shape[:2]))  # (4, B, C, H - 10, W - 10)
-    return _similarity(moments).mean((1, 2, 3))
+    return moments.squeeze(1).unflatten(0, (4, *sr.shape[:2]))  # (4, B, C, H - 10, W - 10)
 
 
 def ssim_in_strips(sr: Tensor, gt: Tensor) -> Tensor:
@@ -80,11 +91,17 @@ def _shifted_sum(images: Tensor, dim: int) -> Tensor:
 
 
 def _similarity(moments: Tensor) -> Tensor:
-    """Return the SSIM of each window from its weighted moments (equations 13 to 16): (4, ...) -> (...)."""
+    """Return the SSIM of each window from its weighted moments: (4, ...) -> (...)."""
+    luminance, contrast = _factors(moments)
+    return luminance * contrast
+
+
+def _factors(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both factors of the SSIM of each window (equations 13 to 16): (4, ...) -> 2 x (...)."""
     # C1 = (K1 L)^2 and C2 = (K2 L)^2 for a data range L of 255.
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mu_x, mu_y, squares, product = moments
     mu_xy, mu_squares = mu_x * mu_y, mu_x * mu_x + mu_y * mu_y
     # Contrast and structure share c2 / 2 as their constant and combine into one factor.
     contrast = (2 * (product - mu_xy) + c2) / (squares - mu_squares + c2)
-    return (2 * mu_xy + c1) / (mu_squares + c1) * contrast
+    return (2 * mu_xy + c1) / (mu_squares + c1), contrast

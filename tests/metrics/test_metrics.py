@@ -83,7 +83,7 @@ def test_ssim_agrees_with_scikit_image():
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", ["PSNR", "SSIM"])
 def test_properties_of_every_metric_and_protocol(name, protocol):
     metric = METRICS.build(name, {"protocol": protocol}, scale=2)
     gt = batch(photograph(48, 56))
@@ -257,7 +257,7 @@ def test_one_channel_is_compared_as_it_is():
             assert all(torch.equal(a, b) for a, b in zip(prepared, same, strict=True)), name
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", ["PSNR", "SSIM"])
 @pytest.mark.parametrize("protocol", ["basicsr-y", "reflash-rgb", "rt4ksr", "d2c-y", "d2c-y-fixed"])
 def test_least_side_is_the_smallest_image_that_can_be_measured(name, protocol):
     metric = METRICS.build(name, {"protocol": protocol}, scale=3)

@@ -1,0 +1,111 @@
+"""One table of networks, datasets and metrics, with costs: as text, Markdown, LaTeX or CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srzoo.analysis.cost import Cost
+from srzoo.analysis.speed import Speed
+from srzoo.report.costs import Rows, in_units, markdown_table
+
+SUFFIXES = (".md", ".tex", ".csv")
+
+
+@dataclass(frozen=True)
+class ScoredNetwork:
+    """Scores and costs of a network.
+
+    Args:
+        name: of the row.
+        scores: "dataset metric" -> mean score.
+        cost: of its deployed form; None: not countable.
+        speed: None: not measured.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+    cost: Cost | None
+    speed: Speed | None
+
+
+def rows(networks: Sequence[ScoredNetwork], *, exact: bool = False) -> Rows:
+    """Return the cells of the table, its head first; `exact`: numbers as they are, for programs."""
+    measures = list(dict.fromkeys(measure for network in networks for measure in network.scores))
+    timed = any(network.speed is not None for network in networks)
+    table = [["network", "parameters", "multiply-adds", *(["latency [ms]"] if timed else []), *measures]]
+    for network in networks:
+        cells = [network.name]
+        if network.cost is None:
+            cells += ["unknown", "unknown"]
+        else:
+            # Papers on transformers count attention products too; the sum compares all kinds of networks.
+            multiply_adds = network.cost.multiply_adds_with_attention_products
+            cells += [str(network.cost.params_deployed), str(multiply_adds)] if exact else [
+                in_units(network.cost.params_deployed), in_units(multiply_adds)
+            ]  # fmt: skip
+        if timed:
+            latency = None if network.speed is None else network.speed.latency_p50_ms
+            cells.append(_cell(latency, 1, exact))
+        cells += [_score(network.scores.get(measure), exact) for measure in measures]
+        table.append(cells)
+    return table
+
+
+def _score(value: float | None, exact: bool) -> str:
+    # SSIM and the like are given with more decimals than PSNR.
+    return _cell(value, 2 if value is None or abs(value) > 1 else 4, exact)
+
+
+def _cell(value: float | None, decimals: int, exact: bool) -> str:
+    if value is None:
+        return "" if exact else "-"
+    return repr(value) if exact else f"{value:.{decimals}f}"
+
+
+def note(size: tuple[int, int], device: str) -> str:
+    """Return the line below the table: what its costs mean."""
+    return (
+        f"Costs of the deployed form for an LQ image of {size[0]}x{size[1]}: parameters, multiply-adds (1 per "
+        f"multiply-add, attention products included), median latency on {device}."
+    )
+
+
+def formatted(networks: Sequence[ScoredNetwork], file: Path, below: str) -> str:
+    """Return the table in the format of a file's suffix, with a note below it (not in CSV).
+
+    Raises:
+        ValueError: the suffix is none of :data:`SUFFIXES`.
+    """
+    if file.suffix == ".md":
+        return f"{markdown_table(rows(networks))}\n\n{below}\n"
+    if file.suffix == ".tex":
+        return _latex(rows(networks), below)
+    if file.suffix == ".csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows(networks, exact=True))
+        return text.getvalue()
+    raise ValueError(f"expected a table's name that ends in {', '.join(SUFFIXES)}, got {file}")
+
+
+def _latex(table: Rows, below: str) -> str:
+    """Return a tabular without packages: names to the left, numbers to the right."""
+    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in table]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}",
+            f"% {below}",
+            "",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
