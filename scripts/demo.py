@@ -13,6 +13,8 @@ from srzoo.images import read_image, write_image
 TRAIN = ("astronaut.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg", "camera.png")
 HELD_OUT = ("chelsea.png", "coffee.png")
 PHOTOGRAPHS = Path("datasets/demo")
+# Colour charts, for the networks that come with the package (options/train/packaged).
+CHARTS = 2
 RUNS = {"bicubic": Path("experiments/demo_bicubic"), "trained": Path("experiments/demo_trained")}
 # Top left corner of the window that the picture shows of each held-out photograph [pixels].
 WINDOWS = {"chelsea": (60, 110), "coffee": (180, 330)}
@@ -20,14 +22,32 @@ SIDE, ENLARGED = 160, 2
 
 
 def photographs() -> None:
-    """Write the photographs that come with scikit-image to datasets/demo/{train,held_out}/*.png."""
+    """Write the photographs that come with scikit-image to datasets/demo/{train,held_out}, and charts beside them."""
     import skimage.data
 
     source = Path(skimage.data.__file__).parent
     for split, names in (("train", TRAIN), ("held_out", HELD_OUT)):
         for name in names:
             write_image(PHOTOGRAPHS / split / f"{Path(name).stem}.png", read_image(source / name).rgb)
+    for seed in range(CHARTS):
+        write_image(PHOTOGRAPHS / "charts" / f"chart_{seed}.png", chart(seed))
     sys.stdout.write(f"{len(TRAIN)} photographs to train on, {len(HELD_OUT)} held out: {PHOTOGRAPHS.resolve()}\n")
+
+
+def chart(seed: int, side: int = 512) -> np.ndarray:
+    """Draw squares of random colours, half of them with channels of 0 and 255 alone: (side, side, 3) uint8.
+
+    Photographs have few saturated colours, which a network trained on them alone would not keep.
+    """
+    generator = np.random.default_rng(seed)
+    image = np.zeros((side, side, 3), np.uint8)
+    for size in (64, 32, 16):
+        for _ in range(side * side // size**2):
+            top, left = generator.integers(0, side - size, 2)
+            pure = generator.integers(2)
+            colour = 255 * generator.integers(0, 2, 3) if pure else generator.integers(0, 256, 3)
+            image[top : top + size, left : left + size] = colour
+    return image
 
 
 def report() -> None:
