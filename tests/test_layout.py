@@ -22,7 +22,7 @@ LEVELS = {
     "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
     "checkpoint": 3, "data": 3, "fit": 3, "misfit": 3, "recognise": 3, "state": 3, "weights": 3,
     "optim": 4,
-    "infer": 5, "models": 5,
+    "export": 5, "infer": 5, "models": 5,
     "analysis": 6, "compat": 6, "engine": 6, "options": 6,
     "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7, "test": 7, "train": 7,
     "training": 7,
