@@ -8,22 +8,22 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.export import Dim
 
 from srzoo.contract import identity_of
 from srzoo.export.deployed import require
+from srzoo.export.exported import exported_program
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+    from torch.export import ExportedProgram
 
 INPUT, OUTPUT = "lq", "sr"
-# Traced for sizes that vary: sides that differ from each other and from every constant of a network.
-_TRACED = (48, 40)
+Value = object  # of a graph under construction
 
 
 def onnx_model(net: nn.Module, size: tuple[int, int] | None = None) -> "ModelProto":
@@ -37,26 +37,54 @@ def onnx_model(net: nn.Module, size: tuple[int, int] | None = None) -> "ModelPro
         ValueError: onnx or onnxscript is not installed, or PyTorch's exporter cannot convert the network.
     """
     require("onnx", "onnxscript")
-    channels = identity_of(net).num_in_ch
-    # A traced batch of 1 would stay 1.
-    lq = torch.rand(1, channels, *size) if size else torch.rand(2, channels, *_TRACED)
-    varying = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
+    program = exported_program(net, size)
     try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                net,
-                (lq,),
+        with _quiet():
+            converted = torch.onnx.export(
+                program,
                 dynamo=True,
                 verbose=False,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=None if size else (varying,),
+                dynamic_shapes=None if size else ({0: "batch", 2: "height", 3: "width"},),
+                custom_translation_table=_slices() if _only_crops(program) else None,
             )
     except Exception as error:  # PyTorch's exporter raises errors of many types
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ValueError(f"PyTorch cannot convert {identity_of(net).type} to ONNX: {reason}") from error
-    assert program is not None
-    return program.model_proto
+    assert converted is not None
+    return converted.model_proto
+
+
+def _only_crops(program: "ExportedProgram") -> bool:
+    """Return True if every padding by a symbolic number is negative, as :func:`srzoo.ops.pad.crop` writes them."""
+    pad = torch.ops.aten.pad.default
+    margins = [node.args[1] for node in program.graph.nodes if node.target is pad]
+    symbols = [margin.meta["val"].node.hint for own in margins for margin in own if isinstance(margin, torch.fx.Node)]
+    return all(hint < 0 for hint in symbols)
+
+
+def _slices() -> dict[Callable[..., object], Callable[..., Value]]:
+    """Return the translation of :func:`srzoo.ops.pad.crop` to a slice.
+
+    PyTorch's own is a negative padding, of which OpenVINO expects that the result is never smaller than the smallest
+    input: it fails on images smaller than a network's multiple.
+    """
+    from onnxscript import opset18
+    from onnxscript.function_libs.torch_lib.ops.nn import aten_pad
+
+    def slice_or_pad(
+        self: Value, pad: Sequence[int | Value], mode: str = "constant", value: float | None = None
+    ) -> Value:
+        # Margins (before, after) of the last axis, then of the one before it.
+        shrinks = all(margin <= 0 for margin in pad if isinstance(margin, int))
+        if mode == "constant" and len(pad) == 4 and shrinks and [pad[0], pad[2]] == [0, 0]:
+            # Negative margins, added to height and width.
+            ends = opset18.Add(opset18.Shape(self, start=-2), [pad[3], pad[1]])
+            return opset18.Slice(self, [0, 0], ends, [-2, -1])
+        return aten_pad(self, pad, mode, value)
+
+    return {torch.ops.aten.pad.default: slice_or_pad}
 
 
 @contextlib.contextmanager

@@ -38,7 +38,8 @@ def crop(image: Tensor, height: int, width: int) -> Tensor:
     if _symbolic(height) or _symbolic(width):
         # torch.export cannot prove that a slice ends inside a padded image; negative padding needs no proof.
         return F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
-    return image[..., :height, :width]
+    # No slice where there is nothing to cut: its fixed end would cut larger images in a traced graph.
+    return image if image.shape[-2:] == (height, width) else image[..., :height, :width]
 
 
 def _symbolic(side: int) -> bool:
