@@ -1,5 +1,7 @@
 """Bicubic interpolation as a network without parameters: the baseline row of every table."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ class Bicubic(nn.Module):
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
     receptive_radius = 2
+    unsupported_formats: ClassVar = {"ncnn": "it mirrors the border by index, and ncnn has no such layer"}
 
     def __init__(self, *, scale: int) -> None:
         super().__init__()

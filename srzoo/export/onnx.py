@@ -4,18 +4,15 @@ The graph's input is `lq` (B, C, H, W) and its output `sr` (B, C, scale*H, scale
 Batch, height and width vary, or the size is fixed. The network is in its plain form (layers/plain.py).
 """
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from srzoo.contract import identity_of
-from srzoo.export.deployed import require
+from srzoo.export.artifact import Size
+from srzoo.export.deployed import quiet, require
 from srzoo.export.exported import exported_program
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ INPUT, OUTPUT = "lq", "sr"
 Value = object  # of a graph under construction
 
 
-def onnx_model(net: nn.Module, size: tuple[int, int] | None = None) -> "ModelProto":
+def onnx_model(net: nn.Module, size: Size | None = None) -> "ModelProto":
     """Convert a network in its deployed form to an ONNX model.
 
     Args:
@@ -39,7 +36,7 @@ def onnx_model(net: nn.Module, size: tuple[int, int] | None = None) -> "ModelPro
     require("onnx", "onnxscript")
     program = exported_program(net, size)
     try:
-        with _quiet():
+        with quiet():
             converted = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -53,7 +50,11 @@ def onnx_model(net: nn.Module, size: tuple[int, int] | None = None) -> "ModelPro
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ValueError(f"PyTorch cannot convert {identity_of(net).type} to ONNX: {reason}") from error
     assert converted is not None
-    return converted.model_proto
+    model = converted.model_proto
+    # Notes of the exporter: places in the source files of this machine, twice the size of a small network.
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
+        part.ClearField("metadata_props")
+    return model
 
 
 def _only_crops(program: "ExportedProgram") -> bool:
@@ -85,19 +86,3 @@ def _slices() -> dict[Callable[..., object], Callable[..., Value]]:
         return aten_pad(self, pad, mode, value)
 
     return {torch.ops.aten.pad.default: slice_or_pad}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its warnings about optional packages from the console."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,7 +1,6 @@
 """Networks computed by OpenVINO or ONNX Runtime instead of PyTorch, and called in the same way."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.contract import contract_of, identity_of
+from srzoo.export.artifact import Compute
 from srzoo.export.deployed import deployed, require
 from srzoo.export.onnx import INPUT, onnx_model
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 Backend = Literal["openvino", "onnxruntime"]
-# (B, C, H, W) float32 -> (B, C, scale*H, scale*W) float32.
-Compute = Callable[[np.ndarray], np.ndarray]
 
 
 class RuntimeNetwork(nn.Module):
