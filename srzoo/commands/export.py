@@ -85,13 +85,13 @@ def run(arguments: Arguments) -> None:
     for suffix in reversed(artifact.files):
         write_atomic(targets[suffix], lambda file, content=artifact.files[suffix]: file.write(content))
     sides = "any size" if artifact.size is None else "{1}x{0}".format(*artifact.size)
-    if artifact.multiple > 1:
-        sides += (
-            f", sides a multiple of {artifact.multiple}: {arguments.to} cuts others without an error, pad them first"
-        )
     logger.info(
-        f"wrote {' and '.join(str(targets[suffix]) for suffix in artifact.files)} ({request.precision}; {sides})"
+        f"wrote {' and '.join(str(targets[suffix]) for suffix in artifact.files)} ({request.precision}, {sides})"
     )
+    if artifact.multiple > 1:
+        logger.warning(
+            f"sides of images must be multiples of {artifact.multiple}: {arguments.to} cuts others without an error"
+        )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -12,9 +12,9 @@ from srzoo.contract import contract_of, identity_of
 from srzoo.export.artifact import Artifact, Format, Precision, Size, as_json, metadata_of
 from srzoo.export.deployed import Float16, require
 from srzoo.export.exported import METADATA, exported_program, program_function
+from srzoo.export.int8 import in_int8
 from srzoo.export.ncnn import ncnn_artifact
 from srzoo.export.onnx import onnx_model
-from srzoo.export.onnx_precision import in_float16, in_int8
 from srzoo.export.runtimes import onnxruntime_function
 from srzoo.export.tflite import tflite_artifact
 
@@ -106,10 +106,8 @@ def artifact_of(net: nn.Module, request: Request) -> Artifact:
 def _onnx_artifact(net: nn.Module, request: Request, metadata: Mapping[str, str]) -> Artifact:
     from onnx import checker, helper
 
-    model = onnx_model(net, request.size)
-    if request.precision == "fp16":
-        model = in_float16(model)
-    elif request.precision == "int8":
+    model = onnx_model(Float16(net) if request.precision == "fp16" else net, request.size)
+    if request.precision == "int8":
         model = in_int8(model, request.calibration)
     helper.set_model_props(model, dict(metadata))
     checker.check_model(model)
