@@ -4,6 +4,7 @@ The graph's input is `lq` (B, C, H, W) and its output `sr` (B, C, scale*H, scale
 Batch, height and width vary, or the size is fixed. The network is in its plain form (layers/plain.py).
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,9 @@ def _slices() -> dict[Callable[..., object], Callable[..., Value]]:
     PyTorch's own is a negative padding, of which OpenVINO expects that the result is never smaller than the smallest
     input: it fails on images smaller than a network's multiple.
     """
-    from onnxscript import opset18
-    from onnxscript.function_libs.torch_lib.ops.nn import aten_pad
+    # By name: their annotations describe finished graphs.
+    opset18 = importlib.import_module("onnxscript").opset18
+    aten_pad = importlib.import_module("onnxscript.function_libs.torch_lib.ops.nn").aten_pad
 
     def slice_or_pad(
         self: Value, pad: Sequence[int | Value], mode: str = "constant", value: float | None = None

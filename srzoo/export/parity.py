@@ -77,9 +77,8 @@ def check(net: nn.Module, artifact: Artifact, photographs: Sequence[Tensor]) -> 
         ValueError: the export fails on one of them; the message names its size.
     """
     results = []
-    for number, size in enumerate([artifact.size] * 3 if artifact.size else _SIZES):
-        # Multiples may be large: at least one of them.
-        size = tuple(max(side // artifact.multiple, 1) * artifact.multiple for side in size)
+    for number, (rows, columns) in enumerate([artifact.size] * 3 if artifact.size else _SIZES):
+        size = _rounded(rows, artifact.multiple), _rounded(columns, artifact.multiple)
         lq, gt = _sample(photographs[number % len(photographs)], size, identity_of(net).scale)
         with torch.inference_mode():
             expected = net(lq)
@@ -97,7 +96,7 @@ def check(net: nn.Module, artifact: Artifact, photographs: Sequence[Tensor]) -> 
         found, expected = found.float() / (high - low), expected / (high - low)
         largest = float((found - expected).abs().max())
         drop = None if gt is None else _psnr(expected, gt) - _psnr(found, gt)
-        results.append(Parity((size[0], size[1]), largest, _psnr(found, expected), drop))
+        results.append(Parity(size, largest, _psnr(found, expected), drop))
     return results
 
 
@@ -114,6 +113,11 @@ def refuse_difference(results: Sequence[Parity], precision: Precision) -> None:
     if precision != "fp32" and not decibels >= MIN_DECIBELS[precision]:
         least = MIN_DECIBELS[precision]
         raise ValueError(f"the {precision} export is {decibels:.1f} dB from the network, below {least:g}: not written")
+
+
+def _rounded(side: int, multiple: int) -> int:
+    """Round a side down to a multiple, but not to zero."""
+    return max(side // multiple, 1) * multiple
 
 
 def _sample(photograph: Tensor, size: Size, scale: int) -> tuple[Tensor, Tensor | None]:
@@ -151,14 +155,13 @@ def _or_inf(value: float) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def calibration_images(folder: Path, num_in_ch: int, size: Size | None, multiple: int = 1) -> list[np.ndarray]:
+def calibration_images(folder: Path, num_in_ch: int, size: Size | None) -> list[np.ndarray]:
     """Return up to 32 windows of a folder's images for a quantiser, (1, C, H, W) float32 in [0, 1].
 
     Args:
         folder: images as the network will see them.
         num_in_ch: channels of the network.
         size: (H, W) of every window; None: 128x128, or the whole of smaller images [pixels].
-        multiple: of the sides of windows [pixels].
 
     Raises:
         FileNotFoundError: the folder is missing or holds no image.
@@ -166,6 +169,6 @@ def calibration_images(folder: Path, num_in_ch: int, size: Size | None, multiple
     windows = []
     for image in search(folder).images[:32]:
         picture = _tensor(read_image(image.path), num_in_ch)
-        sides = size or tuple(max(min(side, 128) // multiple, 1) * multiple for side in picture.shape[-2:])
-        windows.append(_sample(picture, (sides[0], sides[1]), 1)[0].numpy())
+        height, width = size or (min(picture.shape[-2], 128), min(picture.shape[-1], 128))
+        windows.append(_sample(picture, (height, width), 1)[0].numpy())
     return windows

@@ -24,7 +24,7 @@ def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     """
     radius, channels = size // 2, image.shape[1]
     kernel = gaussian_kernel(size, sigma).to(image)
-    padded = mirror_or_repeat(image, (radius,) * 4)
+    padded = mirror_or_repeat(image, (radius, radius, radius, radius))
     # A Gaussian is separable: filter the columns, then the rows.
     columns = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
     return F.conv2d(columns, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)

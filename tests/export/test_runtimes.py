@@ -36,7 +36,9 @@ def test_a_runtime_network_is_called_like_the_network(backend):
     torch.testing.assert_close(other(batch), net(batch).detach(), atol=1e-5, rtol=0)
     half = other(batch.half())
     assert half.dtype == torch.float16
-    tiles = TiledNet(other, tile=10, overlap=other.receptive_radius + other.receptive_radius % 2, scale=2)
+    radius = contract_of(net).receptive_radius
+    assert radius
+    tiles = TiledNet(other, tile=10, overlap=radius + radius % 2, scale=2)
     torch.testing.assert_close(tiles(image(25, 31)), net(image(25, 31)).detach(), atol=1e-5, rtol=0)
 
 
