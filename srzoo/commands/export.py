@@ -82,7 +82,7 @@ def run(arguments: Arguments) -> None:
         logger.info(f"  {result}")
     parity.refuse_difference(results, request.precision)
     # The first name is OUT: where it exists, all files are there.
-    for suffix in reversed(artifact.files):
+    for suffix in reversed(list(artifact.files)):
         write_atomic(targets[suffix], lambda file, content=artifact.files[suffix]: file.write(content))
     sides = "any size" if artifact.size is None else "{1}x{0}".format(*artifact.size)
     logger.info(

@@ -37,7 +37,8 @@ def in_int8(model: "ModelProto", images: Sequence[np.ndarray]) -> "ModelProto":
         def __init__(self) -> None:
             self.images: Iterator[np.ndarray] = iter(images)
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        # None ends the calibration, which the annotation of the base class leaves out.
+        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             image = next(self.images, None)
             return None if image is None else {INPUT: image}
 

@@ -85,7 +85,7 @@ def ncnn_function(param: bytes, weights: bytes, size: Size | None, multiple: int
         raise ValueError(
             f"{identity.type} cannot be exported to ncnn, which has no layer for {', '.join(sorted(set(unknown)))}"
         )
-    loaded = ncnn.Net()
+    loaded = ncnn.Net()  # pyright: ignore[reportAttributeAccessIssue]  # the package has no annotations
     loaded.opt.use_vulkan_compute = False
     loaded.opt.num_threads = torch.get_num_threads()
     # Activations in float32, also where the processor has float16 or bfloat16.
@@ -103,7 +103,8 @@ def ncnn_function(param: bytes, weights: bytes, size: Size | None, multiple: int
         refuse_size(lq, size, multiple)
         extractor = loaded.create_extractor()
         # ncnn.Mat borrows the array's memory, which may be freed before it is read: hand over a copy.
-        extractor.input(INPUT, ncnn.Mat(np.ascontiguousarray(lq[0])).clone())
+        borrowed = ncnn.Mat(np.ascontiguousarray(lq[0]))  # pyright: ignore[reportAttributeAccessIssue]
+        extractor.input(INPUT, borrowed.clone())
         _, sr = extractor.extract(OUTPUT)
         sr = np.array(sr)[None]  # (1, C, scale * H, scale * W)
         if sr.shape[-2:] != tuple(identity.scale * side for side in lq.shape[-2:]):

@@ -60,10 +60,11 @@ def onnx_model(net: nn.Module, size: Size | None = None) -> "ModelProto":
 
 def _only_crops(program: "ExportedProgram") -> bool:
     """Return True if every padding by a symbolic number is negative, as :func:`srzoo.ops.pad.crop` writes them."""
-    pad = torch.ops.aten.pad.default
-    margins = [node.args[1] for node in program.graph.nodes if node.target is pad]
-    symbols = [margin.meta["val"].node.hint for own in margins for margin in own if isinstance(margin, torch.fx.Node)]
-    return all(hint < 0 for hint in symbols)
+    pads = [node for node in program.graph.nodes if node.target is torch.ops.aten.pad.default]
+    # Nodes other than the padded tensor are numbers that are computed from sizes.
+    symbols = [margin for node in pads for margin in node.all_input_nodes if margin is not node.args[0]]
+    # The value for the traced size.
+    return all(margin.meta["val"].node.hint < 0 for margin in symbols)
 
 
 def _slices() -> dict[Callable[..., object], Callable[..., Value]]:
