@@ -68,6 +68,15 @@ setup(
         "report": ["matplotlib>=3.8"],
         "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
         "compat": ["spandrel>=0.4.2"],
+        "export": [
+            "onnx>=1.17",
+            "onnxscript>=0.5",
+            "onnxruntime>=1.20",
+            "openvino>=2024.6",
+            "pnnx>=20250530",
+            "ncnn>=1.0.20250503",
+        ],
+        "tflite": ["litert-torch>=0.8"],
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.6",

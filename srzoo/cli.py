@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "blend": ("srzoo.commands.blend", "interpolate between the weights of two networks"),
     "profile": ("srzoo.commands.profile", "count and measure what networks cost, side by side"),
     "fuse": ("srzoo.commands.fuse", "merge re-parameterisable blocks for deployment"),
+    "export": ("srzoo.commands.export", "write a network for another runtime: ONNX, ncnn, TFLite, torch.export"),
     "options show": ("srzoo.commands.options_show", "print an option file with inheritance and defaults written out"),
     "options explain": ("srzoo.commands.options_explain", "print type, unit, default and meaning of an option"),
     "options docs": ("srzoo.commands.options_docs", "write the option reference and the JSON schema for editors"),

@@ -42,6 +42,7 @@ class NetworkContract:
         ignored_keys: pattern of keys in published files that the network has no use for.
         free_options: options that change training or form but not the function: weights saved under others load.
         idle_in_training: pattern of parameters that the training output does not reach.
+        unsupported_formats: format of `srzoo export` -> reason why the network cannot have it.
     """
 
     scales: tuple[int, ...] | None = None
@@ -58,6 +59,7 @@ class NetworkContract:
     ignored_keys: str | None = None
     free_options: tuple[str, ...] = ()
     idle_in_training: str | None = None
+    unsupported_formats: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = [
@@ -74,7 +76,7 @@ class NetworkContract:
                 faults.append(f"{name} must be a tuple, got {value!r}")
         if isinstance(self.scales, tuple | list) and not all(_is_integer(scale, 1) for scale in self.scales):
             faults.append(f"scales must be positive integers or None, got {self.scales!r}")
-        for name in ("key_options", "key_aliases"):
+        for name in ("key_options", "key_aliases", "unsupported_formats"):
             if not isinstance(getattr(self, name), Mapping):
                 faults.append(f"{name} must be a mapping, got {getattr(self, name)!r}")
         if faults:

@@ -1,5 +1,7 @@
 """Bicubic interpolation as a network without parameters: the baseline row of every table."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ class Bicubic(nn.Module):
     multiple_of = 1
     half_safe = ("float16", "bfloat16")
     receptive_radius = 2
+    unsupported_formats: ClassVar = {"ncnn": "it mirrors the border by index, and ncnn has no such layer"}
 
     def __init__(self, *, scale: int) -> None:
         super().__init__()
@@ -42,8 +45,10 @@ class Bicubic(nn.Module):
         for dim in (2, 3):
             # Two more pixels on each side, mirrored with the edge repeated.
             size = lq.shape[dim]
-            index = torch.arange(-2, size + 2, device=lq.device) % (2 * size)
-            image = image.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
+            index = torch.arange(-2, size + 2, device=lq.device)
+            index = torch.where(index < 0, -1 - index, index)
+            # The bound is for a side of one pixel, which mirrors twice.
+            image = image.index_select(dim, torch.minimum(index, 2 * size - 1 - index).clamp_min(0))
         taps = torch.tensor(self._taps, dtype=torch.float64)
         kernels = (taps[:, None, :, None] * taps[None, :, None, :]).view(self.scale**2, 1, 5, 5)
         kernels = kernels.to(lq).repeat(channels, 1, 1, 1)  # (C * scale**2, 1, 5, 5)

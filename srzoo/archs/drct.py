@@ -207,6 +207,10 @@ class DRCT(nn.Module):
     half_safe = ("float16", "bfloat16")
     receptive_radius = None
     unbounded_by = "shifted windows pass features on"
+    unsupported_formats: ClassVar = {
+        "ncnn": "window attention sorts pixels by index, and ncnn has no such layer",
+        "tflite": "window attention has tensors of more dimensions than TFLite's layers take",
+    }
     free_options = ("drop_rate", "attn_drop_rate", "drop_path_rate", "checkpointing", "img_size", "depths")
     ignored_keys = r".*(attn_mask|relative_position_index)$"
     key_options: ClassVar = {

@@ -55,9 +55,10 @@ class ShrinkingBlock(nn.Module):
         kept, rest = [], x
         for step in range(1, 7):
             out = self.act(self.get_submodule(f"c{step}")(rest))
-            # Widths shrink from step to step; the rest of the sixth is empty.
-            distilled, rest = out.split([self.num_distilled, out.shape[1] - self.num_distilled], 1)
-            kept.append(distilled)
+            # Widths shrink from step to step; the sixth leaves no rest, and an empty part is unknown to ncnn.
+            if step < 6:
+                out, rest = out.split([self.num_distilled, out.shape[1] - self.num_distilled], 1)
+            kept.append(out)
         return self.c7(torch.cat(kept, 1)) + x  # (B, 6 * num_distilled, H, W) -> (B, num_feat, H, W)
 
 

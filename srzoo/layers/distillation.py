@@ -26,8 +26,8 @@ class ContrastAwareAttention(nn.Module):
 def _contrast(centred: Tensor) -> Tensor:
     """Return the root mean square over the image of (B, C, H, W): (B, C, 1, 1)."""
     if in_plain_form():
-        # Every exporter knows these operations; the bound keeps the root's gradient finite for constant channels.
-        return centred.square().mean((2, 3), keepdim=True).clamp_min(1e-20).sqrt()
+        # Every exporter knows these operations; the addend keeps the root's gradient finite for constant channels.
+        return (centred.square().mean((2, 3), keepdim=True) + 1e-20).sqrt()
     # As a norm, whose gradient is 0 for a constant channel; that of the root of a variance is infinite there.
     norm = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True)
     return norm / (centred.shape[2] * centred.shape[3]) ** 0.5

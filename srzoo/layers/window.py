@@ -24,6 +24,7 @@ from srzoo.layers.plain import in_exporter, in_plain_form
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Extent = int | Tensor
 
 
 def to_rows(image: Tensor, window: int) -> Tensor:
@@ -123,8 +124,11 @@ def plain_and_shifted_windows(
     # One spare window, whose attention nobody reads: torch.export treats dimensions that can be 1 as a case apart.
     spare = 1 if in_exporter() else 0
     number = torch.arange(size[0] * down * across + spare, device=device)
-    masks = edge_masks(window, device, dtype).index_select(0, _window_kinds(number, down, across))
-    orders = [_window_pixels(number, size, window, shift) for shift in (0, window // 2)]
+    # As tensors: ONNX knows quotients and remainders of tensors only, not those by a symbolic number.
+    batch, height, width = (0 * number[0] + extent for extent in size)
+    kinds = _window_kinds(number, height // window, width // window)
+    masks = edge_masks(window, device, dtype).index_select(0, kinds)
+    orders = [_window_pixels(number, (batch, height, width), window, shift) for shift in (0, window // 2)]
     inverses = [_inverse(order, size[0] * size[1] * size[2]) for order in orders]
     return Windows(orders[0], inverses[0], None, None), Windows(orders[1], inverses[1], masks, None)
 
@@ -148,13 +152,13 @@ def _fast_windows(
     )
 
 
-def _window_pixels(number: Tensor, size: tuple[int, int, int], window: int, shift: int) -> Tensor:
+def _window_pixels(number: Tensor, size: tuple[Extent, Extent, Extent], window: int, shift: int) -> Tensor:
     """Return the raster index of each pixel of some windows: (len(number) * window**2,).
 
     Args:
         number: windows, counted in raster order over (B, H / window, W / window); from B * H * W / window**2 on, any
             valid index is returned.
-        size: of the images (B, H, W).
+        size: of the images (B, H, W); tensors in the plain form.
         window: side of a window [pixels].
         shift: how far down and to the right windows are moved, cyclically [pixels].
     """
@@ -167,7 +171,7 @@ def _window_pixels(number: Tensor, size: tuple[int, int, int], window: int, shif
     return ((image * height + y % height) * width + x % width).flatten()
 
 
-def _window_kinds(number: Tensor, down: int, across: int) -> Tensor:
+def _window_kinds(number: Tensor, down: Extent, across: Extent) -> Tensor:
     """Return the kind of shifted windows, counted in raster order over (B, down, across), for :func:`edge_masks`."""
     last_row, last_column = number // across % down == down - 1, number % across == across - 1
     return 2 * last_row.long() + last_column.long()

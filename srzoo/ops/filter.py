@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srzoo.ops.pad import mirror_or_repeat
+
 
 def gaussian_kernel(size: int, sigma: float) -> Tensor:
     """Sample a Gaussian at unit steps around 0, summing to 1: (size,) float64."""
@@ -22,9 +24,7 @@ def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     """
     radius, channels = size // 2, image.shape[1]
     kernel = gaussian_kernel(size, sigma).to(image)
-    # Reflection needs more pixels than the radius.
-    mode = "reflect" if min(image.shape[-2:]) > radius else "replicate"
-    padded = F.pad(image, (radius,) * 4, mode=mode)
+    padded = mirror_or_repeat(image, (radius, radius, radius, radius))
     # A Gaussian is separable: filter the columns, then the rows.
     columns = F.conv2d(padded, kernel.view(1, 1, size, 1).expand(channels, 1, size, 1), groups=channels)
     return F.conv2d(columns, kernel.view(1, 1, 1, size).expand(channels, 1, 1, size), groups=channels)

@@ -8,17 +8,29 @@ from torch import Tensor
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad (B, C, H, W) at the bottom and right until H and W are divisible by `multiple`; :func:`crop` undoes it.
 
-    Mirrors without repeating the edge pixel where the image is large enough, else repeats the edge pixel. Works with
-    symbolic sizes of at least `multiple` too.
+    Pads as :func:`mirror_or_repeat` does, at the bottom and right.
     """
     height, width = image.shape[-2:]
     if _symbolic(height) or _symbolic(width):
-        return _pad_symbolic(image, multiple)
+        # -height % multiple, in a form that torch.export can reason about.
+        targets = [(side + multiple - 1) // multiple * multiple for side in (height, width)]
+        return _pad_by_index(image, (0, 0), (targets[0], targets[1]))
     bottom, right = -height % multiple, -width % multiple
-    if not (bottom or right):
-        return image
-    mode = "reflect" if bottom < height and right < width else "replicate"
-    return F.pad(image, (0, right, 0, bottom), mode=mode)
+    return mirror_or_repeat(image, (0, right, 0, bottom)) if bottom or right else image
+
+
+def mirror_or_repeat(image: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+    """Pad (B, C, H, W) by margins (left, right, top, bottom).
+
+    Mirrors without repeating the edge pixel where the image is larger than every margin of its axis, else repeats the
+    edge pixel on all sides. Works with symbolic sizes too.
+    """
+    left, right, top, bottom = margins
+    height, width = image.shape[-2:]
+    if _symbolic(height) or _symbolic(width):
+        return _pad_by_index(image, (top, left), (height + bottom, width + right))
+    fits = max(top, bottom) < height and max(left, right) < width
+    return F.pad(image, margins, mode="reflect" if fits else "replicate")
 
 
 def crop(image: Tensor, height: int, width: int) -> Tensor:
@@ -26,7 +38,8 @@ def crop(image: Tensor, height: int, width: int) -> Tensor:
     if _symbolic(height) or _symbolic(width):
         # torch.export cannot prove that a slice ends inside a padded image; negative padding needs no proof.
         return F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
-    return image[..., :height, :width]
+    # No slice where there is nothing to cut: its fixed end would cut larger images in a traced graph.
+    return image if image.shape[-2:] == (height, width) else image[..., :height, :width]
 
 
 def _symbolic(side: int) -> bool:
@@ -35,18 +48,25 @@ def _symbolic(side: int) -> bool:
     return strict_export or not isinstance(side, int)
 
 
-def _pad_symbolic(image: Tensor, multiple: int) -> Tensor:
-    """Mirror by index, a form of :func:`pad_to_multiple` without branches on the size.
+def _pad_by_index(image: Tensor, before: tuple[int, int], ends: tuple[int, int]) -> Tensor:
+    """Pad by gathering rows and columns, a form of :func:`mirror_or_repeat` without branches on the size.
 
-    Raises:
-        ValueError: a side is shorter than `multiple`, where padding would repeat the edge instead.
+    Args:
+        image: (B, C, H, W).
+        before: rows added at the top and columns at the left.
+        ends: position after the last row and the last column, counted from the image's first.
     """
-    for dim in (-2, -1):
+    indices, fits = [], []
+    for dim, start, end in zip((-2, -1), before, ends, strict=True):
         size = image.shape[dim]
-        if size < multiple:
-            raise ValueError(f"with sizes that vary, sides of at least {multiple} pixels are needed, got {size}")
-        index = torch.arange((size + multiple - 1) // multiple * multiple, device=image.device)
-        image = image.index_select(dim, torch.minimum(index, 2 * (size - 1) - index))
+        index = torch.arange(-start, end, device=image.device)
+        mirrored_index = torch.minimum(index.abs(), 2 * (size - 1) - index)
+        # Negative where a margin has at least as many pixels as the image, at the start or at the end.
+        fits.append(torch.minimum(index + size - 1, 2 * (size - 1) - index).amin(0) >= 0)
+        # ONNX has no clamp to a symbolic bound.
+        indices.append((mirrored_index, torch.minimum(index.clamp_min(0), 0 * index + size - 1)))
+    for dim, (mirrored_index, nearest) in zip((-2, -1), indices, strict=True):
+        image = image.index_select(dim, torch.where(fits[0] & fits[1], mirrored_index, nearest))
     return image
 
 
