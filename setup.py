@@ -35,6 +35,34 @@ def option_files() -> list[str]:
     return sorted(str(path.relative_to(ROOT / "options")) for path in (ROOT / "options").rglob("*.yml"))
 
 
+# Packages that a part of srzoo needs; each part names its extra where they are missing.
+EXTRAS = {
+    "samples": ["scikit-image>=0.24"],
+    "report": ["matplotlib>=3.8"],
+    "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
+    "compat": ["spandrel>=0.4.2"],
+    "export": [
+        "onnx>=1.17",
+        "onnxscript>=0.5",
+        "onnxruntime>=1.20",
+        "openvino>=2024.6",
+        "pnnx>=20250530",
+        "ncnn>=1.0.20250503",
+    ],
+}
+# Tests and types cover these parts; LiteRT is too large for that.
+EXTRAS["dev"] = [
+    *(package for extra in EXTRAS.values() for package in extra),
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6",
+    "ruff==0.17.5",
+    "pyright[nodejs]==1.1.414",
+    # Builds the wheel that a test installs; basicsr 1.4.2 needs pkg_resources, which 82 removed.
+    "setuptools>=70.1,<82",
+]
+EXTRAS["tflite"] = ["litert-torch>=0.8"]
+
 setup(
     name="srzoo",
     version="0.1.0",
@@ -63,31 +91,6 @@ setup(
         "tensorboard>=2.16",
         "safetensors>=0.4.3",
     ],
-    extras_require={
-        "samples": ["scikit-image>=0.24"],
-        "report": ["matplotlib>=3.8"],
-        "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
-        "compat": ["spandrel>=0.4.2"],
-        "export": [
-            "onnx>=1.17",
-            "onnxscript>=0.5",
-            "onnxruntime>=1.20",
-            "openvino>=2024.6",
-            "pnnx>=20250530",
-            "ncnn>=1.0.20250503",
-        ],
-        "tflite": ["litert-torch>=0.8"],
-        "dev": [
-            "pytest>=8",
-            "pytest-xdist>=3.6",
-            "hypothesis>=6",
-            "ruff==0.17.5",
-            "pyright[nodejs]==1.1.414",
-            "scikit-image>=0.24",
-            "spandrel>=0.4.2",
-            # Builds the wheel that a test installs; basicsr 1.4.2 needs pkg_resources, which 82 removed.
-            "setuptools>=70.1,<82",
-        ],
-    },
+    extras_require=EXTRAS,
     entry_points={"console_scripts": ["srzoo=srzoo.cli:main"]},
 )

@@ -4,9 +4,9 @@ Each file would leave a mark on the disk. Pickles call functions of the standard
 bare, in PyTorch's two formats, and beside or around real weights.
 """
 
-import functools
 import importlib
 import io
+import operator
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ def hostile(name: str, mark: Path) -> Call:
         return [filled(item) for item in value] if isinstance(value, list) else value
 
     module, _, path = name.partition(".")
-    function = functools.reduce(getattr, path.split("."), importlib.import_module(module))
+    function = operator.attrgetter(path)(importlib.import_module(module))
     return Call(function, tuple(map(filled, CALLS[name])))
 
 

@@ -10,12 +10,12 @@ from srzoo.images import FileLayout
 from srzoo.infer.picture import OpenPicture, output_size, upscaled_bands
 from srzoo.infer.upscale import Upscaler
 from srzoo.progress import Meter
-from srzoo.video import Clip, FrameReader, FrameWriter
+from srzoo.video import FrameReader, FrameWriter, Video
 
 logger = logging.getLogger("srzoo")
 
 
-def upscale_clip(clip: Clip, upscaler: Upscaler, path: Path, magnification: float, meter: Meter) -> None:
+def upscale_clip(clip: Video, upscaler: Upscaler, path: Path, magnification: float, meter: Meter) -> None:
     """Upscale every frame of a video, and write them with its rate, colours and sound.
 
     Frames are streamed: a few are in memory at a time.

@@ -29,7 +29,7 @@ MATRICES = {
 
 
 @dataclass(frozen=True)
-class Clip:
+class Video:
     """A video whose frames can be upscaled.
 
     Args:

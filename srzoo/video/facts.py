@@ -6,13 +6,13 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from srzoo.video.clip import MATRICES, Clip, bits_of
+from srzoo.video.clip import MATRICES, Video, bits_of
 from srzoo.video.programs import told_about
 
 _WITHOUT = ("", "unknown", "reserved", "unspecified")
 
 
-def probe(path: Path) -> Clip:
+def probe(path: Path) -> Video:
     """Read the facts of a video; refuse, by name, what cannot be carried over.
 
     Raises:
@@ -37,7 +37,7 @@ def probe(path: Path) -> Clip:
     aspect = video.get("sample_aspect_ratio", "1:1").replace(":", "/")
     others = [stream["codec_type"] for stream in streams if stream["codec_type"] not in ("video", "audio")]
     others += ["video"] * (len(videos) - 1)
-    return Clip(
+    return Video(
         path,
         (height, width),
         rate,

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from srzoo.video.clip import ENCODERS, MATRICES, Clip
+from srzoo.video.clip import ENCODERS, MATRICES, Video
 from srzoo.video.facts import probe
 from srzoo.video.programs import every_frame, file_name, last_line, program
 
@@ -20,7 +20,7 @@ _SCALER = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 class FrameReader:
     """Frames of a clip in order: (H, W, 3) RGB, uint8, or uint16 for more than 8 bits; a context manager."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Video) -> None:
         self.clip, self.count = clip, 0
         self._type = np.dtype("u1" if clip.bits == 8 else "<u2")
         conversion = (
@@ -49,7 +49,7 @@ class FrameReader:
         """
         frame = np.empty((*self.clip.size, 3), self._type)
         assert self._process.stdout is not None
-        filled = _fill(self._process.stdout, memoryview(frame).cast("B"))
+        filled = _fill(self._process.stdout, frame.data.cast("B"))
         if filled == frame.nbytes:
             self.count += 1
             return frame
@@ -86,7 +86,7 @@ class FrameWriter:
         size: (H, W) of the frames [pixels].
     """
 
-    def __init__(self, path: Path, clip: Clip, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, clip: Video, size: tuple[int, int]) -> None:
         self.path, self.clip, self.count = path, clip, 0
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
@@ -121,7 +121,7 @@ class FrameWriter:
         """
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(memoryview(np.ascontiguousarray(frame)).cast("B"))
+            self._process.stdin.write(np.ascontiguousarray(frame).data.cast("B"))
         except BrokenPipeError:
             raise self._failure() from None
         self.count += 1

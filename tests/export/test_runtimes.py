@@ -5,7 +5,7 @@ import torch
 
 from srzoo.contract import contract_of, identity_of
 from srzoo.export.runtimes import runtime_network
-from srzoo.infer.tile import TiledNet
+from srzoo.infer.upscale import Upscaler
 from srzoo.registry import ARCHS
 from tests.support import photograph
 
@@ -36,9 +36,7 @@ def test_a_runtime_network_is_called_like_the_network(backend):
     torch.testing.assert_close(other(batch), net(batch).detach(), atol=1e-5, rtol=0)
     half = other(batch.half())
     assert half.dtype == torch.float16
-    radius = contract_of(net).receptive_radius
-    assert radius
-    tiles = TiledNet(other, tile=10, overlap=radius + radius % 2, scale=2)
+    tiles = Upscaler(other, tile=10)
     torch.testing.assert_close(tiles(image(25, 31)), net(image(25, 31)).detach(), atol=1e-5, rtol=0)
 
 
