@@ -8,6 +8,9 @@ from pathlib import Path
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 from srzoo.images import EXTENSIONS
 
+# File in which `srzoo data make-lr` and `subimages` keep what they have done; it belongs to the images of its folder.
+JOURNAL = ".srzoo_prepared.jsonl"
+
 
 def search(folder: Path) -> ImageListing:
     """Return all image files below `folder`, sorted, and the files left out; linked folders are followed.
@@ -48,6 +51,8 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     if identity in above:
         return
     for entry in os.scandir(folder):
+        if entry.name == JOURNAL:
+            continue
         if _is_folder(entry) and not entry.name.startswith("."):
             yield from _walk(Path(entry.path), (*above, identity))
         else:

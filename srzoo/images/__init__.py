@@ -8,7 +8,7 @@ orientation tag says.
 
 from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
-from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.pixels import encode_image, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
 from srzoo.images.profiles import colour_profile
 from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
 from srzoo.images.versions import codec_versions
@@ -20,6 +20,7 @@ __all__ = [
     "Picture",
     "codec_versions",
     "colour_profile",
+    "encode_image",
     "image_size",
     "jpeg_decoded",
     "read_header",

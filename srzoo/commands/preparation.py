@@ -1,0 +1,77 @@
+"""Arguments and reports that the commands share which make image files from image files."""
+
+import json
+import re
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srzoo.command import Arguments
+from srzoo.commands.arguments import add_overwrite
+
+if TYPE_CHECKING:
+    from srzoo.data.listing import Fault
+    from srzoo.data.prepare.jobs import Job
+
+
+def add_preparation(parser: ArgumentParser) -> None:
+    """Add --dry-run, --overwrite and --workers."""
+    add_dry_run(parser)
+    add_overwrite(parser, "files in OUT that were made with other settings or by another program")
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="number of processes (default: 0, one per core)"
+    )
+
+
+def add_dry_run(parser: ArgumentParser) -> None:
+    """Add --dry-run."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be written, and write nothing (default: off)"
+    )
+
+
+def prepare(
+    jobs: "Sequence[Job]", faults: "Sequence[Fault]", arguments: Arguments, name: str, lines: Sequence[str]
+) -> None:
+    """Do the jobs below OUT and print what was done.
+
+    Args:
+        jobs: of the images that can be used.
+        faults: of those that cannot.
+        arguments: of the command, with those of :func:`add_preparation`.
+        name: of the command.
+        lines: datasets of an option file that read the files.
+
+    Raises:
+        ValueError: a negative number of workers; files that cannot be written.
+        UnusedImagesError: images that could not be used; the others are done.
+    """
+    from srzoo.data.listing import UnusedImagesError
+    from srzoo.data.prepare.jobs import run_jobs
+
+    if arguments.workers < 0:
+        raise ValueError(f"--workers must be 0 or more, got {arguments.workers}")
+    out, dry_run = arguments.out, arguments.dry_run
+    outcome = run_jobs(jobs, out, name, overwrite=arguments.overwrite, dry_run=dry_run, workers=arguments.workers)
+    for note in outcome.notes:
+        sys.stdout.write(f"{note}\n")
+    skipped = f"; {outcome.skipped} were whole already" if outcome.skipped else ""
+    if dry_run:
+        sys.stdout.write(
+            f"would write {outcome.files} files to {out}, at most {outcome.size:,} bytes (uncompressed){skipped}\n"
+        )
+    else:
+        sys.stdout.write(f"wrote {outcome.files} files to {out}{skipped}\n")
+    if lines and outcome.files + outcome.skipped:
+        sys.stdout.write("".join(["for an option file:\n", *(f"  {line}\n" for line in lines)]))
+    outcome.faults[:0] = faults
+    if outcome.faults:
+        raise UnusedImagesError(outcome.faults)
+
+
+def yaml_path(path: Path) -> str:
+    """Return a path as a value of a mapping in braces; quoted where its characters mean something in YAML."""
+    text = str(path)
+    return text if re.fullmatch(r"[\w./~-]+", text) else json.dumps(text, ensure_ascii=False)
