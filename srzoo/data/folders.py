@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from srzoo.catalogue import hint
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 from srzoo.images import EXTENSIONS
 
@@ -25,6 +26,7 @@ def search(folder: Path) -> ImageListing:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
+            f"{hint(folder)}"
         )
     files: list[Path] = []
     left_out: list[Fault] = []

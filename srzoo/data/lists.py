@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from srzoo.catalogue import hint
 from srzoo.data.folders import search, unique_keys
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 
@@ -157,7 +158,7 @@ def read_lines(file: Path) -> list[tuple[int, str]]:
         ValueError: it is empty, or in another encoding.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"list file {file} does not exist")
+        raise FileNotFoundError(f"list file {file} does not exist{hint(file)}")
     content = file.read_bytes()
     try:
         text = content.decode(_encoding(content))
