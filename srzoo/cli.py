@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert weights": ("srzoo.commands.convert_weights", "convert weights from any published layout, and back"),
     "convert options": ("srzoo.commands.convert_options", "convert option files of BasicSR and projects built on it"),
     "data get": ("srzoo.commands.data_get", "get published datasets and weights"),
+    "data info": ("srzoo.commands.data_info", "summarise a folder of images; contact sheet"),
     "data make-lr": ("srzoo.commands.data_make_lr", "make LR files from GT, bit for bit as published ones"),
     "data subimages": ("srzoo.commands.data_subimages", "cut training images into sub-images"),
     "data list": ("srzoo.commands.data_list", "write a list of pairs"),

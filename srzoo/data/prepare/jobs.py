@@ -4,29 +4,20 @@ A job is one input image (with its partner) and all files made from it. Jobs tha
 records are skipped while their inputs and outputs are unchanged.
 """
 
-import itertools
-import multiprocessing
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault
 from srzoo.data.prepare.journal import Journal, Record, Settings, Stamp
+from srzoo.data.prepare.parallel import num_workers, parallel
 from srzoo.images import encode_image
 from srzoo.progress import shown
-
-# Less work than this is done before a second process has started [pixels].
-_WORTH_PROCESSES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -131,7 +122,8 @@ def run_jobs(
         return outcome
     known = dict(journal.records)  # `append` changes the journal's
     tasks = ((job, out, known.get(job.key), overwrite) for job in todo)
-    for done in shown(_parallel(tasks, len(todo), _workers(workers, todo)), name, len(todo)):
+    processes = num_workers(workers, len(todo), sum(job.pixels for job in todo))
+    for done in shown(parallel(_run, tasks, processes), name, len(todo)):
         if isinstance(done, Fault):
             outcome.faults.append(done)
         else:
@@ -191,49 +183,7 @@ def _left_over(jobs: Sequence[Job], journal: Journal) -> list[str]:
     return [f"{len(files)} file(s) of earlier runs belong to other images: {files[0]} first"] if files else []
 
 
-def _workers(wanted: int, jobs: Sequence[Job]) -> int:
-    """Return the number of processes that pay off."""
-    if wanted:
-        return min(wanted, max(1, len(jobs)))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS
-    work = sum(job.pixels for job in jobs)
-    return 1 if work < _WORTH_PROCESSES else min(cores, len(jobs))
-
-
 Task = tuple[Job, Path, Record | None, bool]
-
-
-def _parallel(tasks: Iterator[Task], count: int, workers: int) -> Iterator[Record | Fault]:
-    """Yield the results of tasks as they end.
-
-    Processes, because decoding holds back standard error of its whole process, so that threads wait for each other:
-    on two cores both are equally fast (480 tiles of 2040x1356 images), on more the waiting grows.
-    """
-    if workers <= 1 or count <= 1:
-        yield from (_run(task) for task in tasks)
-        return
-    # Forked as the workers of a DataLoader are: importing PyTorch in each of them would take seconds.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    pool = ProcessPoolExecutor(workers, context, _single_threaded)
-    try:
-        # Few tasks wait at a time: a list of a million would take gigabytes.
-        pending: set[Future[Record | Fault]] = {pool.submit(_run, t) for t in itertools.islice(tasks, 4 * workers)}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            pending |= {pool.submit(_run, task) for task in itertools.islice(tasks, len(done))}
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
-        reason = "a worker was ended from outside (out of memory?): run the command again, with fewer --workers"
-        raise OSError(reason) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _single_threaded() -> None:
-    # Processes are the parallelism; threads of the libraries would compete with them.
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
 
 
 def _run(task: Task) -> Record | Fault:
