@@ -67,7 +67,7 @@ def run(arguments: Arguments) -> None:
     sys.stdout.write((json.dumps(found.as_json(), indent=2) if arguments.json else found.text()) + "\n")
     if sheet is not None and arguments.dry_run:
         sys.stderr.write(f"would write {sheet}, a contact sheet\n")
-    elif found.thumbnails:
+    elif sheet is not None and found.thumbnails:
         write_image(sheet, contact_sheet(found.thumbnails))
         sys.stderr.write(f"wrote {sheet}: {len(found.thumbnails)} images\n")
     if found.problems:

@@ -1,5 +1,6 @@
 """Downloads over HTTP that continue where they stopped, compared with a published checksum."""
 
+import errno
 import hashlib
 import http.client
 import json
@@ -43,8 +44,9 @@ def download(url: str, target: Path, algorithm: str = "", digest: str = "") -> N
             # The server has answered: asking again changes nothing.
             raise OSError(f"{url}: {error.code} {error.reason}") from error
         except (OSError, http.client.HTTPException) as error:
-            # Without any connection, a pause of seconds changes nothing either.
-            if attempt == _ATTEMPTS - 1 or isinstance(error, urllib.error.URLError):
+            # Without any connection, or on a full disk, a pause of seconds changes nothing either.
+            hopeless = isinstance(error, urllib.error.URLError) or getattr(error, "errno", None) == errno.ENOSPC
+            if attempt == _ATTEMPTS - 1 or hopeless:
                 kept = f"; {part.stat().st_size:,} bytes are kept: run again to continue" if part.is_file() else ""
                 raise OSError(f"{url}: {getattr(error, 'reason', None) or error}{kept}") from error
             time.sleep(_PAUSE * 2**attempt)

@@ -4,6 +4,8 @@ A job is one input image (with its partner) and all files made from it. Jobs tha
 records are skipped while their inputs and outputs are unchanged.
 """
 
+import errno
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,8 +142,10 @@ def _refuse_conflicts(jobs: Sequence[Job], out: Path) -> None:
     """
     inputs = {os.path.realpath(path) for job in jobs for path in job.inputs}
     counts: Counter[str] = Counter(target.name for job in jobs for target in job.targets)
-    # Links within the output folder may lead to an input.
-    over = [name for name in counts if os.path.realpath(out / name) in inputs]
+    # Folders and files of the output folder may be links to inputs. A folder is looked up once for all its files.
+    real_folder = functools.cache(os.path.realpath)
+    targets = {name: os.path.join(real_folder(out / Path(name).parent), Path(name).name) for name in counts}  # noqa: PTH118
+    over = [n for n, path in targets.items() if (os.path.realpath(path) if os.path.islink(path) else path) in inputs]  # noqa: PTH114
     if over:
         raise ValueError(f"{out / over[0]} is an input and would be overwritten: choose another output folder")
     twice = [name for name, count in counts.items() if count > 1]
@@ -187,7 +191,11 @@ Task = tuple[Job, Path, Record | None, bool]
 
 
 def _run(task: Task) -> Record | Fault:
-    """Do one job; an image that cannot be used is returned as a fault."""
+    """Do one job; an image that cannot be used is returned as a fault.
+
+    Raises:
+        OSError: the disk is full or read-only: further jobs would fail too.
+    """
     job, out, record, overwrite = task
     try:
         inputs = [Stamp.of(path) for path in job.inputs]
@@ -198,6 +206,8 @@ def _run(task: Task) -> Record | Fault:
             outputs[target.name] = Stamp.of(path)
         _remove_stale(out, record, outputs)
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
         return Fault(job.inputs[0], str(error).removeprefix(f"{job.inputs[0]}: "))
     return Record(job.key, job.group, job.settings, inputs, outputs)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srzoo.data.folders import JOURNAL
-from srzoo.data.hashes import file_hash
+from srzoo.tensor_files import sha256
 
 Settings = Mapping[str, int | str]
 
@@ -34,7 +34,7 @@ class Stamp:
     def of(cls, path: Path) -> "Stamp":
         """Read a file and return its stamp."""
         status = path.stat()
-        return cls(status.st_size, status.st_mtime_ns, file_hash(path))
+        return cls(status.st_size, status.st_mtime_ns, sha256(path))
 
     def fits(self, path: Path) -> bool:
         """Return True if a file exists and has this content; it is read only if its time has changed."""
@@ -44,7 +44,7 @@ class Stamp:
             return False
         if status.st_size != self.size:
             return False
-        return status.st_mtime_ns == self.modified or file_hash(path) == self.sha256
+        return status.st_mtime_ns == self.modified or sha256(path) == self.sha256
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import itertools
 import multiprocessing
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -47,7 +49,7 @@ def parallel(function: Callable[[T], R], items: Iterable[T], workers: int) -> It
         return
     # Forked as the workers of a DataLoader are: importing PyTorch in each of them would take seconds.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    pool = ProcessPoolExecutor(workers, context, _single_threaded)
+    pool = ProcessPoolExecutor(workers, context, _begin, (os.getpid(),))
     remaining = iter(items)
     try:
         # Few items wait at a time: a list of a million would take gigabytes.
@@ -65,7 +67,16 @@ def parallel(function: Callable[[T], R], items: Iterable[T], workers: int) -> It
         pool.shutdown(cancel_futures=True)
 
 
-def _single_threaded() -> None:
+def _begin(parent: int) -> None:
+    """Prepare a worker: one thread, and an end when its parent ends."""
     # Processes are the parallelism; threads of the libraries would compete with them.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A worker would wait for ever for the next item of a parent that was killed.
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

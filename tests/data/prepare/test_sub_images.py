@@ -1,13 +1,21 @@
 """`srzoo data subimages`: BasicSR's grid and names, pairs cut alike."""
 
+import errno
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
+from srzoo.atomic import write_atomic
 from srzoo.data.folders import JOURNAL, search
 from srzoo.data.paired import PairedImages
+from srzoo.data.prepare import jobs
 from srzoo.data.prepare.sub_images import Grid
 from srzoo.images import read_header, read_image, write_image
-from tests.support import photograph, write_photographs
+from tests.support import ROOT, photograph, write_photographs
 from tests.test_convert import srzoo
 
 
@@ -143,6 +151,56 @@ def test_names_that_collide_are_refused_before_anything_is_written(tmp_path, sub
     assert subimages("--size", "48", "--step", "24", "--lq", tmp_path / "lq", "--scale", "2") == 0
     assert subimages("--size", "50", "--step", "24", "--lq", tmp_path / "lq", "--scale", "4") == 2
     assert "must be multiples of the scale 4" in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_the_run_and_leaves_whole_files(tmp_path, subimages, monkeypatch, capsys):
+    write_photographs(tmp_path / "gt", 3, 48, 96)
+    written = []
+
+    def full(path, write):
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, f"could not write {path}: No space left on device")
+        written.append(path)
+        write_atomic(path, write)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(jobs, "write_atomic", full)
+        assert subimages("--size", "48", "--step", "48") == 2
+    assert "No space left on device" in (error := capsys.readouterr().err)
+    assert "could not be used" not in error
+    assert len(written) == 3
+    assert subimages("--size", "48", "--step", "48") == 0
+    assert len(search(tmp_path / "out").images) == 6
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_and_its_workers_end(tmp_path, subimages):
+    for number in range(12):
+        write_image(tmp_path / "gt" / f"{number:02}.png", photograph(200, 200, number, number))
+    words = ["data", "subimages", tmp_path / "gt", tmp_path / "out", "--size", "48", "--step", "8", "--workers", "2"]
+    command = [sys.executable, "-m", "srzoo.cli", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    journal = tmp_path / "out" / JOURNAL
+    while not journal.is_file():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    for _ in range(100):  # workers are in the process group of the command
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("workers outlive the command")
+    done = len(journal.read_text().splitlines())
+    assert done < 12
+    assert subimages("--size", "48", "--step", "8") == 0
+    images = search(tmp_path / "out").images
+    assert len(images) == 12 * 400
+    assert all(read_image(image.path).rgb.shape == (48, 48, 3) for image in images[::97])
+    assert len(journal.read_text().splitlines()) == 12
 
 
 @pytest.mark.parametrize("words", [["--size", "0"], ["--step", "0"], ["--thresh", "-1"], ["--scale", "2"]])
