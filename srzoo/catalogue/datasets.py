@@ -1,13 +1,10 @@
-"""Published datasets and weights: where they come from, under which terms, and where the option files look for them.
+"""Published datasets: where they come from, under which terms, and the folders in which the option files look for them.
 
 There is an address where a file may be fetched without a form or a browser; elsewhere a page, and the folders to make
-of what it offers. `srzoo data get` fetches them; messages about missing files name it.
+of what it offers.
 """
 
-import re
-import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -48,30 +45,6 @@ class PublishedDataset:
     other_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class PublishedWeights:
-    """Weights file.
-
-    Args:
-        file: its name below ``weights/``, as published.
-        sha256: of the released file; "": unknown, not compared.
-        url: address; "": none, see the page.
-        page: where it is published.
-        licence: terms, as its authors state them.
-    """
-
-    file: str
-    sha256: str
-    url: str
-    page: str
-    licence: str
-
-    @property
-    def name(self) -> str:
-        """Name without suffix."""
-        return Path(self.file).stem
-
-
 _LR = {
     f"LRbicx{s}": (f"lrbicx{s}", f"lr_bicubic/x{s}", f"lrbi/x{s}", f"lr/x{s}", f"lr_x{s}", f"lr_bicubic_x{s}", f"x{s}")
     for s in (2, 3, 4)
@@ -80,6 +53,7 @@ _CLASSIC = {"GT": ("gt", "hr", "original", "gtmod12", "images"), **_LR}
 _BENCHMARK = (Archive("https://cv.snu.ac.kr/research/EDSR/benchmark.tar", "4ace41d33c2384b97e6b320cd0afd6ba", 250),)
 _DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
 _BASICSR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/DatasetPreparation.md"
+_NTIRE_2019 = "https://github.com/Zheng222/IMDN/tree/master/Test_Datasets/RealSR"
 _SEE = "see the page"
 _PAIRS = "the folders of the archive as they are; lists of pairs come from `srzoo data list`"
 _NONE = "none stated"
@@ -174,14 +148,24 @@ DATASETS: dict[str, PublishedDataset] = {
         PublishedDataset(
             "RealSR_x1",
             "camera pairs of equal size of the NTIRE 2019 challenge, for IMDN_AS",
-            {"GT": ("gt", "validationgt", "traingt", "hr"), "LQ": ("lq", "lr", "validationlr", "trainlr")},
+            {"GT": ("gt", "traingt", "validationgt", "hr"), "LQ": ("lq", "trainlr", "validationlr", "lr")},
             0,
             (),
-            "https://github.com/Zheng222/IMDN/tree/master/Test_Datasets/RealSR",
-            "GT/cam1_01.png and LQ/cam1_01.png, from ValidationGT and ValidationLR",
+            _NTIRE_2019,
+            "GT/cam1_01.png and LQ/cam1_01.png, ...",
             _NONE,
             (),
             ("realsr",),
+        ),
+        PublishedDataset(
+            "RealSR_x1_test",
+            "validation pairs of that challenge",
+            {"GT": ("gt", "validationgt", "hr"), "LQ": ("lq", "validationlr", "lr")},
+            0,
+            (),
+            _NTIRE_2019,
+            "GT/cam1_01.png and LQ/cam1_01.png, ..., from ValidationGT and ValidationLR",
+            _NONE,
         ),
         PublishedDataset(
             "DRealSR",
@@ -213,104 +197,45 @@ DATASETS: dict[str, PublishedDataset] = {
             "the images of BSDS500's folders train and test (BSD100 is its folder val)",
             "non-commercial research and education",
         ),
-    )
-}
-
-_IMDN = ("https://github.com/Zheng222/IMDN/raw/master/checkpoints", "https://github.com/Zheng222/IMDN")
-_RT4KSR = (
-    "https://github.com/eduardzamfir/RT4KSR/raw/main/code/checkpoints",
-    "https://github.com/eduardzamfir/RT4KSR",
-)
-_DRCT = "https://drive.google.com/drive/folders/1QJHdSfo-0eFNb96i8qzMJAPw31u9qZ7U"
-_REPOSITORY = "none stated in the authors' repository"
-
-WEIGHTS: dict[str, PublishedWeights] = {
-    weights.name: weights
-    for weights in (
-        *(
-            PublishedWeights(file, sha256, f"{_IMDN[0]}/{file}", _IMDN[1], _REPOSITORY)
-            for file, sha256 in {
-                "IMDN_x2.pth": "740b39653592bd3f49955a21cd9e16f2d37f2c413368cc09327601b8fbe42ce1",
-                "IMDN_x3.pth": "11b1716a19bc16e5e353e1db798d476169338e631eb170c82d765559888cb028",
-                "IMDN_x4.pth": "e660c38221147217a136debeb99eb304d62d9c0f73ac421ed66281b619719714",
-                "IMDN_AS.pth": "3cbddf7635581a5a1eab501b18081e7825dcdfd53a1a7670e1e571515eae76ff",
-                "model_RTC.pth": "5696ca25971477a93f2a3f3b235039e30afefff1bb560efdc48c0f880635a2ab",
-                "model_RTE.pth": "4f5df6feb541d3904e1bceb9d7444bde3a8068d91c22941f4c83247663081c7d",
-            }.items()
+        PublishedDataset(
+            "LSDIR",
+            "Li et al., 2023: 84991 photographs; RT4KSR uses the first 1000",
+            {"GT": ("gt", "hr", "train")},
+            0,
+            (),
+            "https://data.vision.ee.ethz.ch/yawli/index.html",
+            "GT/0000001.png ... of shard-00, and sub/ by `srzoo data subimages --size 512 --step 512`",
+            _SEE,
         ),
-        PublishedWeights(
-            "IMDN_plus_x4.pth",
-            "0051dcbeb82684fef3981eff81df86bb167b8f9602323fa37f82f8c5566ff5a9",
-            "",
-            "https://github.com/ofsoundof/NTIRE2022_ESR (model_zoo, team 39)",
-            "that of the challenge's repository",
+        PublishedDataset(
+            "GTA5",
+            "Richter et al., 2016: pictures of a game; RT4KSR uses 2500",
+            {"GT": ("gt", "hr", "images")},
+            0,
+            (),
+            "https://download.visinf.tu-darmstadt.de/data/from_games/",
+            "GT/00001.png ... of part 01, and sub/ by `srzoo data subimages --size 512 --step 512`",
+            _SEE,
         ),
-        *(
-            PublishedWeights(file, sha256, f"{_RT4KSR[0]}/{file}", _RT4KSR[1], _REPOSITORY)
-            for file, sha256 in {
-                "rt4ksr_x2.pth": "9ec7500092848a480e058a9c703e4b2254bc0cc97928c076bba272177752124f",
-                "rt4ksr_x3.pth": "13229f15a7f3897096ab0ee92b7c3d3c64fd59b4e558fea3248147cec225e65e",
-            }.items()
+        PublishedDataset(
+            "DFO",
+            "DF2K and OST (Wang et al., 2018): Real-ESRGAN's training photographs",
+            {"DFO": ("dfo", "gt", "hr")},
+            0,
+            (),
+            "https://github.com/xinntao/Real-ESRGAN/blob/master/docs/Training.md",
+            "DFO/ with the images of both, and DFO_sub/ by `srzoo data subimages`",
+            "those of DIV2K, Flickr2K and OST",
         ),
-        *(
-            PublishedWeights(f"{name}.pth", "", "", f"{_DRCT} (Google Drive)", _SEE)
-            for name in (
-                *("DRCT_SRx2", "DRCT_SRx3", "DRCT_SRx4", "DRCT-L_X2", "DRCT-L_X3", "DRCT-L_X4"),
-                *("Real-DRCT-GAN_MSE_Model", "Real-DRCT-GAN_Finetuned_from_MSE"),
-            )
-        ),
-        PublishedWeights("D2C-SR.pkl", "", "", "https://github.com/megvii-research/D2C-SR (Google Drive)", _SEE),
-        *(
-            PublishedWeights(
-                f"{name}.pth",
-                "",
-                "",
-                "https://drive.google.com/drive/folders/1NcNHbsGtD0OHuAf_ATACmZ_cTikL7bB3 (Google Drive)",
-                _SEE,
-            )
-            for name in ("Real-SRResNet", "Real-SRResNet_dropout", "Real-RRDB", "Real-RRDB_dropout")
+        PublishedDataset(
+            "ImageNet",
+            "Russakovsky et al., 2015: 1281167 photographs",
+            {"GT": ("gt", "train", "ilsvrc2012_img_train")},
+            0,
+            (),
+            "https://image-net.org/challenges/LSVRC/2012/2012-downloads.php",
+            "GT/, with the training images in any sub-folders",
+            "non-commercial research and education, on application",
         ),
     )
 }
-
-
-def names() -> list[str]:
-    """Return the names that `srzoo data get` knows: datasets, then weights."""
-    return [*DATASETS, *WEIGHTS]
-
-
-def hint(path: Path) -> str:
-    """Return the command that gets or makes a missing file or folder, as the end of a message; "" if none is known.
-
-    Args:
-        path: as the option files name them, such as datasets/Set5/GT or weights/IMDN_x2.pth, below any folder.
-    """
-    parts = path.parts
-    places = [n for n, part in enumerate(parts[:-1]) if part in ("datasets", "weights")]
-    if not places:
-        return ""
-    place = places[-1]
-    root, name = Path(*parts[:place]), parts[place + 1]
-    command = _making(root, name, path)
-    if not command:
-        published = DATASETS.get(name) if parts[place] == "datasets" else WEIGHTS.get(Path(name).stem)
-        to = "" if root == Path() else f" --to {shlex.quote(str(root))}"
-        command = f"srzoo data get {published.name}{to}" if published else ""
-    return f"; to get it: {command}" if command else ""
-
-
-def _making(root: Path, name: str, path: Path) -> str:
-    """Return the command that makes a folder from images that are there; "" if they are not."""
-    folder = root / "datasets" / name
-    scale = re.fullmatch(r"LRbicx(\d)", path.name)
-    if scale and (folder / "GT").is_dir():
-        return f"srzoo data make-lr {shlex.quote(str(folder / 'GT'))} {shlex.quote(str(folder))} --scale {scale[1]}"
-    whole = path.with_name(path.name.removesuffix("_sub"))
-    if path.name.endswith("_sub") and whole.is_dir():
-        return f"srzoo data subimages {shlex.quote(str(whole))} {shlex.quote(str(path))}"
-    source = root / "datasets" / name.removesuffix("_degraded")
-    if name.endswith("_degraded") and (source / "GT").is_dir():
-        return f"srzoo data degrade {shlex.quote(str(source / 'GT'))} {shlex.quote(str(folder))}"
-    if name.endswith("_degraded") and source.name in DATASETS:
-        return f"srzoo data get {source.name}"
-    return ""
