@@ -46,7 +46,7 @@ def run(arguments: Arguments) -> None:
         LookupError: an unknown name; nothing is fetched.
         ValueError: something could not be got; the others are done.
     """
-    from srzoo.data.prepare.fetch import Place, get_dataset
+    from srzoo.data.prepare.fetch import Place, discard_archives, get_dataset
     from srzoo.data.prepare.fetch_weights import get_weights
 
     wanted = list(dict.fromkeys(_published(name) for name in arguments.names))
@@ -60,6 +60,8 @@ def run(arguments: Arguments) -> None:
         else:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
+    if not arguments.dry_run:
+        discard_archives(place)
     if errors:
         done = "; the others are done" if len(errors) < len(wanted) else ""
         raise ValueError(f"{len(errors)} of {len(wanted)} could not be got{done}:\n  " + "\n  ".join(errors))

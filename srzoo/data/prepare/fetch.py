@@ -76,8 +76,16 @@ def get_dataset(dataset: PublishedDataset, place: Place) -> list[str]:
         ]
     finally:
         shutil.rmtree(place.work / dataset.name, ignore_errors=True)
-        if place.work.is_dir() and not any(place.work.iterdir()):
-            place.work.rmdir()
+
+
+def discard_archives(place: Place) -> None:
+    """Remove downloaded archives of datasets that are in place: one archive may hold several datasets."""
+    for dataset in DATASETS.values():
+        if _images(place.to / "datasets" / dataset.name / next(iter(dataset.folders))):
+            for archive in dataset.archives:
+                (place.work / Path(urlparse(archive.url).path).name).unlink(missing_ok=True)
+    if place.work.is_dir() and not any(place.work.iterdir()):
+        place.work.rmdir()
 
 
 def _folder(name: str, dataset: PublishedDataset) -> str:
@@ -163,8 +171,6 @@ def _install(dataset: PublishedDataset, files: Mapping[str, Path], place: Place)
         shutil.copyfile(path, staged / name)
     _move(staged, target)
     lists = _write_lists(dataset, target)
-    for archive in dataset.archives:
-        (place.work / Path(urlparse(archive.url).path).name).unlink(missing_ok=True)
     return f"{dataset.name}: wrote {len(files)} files to {target}{lists}{_remarks(dataset, target)}"
 
 

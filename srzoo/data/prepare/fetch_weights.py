@@ -47,8 +47,6 @@ def get_weights(weights: PublishedWeights, place: Place) -> list[str]:
         raise OSError(f"{weights.name}: {error}; it is published at {weights.page}") from error
     target.parent.mkdir(parents=True, exist_ok=True)
     partial.replace(target)
-    if not any(place.work.iterdir()):
-        place.work.rmdir()
     return [f"{weights.name}: downloaded {weights.url} to {target}; {checked}"]
 
 

@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -160,9 +161,9 @@ def test_missing_files_and_networks_are_named(server, tmp_path):
 
 
 def published(name, **changes):
-    """Return a dataset or weights of the catalogue with other addresses."""
+    """Return the entry of a dataset or of weights with other addresses, as monkeypatch.setitem takes it."""
     table = catalogue.DATASETS if name in catalogue.DATASETS else catalogue.WEIGHTS
-    return {name: type(table[name])(**{**vars(table[name]), **changes})}
+    return {"name": name, "value": replace(table[name], **changes)}
 
 
 def test_get_downloads_datasets_and_weights(server, tmp_path, monkeypatch, capsys):
@@ -175,10 +176,10 @@ def test_get_downloads_datasets_and_weights(server, tmp_path, monkeypatch, capsy
     server.content = archive.getvalue()
     md5 = hashlib.md5(server.content, usedforsecurity=False).hexdigest()
     source = catalogue.Archive(f"{server.url}/benchmark.tar", md5, 1)
-    for name, dataset in published("Set5", archives=(source,)).items():
-        monkeypatch.setitem(catalogue.DATASETS, name, dataset)
-    for name, weights in published("IMDN_x2", url=f"{server.url}/IMDN_x2.pth", sha256=sha(server.content)).items():
-        monkeypatch.setitem(catalogue.WEIGHTS, name, weights)
+    for name in ("Set5", "Set14"):
+        monkeypatch.setitem(catalogue.DATASETS, **published(name, archives=(source,)))
+    weights = published("IMDN_x2", url=f"{server.url}/IMDN_x2.pth", sha256=sha(server.content))
+    monkeypatch.setitem(catalogue.WEIGHTS, **weights)
     monkeypatch.chdir(tmp_path)
     assert srzoo(monkeypatch, "data", "get", "Set5", "IMDN_x2", "--dry-run") == 0
     assert f"would download {server.url}/benchmark.tar, about 1 MB" in capsys.readouterr().out
@@ -188,13 +189,17 @@ def test_get_downloads_datasets_and_weights(server, tmp_path, monkeypatch, capsy
     assert "run again to continue" in capsys.readouterr().err
     assert not list((tmp_path / "datasets").rglob("*.png"))
     assert not (tmp_path / "weights").exists()
-    assert srzoo(monkeypatch, "data", "get", "Set5", "IMDN_x2") == 0
+    # The archive is fetched once for both datasets, from where it stopped.
+    server.cut, requests = 0, len(server.starts)
+    assert srzoo(monkeypatch, "data", "get", "Set5", "Set14", "IMDN_x2") == 0
+    assert len(server.starts) == requests + 2
+    assert min(server.starts[requests:]) > 0
     assert "no LR files at x2, x3, x4: srzoo data make-lr datasets/Set5/GT" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "datasets" / "Set5" / "GT").iterdir()) == [
         f"{n}.png" for n in range(5)
     ]
     assert (tmp_path / "weights" / "IMDN_x2.pth").read_bytes() == server.content
-    assert [path.name for path in (tmp_path / "datasets").iterdir()] == ["Set5"]
+    assert sorted(path.name for path in (tmp_path / "datasets").iterdir()) == ["Set14", "Set5"]
 
 
 def test_without_an_address_the_page_and_the_folders_are_named(tmp_path, monkeypatch, capsys):
