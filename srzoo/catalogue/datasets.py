@@ -1,7 +1,7 @@
 """Published datasets: where they come from, under which terms, and the folders in which the option files look for them.
 
 There is an address where a file may be fetched without a form or a browser; elsewhere a page, and the folders to make
-of what it offers.
+of its files.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class PublishedDataset:
         count: number of images in the first sub-folder; 0: not compared.
         archives: to download; empty: there is no public address.
         page: where it is published.
-        layout: how to arrange by hand what the page offers.
+        layout: folders to make by hand of the page's files.
         licence: terms, as its authors state them.
         parts: names of datasets that it consists of.
         other_names: of the folder in archives.

@@ -1,4 +1,4 @@
-"""Commands that get or make what is missing, for the messages about it."""
+"""Commands that get or make missing files, for the messages about them."""
 
 import re
 import shlex

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "Get published datasets and weights and put them where the option files look: datasets/NAME and weights/FILE. "
         "Downloads continue where they stopped and are compared with published checksums; where there is no public "
-        "address, the page and the folders to make are named. What is there already is left alone. Mind the licences "
+        "address, the page and the folders to make are named. Files that are there already are left alone. Mind the licences "
         "(docs/datasets.md).\n"
         f"\n{_listed()}",
         "Set5 IMDN_x2",
@@ -68,7 +68,7 @@ def run(arguments: Arguments) -> None:
 
 
 def _published(name: str) -> str:
-    """Return the name in the catalogue of what a user calls by it, with or without suffix, in any case.
+    """Return the catalogue's name for a user's spelling of it, with or without suffix, in any case.
 
     Raises:
         LookupError: there is none.

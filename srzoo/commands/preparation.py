@@ -29,14 +29,14 @@ def add_preparation(parser: ArgumentParser) -> None:
 def add_dry_run(parser: ArgumentParser) -> None:
     """Add --dry-run."""
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be written, and write nothing (default: off)"
+        "--dry-run", action="store_true", help="report the files to write, and write nothing (default: off)"
     )
 
 
 def prepare(
     jobs: "Sequence[Job]", faults: "Sequence[Fault]", arguments: Arguments, name: str, lines: Sequence[str]
 ) -> None:
-    """Do the jobs below OUT and print what was done.
+    """Do the jobs below OUT and print a report.
 
     Args:
         jobs: of the images that can be used.
@@ -94,7 +94,7 @@ def write_list(lines: "Lines", arguments: Arguments, things: str, nothing: str) 
     Args:
         lines: of the list.
         arguments: of the command, with those of :func:`add_list`.
-        things: noun for what a line names.
+        things: noun for the content of a line.
         nothing: message if there is no line.
 
     Raises:

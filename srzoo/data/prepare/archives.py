@@ -52,7 +52,7 @@ def unpack(archive: Path, folder: Path) -> None:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as file:
-                # The stated size may be wrong: what is written counts.
+                # The stated size may be wrong: the bytes that come out count.
                 while block := source.read(_BLOCK):
                     written += len(block)
                     if written > limit:

@@ -63,7 +63,7 @@ def download(url: str, target: Path, algorithm: str = "", digest: str = "") -> N
 
 
 def remove_part(part: Path) -> None:
-    """Remove a partial download and what is known about it."""
+    """Remove a partial download and the note of its version."""
     part.unlink(missing_ok=True)
     _validator_of(part).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ class Place:
     Args:
         to: folder of ``datasets/`` and ``weights/``.
         mirror: folder with local copies; None: public addresses.
-        dry_run: say what would be written, and write nothing.
+        dry_run: report the files to write, and write nothing.
     """
 
     to: Path
@@ -36,7 +36,7 @@ class Place:
 
 
 def get_dataset(dataset: PublishedDataset, place: Place) -> list[str]:
-    """Fetch a dataset and return what was done; each of its sub-folders appears whole or not at all.
+    """Fetch a dataset and return a report in lines; each of its sub-folders appears whole or not at all.
 
     Sub-folders that hold images already are left alone.
 
@@ -94,7 +94,7 @@ def _folder(name: str, dataset: PublishedDataset) -> str:
 
 
 def _announce(dataset: PublishedDataset, sources: Sequence[Path], missing: Sequence[str], place: Place) -> list[str]:
-    """Describe what would be written."""
+    """Describe the files that a run would write."""
     target = place.to / "datasets" / dataset.name
     lines = []
     for archive in () if sources else dataset.archives:

@@ -10,7 +10,7 @@ from srzoo.tensor_files import read_tensor_file, sha256
 
 
 def get_weights(weights: PublishedWeights, place: Place) -> list[str]:
-    """Fetch a weights file and return what was done.
+    """Fetch a weights file and return a report in lines.
 
     Raises:
         FileNotFoundError: the mirror has no such file, or there is no public address.

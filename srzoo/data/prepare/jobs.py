@@ -95,7 +95,7 @@ def run_jobs(
         out: output folder, with the journal.
         name: of the progress bar.
         overwrite: replace files that were made under other settings or by another program.
-        dry_run: count what would be written, and write nothing.
+        dry_run: count the files to write, and write nothing.
         workers: number of processes; 0: one per core that this process may use, if there is enough work.
 
     Raises:

@@ -11,6 +11,7 @@ from srzoo.data.listing import Fault, ImageFile, ImageListing
 from srzoo.data.lists import meta_info_line, pair_line
 from srzoo.data.prepare.pictures import num_channels
 from srzoo.images import image_size, read_header
+from srzoo.progress import shown
 
 # Datasets of camera pairs -> stems of their GT and LQ files, in the spellings in which they are published. The first
 # spelling that pairs any images is used.
@@ -66,7 +67,7 @@ def meta_info(folder: Path, gt_templates: Sequence[str] = ("{}",), only: str = "
     by_template = [[image for image in chosen if _has_form(image.path, template)] for template in gt_templates]
     named = next(filter(None, by_template), [])
     result.left_out = len(images) - len(named)
-    for image in named:
+    for image in shown(named, "reading headers", delay=1):
         try:
             header = read_header(image.path)
             name = image.path.relative_to(folder).as_posix()
@@ -109,7 +110,7 @@ def pair_list(
         found = match_folders(ImageListing(chosen, [], []), gt_template, lq, lq_template)
         faults = [f for f in found.faults if not f.reason.startswith("extra") or _spare(f.file, lq, lq_template, only)]
         result = Lines([], faults, len(images) - len(chosen) - (len(found.pairs) if gt == lq else 0))
-        for pair in found.pairs:
+        for pair in shown(found.pairs, "reading headers", delay=1):
             assert pair.gt is not None
             assert pair.lq is not None
             try:
