@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "Get published datasets and weights and put them where the option files look: datasets/NAME and weights/FILE. "
         "Downloads continue where they stopped and are compared with published checksums; where there is no public "
-        "address, the page and the folders to make are named. Files that are there already are left alone. Mind the licences "
-        "(docs/datasets.md).\n"
+        "address, the page and the folders to make are named. Files that are there already are left alone. Mind the "
+        "licences (docs/datasets.md).\n"
         f"\n{_listed()}",
         "Set5 IMDN_x2",
         "DF2K --to /data",
