@@ -28,6 +28,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "options docs": ("srzoo.commands.options_docs", "write the option reference and the JSON schema for editors"),
     "convert weights": ("srzoo.commands.convert_weights", "convert weights from any published layout, and back"),
     "convert options": ("srzoo.commands.convert_options", "convert option files of BasicSR and projects built on it"),
+    "data get": ("srzoo.commands.data_get", "get published datasets and weights"),
+    "data info": ("srzoo.commands.data_info", "summarise a folder of images; contact sheet"),
+    "data make-lr": ("srzoo.commands.data_make_lr", "make LR files from GT, bit for bit as published ones"),
+    "data subimages": ("srzoo.commands.data_subimages", "cut training images into sub-images"),
+    "data list": ("srzoo.commands.data_list", "write a list of pairs"),
+    "data meta-info": ("srzoo.commands.data_meta_info", "write a BasicSR meta_info file"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }

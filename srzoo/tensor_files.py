@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from srzoo.atomic import write_atomic
+from srzoo.catalogue import hint
 from srzoo.checksum import checksum
 
 # The entry of a file's content, or of its metadata, that holds the checksum over everything else in it.
@@ -54,7 +55,7 @@ def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
     if path.is_dir():
         raise FileNotFoundError(f"expected a weights file, but {path} is a folder")
     if not path.is_file():
-        raise FileNotFoundError(f"weights {path} do not exist")
+        raise FileNotFoundError(f"weights {path} do not exist{hint(path)}")
     with path.open("rb") as file:
         start = file.read(64)
     for magic, kind in _NOT_WEIGHTS.items():

@@ -15,14 +15,12 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
-import torch
-from PIL import Image
 
 from srzoo.data.folders import search
 from srzoo.data.listing import Fault, UnusedImagesError
+from srzoo.data.reduction import reduced
 from srzoo.images import jpeg_decoded, read_image, write_image
 from srzoo.keys import file_of
-from srzoo.ops.resize import imresize
 
 KINDS = tuple(
     f"{blur}bicubic{after}" for blur in ("", "blur2_") for after in ("", "_noise20", "_jpeg50", "_noise20_jpeg50")
@@ -51,7 +49,7 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int, kernel: Kernel = 
     if kind not in KINDS:
         raise ValueError(f"unknown degradation {kind!r}; known: {', '.join(KINDS)}")
     image = cv2.GaussianBlur(gt, (21, 21), 2) if kind.startswith("blur2") else gt
-    lq = _reduced(np.ascontiguousarray(image), scale, kernel)
+    lq = reduced(image, scale, "pil" if kernel == "pillow" else "matlab")
     if "noise20" in kind:
         noise = np.random.Generator(np.random.Philox(seed)).normal(0, 20, lq.shape)
         noisy = np.clip(lq + noise, 0, 255)
@@ -59,15 +57,6 @@ def degraded(gt: np.ndarray, kind: str, scale: int, seed: int, kernel: Kernel = 
     if "jpeg50" in kind:
         lq = jpeg_decoded(np.ascontiguousarray(lq), 50, "pillow" if kernel == "pillow" else "opencv")
     return np.ascontiguousarray(lq)
-
-
-def _reduced(image: np.ndarray, scale: int, kernel: Kernel) -> np.ndarray:
-    """Reduce (H, W, 3) uint8 to (H / scale, W / scale, 3)."""
-    if kernel == "pillow":
-        height, width = (side // scale for side in image.shape[:2])
-        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
-    chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (3, H, W)
-    return imresize(chw, 1 / scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
 
 
 def degrade_folder(

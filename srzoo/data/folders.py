@@ -5,8 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from srzoo.catalogue import hint
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 from srzoo.images import EXTENSIONS
+
+# File in which `srzoo data make-lr` and `subimages` keep what they have done; it belongs to the images of its folder.
+JOURNAL = ".srzoo_prepared.jsonl"
 
 
 def search(folder: Path, recursive: bool = True, without: Path | None = None) -> ImageListing:
@@ -27,6 +31,7 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
     if not folder.is_dir():
         raise FileNotFoundError(
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
+            f"{hint(folder)}"
         )
     files: list[Path] = []
     left_out: list[Fault] = []
@@ -57,6 +62,8 @@ def _walk(folder: Path, above: tuple[_Identity, ...], recursive: bool, without: 
     if identity in above or identity == without:
         return
     for entry in os.scandir(folder):
+        if entry.name == JOURNAL:
+            continue
         if recursive and _is_folder(entry) and not entry.name.startswith("."):
             yield from _walk(Path(entry.path), (*above, identity), recursive, without)
         else:

@@ -12,6 +12,7 @@ from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
 from srzoo.data.listing import Fault, ImageFile, Pair, PairListing
 from srzoo.data.lists import find_images
+from srzoo.data.reduction import reduced
 from srzoo.images import MAX_PIXELS
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
@@ -146,17 +147,14 @@ class GTImages(ImageSet):
         """Return LQ (h, w, 3) of GT (scale*h, scale*w, 3): in the same type, or float32 if it is not rounded."""
         if self.scale == 1:
             return gt
+        if self.round_lq and gt.dtype != np.float32:
+            return reduced(gt, self.scale)
         chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1)))  # (3, H, W)
-        if gt.dtype == np.uint8 and self.round_lq:
-            return imresize(chw, 1 / self.scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
-        # No rounding between the two passes; for 16 bits the difference is far below one 8-bit level.
         lq = imresize(chw.double(), 1 / self.scale).numpy().transpose(1, 2, 0)  # (h, w, 3)
-        # Enlarged images may be float32 in [0, 1]; their LQ files would have 8 bits.
-        white, levels = (1, np.uint8) if gt.dtype == np.float32 else (np.iinfo(gt.dtype).max, gt.dtype)
         if not self.round_lq:
-            return (lq / white).astype(np.float32)
-        brightest = np.iinfo(levels).max
-        return (lq * (brightest / white)).clip(0, brightest).round().astype(levels)
+            return (lq / (1 if gt.dtype == np.float32 else np.iinfo(gt.dtype).max)).astype(np.float32)
+        # Enlarged images are float32 in [0, 1]; their LQ files would have 8 bits.
+        return (lq * 255).clip(0, 255).round().astype(np.uint8)
 
 
 def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from srzoo.catalogue import hint
 from srzoo.data.folders import search, unique_keys
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 
@@ -79,6 +80,46 @@ def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | 
     return PairListing(_with_unique_keys(pairs), faults, [])
 
 
+def meta_info_line(name: str, size: tuple[int, int], channels: int) -> str:
+    """Return the line of a meta_info file that :func:`find_images` reads as this name.
+
+    Args:
+        name: path below the folder.
+        size: (H, W) [pixels].
+        channels: of the file.
+
+    Raises:
+        ValueError: no line can hold this name.
+    """
+    line = f"{name} ({size[0]},{size[1]},{channels})"
+    _refuse_unreadable(line, name)
+    return line
+
+
+def pair_line(lq: str, gt: str) -> str:
+    """Return the line of a list of pairs that :func:`read_pair_list` reads as these paths.
+
+    Raises:
+        ValueError: no line can hold these paths.
+    """
+    line = next((line for line in (f"{lq} {gt}", f"{lq}\t{gt}") if _fields(line) == [lq, gt]), None)
+    if line is None:
+        raise ValueError(f"a list cannot name {lq!r} and {gt!r}: rename them, without tabs and spaces at their ends")
+    _refuse_unreadable(line, lq)
+    return line
+
+
+def _refuse_unreadable(line: str, name: str) -> None:
+    """Check that a line is read as it is.
+
+    Raises:
+        ValueError: it is a comment, more than one line, or no UTF-8.
+    """
+    encodable = not any("\ud800" <= character <= "\udfff" for character in line)  # bytes of a name that are no UTF-8
+    if not encodable or line.startswith("#") or line.splitlines() != [line] or line.strip() != line:
+        raise ValueError(f"a list cannot name {name!r}: rename it, without '#' at its start, line ends and odd bytes")
+
+
 def _fields(line: str) -> list[str]:
     """Split a line into LQ and GT paths; another number of fields is a fault of the line."""
     if "\t" in line:
@@ -117,7 +158,7 @@ def read_lines(file: Path) -> list[tuple[int, str]]:
         ValueError: it is empty, or in another encoding.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"list file {file} does not exist")
+        raise FileNotFoundError(f"list file {file} does not exist{hint(file)}")
     content = file.read_bytes()
     try:
         text = content.decode(_encoding(content))

@@ -10,7 +10,7 @@ from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
 from srzoo.images.layout import FileLayout
 from srzoo.images.messages import console_lock
-from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.pixels import encode_image, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
 from srzoo.images.profiles import colour_profile, resolution
 from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
 from srzoo.images.versions import codec_versions
@@ -27,6 +27,7 @@ __all__ = [
     "codec_versions",
     "colour_profile",
     "console_lock",
+    "encode_image",
     "image_size",
     "jpeg_decoded",
     "read_header",

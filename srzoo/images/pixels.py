@@ -26,6 +26,16 @@ def write_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) ->
         ValueError: the suffix is not a format that can be written.
         OSError: the file cannot be written.
     """
+    content = encode_image(path, pixels, profile)
+    write_atomic(path, lambda file: file.write(content))
+
+
+def encode_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) -> bytes:
+    """Return the content of the file that :func:`write_image` writes.
+
+    Raises:
+        ValueError: the suffix is not a format that can be written.
+    """
     # OpenCV's channel order is BGR.
     bgr = pixels if pixels.shape[2] == 1 else pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
     try:
@@ -33,8 +43,7 @@ def write_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) ->
     except cv2.error as error:
         raise ValueError(f"{path}: this codec library cannot write {path.suffix}") from error
     assert encoded
-    content = buffer.tobytes() if profile is None else with_profile(buffer.tobytes(), profile)
-    write_atomic(path, lambda file: file.write(content))
+    return buffer.tobytes() if profile is None else with_profile(buffer.tobytes(), profile)
 
 
 def to_tensor(rgb: np.ndarray) -> Tensor:
