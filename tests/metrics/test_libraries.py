@@ -186,3 +186,23 @@ def test_torchvision_is_left_as_it_was(vgg16):
     with learned._local_vgg(vgg16):
         assert isinstance(torchvision.models.vgg16(pretrained=True).features, nn.Sequential)
     assert torchvision.models.vgg16 is original
+
+
+@needs_shared
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("basicsr") is None, reason="the package basicsr is not installed")
+@pytest.mark.parametrize(("name", "color"), [("quality_head", "y"), ("quality_bsd_010", "y")])
+def test_niqe_is_that_of_basicsr(name, color):
+    sr, gt, values = case(name)
+    expected = values["niqe_basicsr_1.4.2"]
+    niqe = METRICS.build("NIQE", {"color": color}, scale=4)
+    assert float(niqe(sr, gt)) == pytest.approx(expected[f"noisy_4_{color}"], abs=1e-3)
+    assert float(niqe(gt, sr)) == pytest.approx(expected[f"gt_4_{color}"], abs=1e-3)
+    with pytest.raises(ValueError, match="needs sides of at least 104 pixels"):
+        niqe(sr[..., :90, :90], gt)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("basicsr") is not None, reason="the package basicsr is installed")
+def test_niqe_without_its_package_says_how_to_install_it():
+    with pytest.raises(ValueError, match="NIQE: the package basicsr is not installed: pip install --no-deps"):
+        METRICS.build("NIQE", {}, scale=2)
