@@ -65,6 +65,7 @@ setup(
     ],
     extras_require={
         "samples": ["scikit-image>=0.24"],
+        "report": ["matplotlib>=3.8", "scikit-learn>=1.4"],
         "compat": ["spandrel>=0.4.2"],
         "dev": [
             "pytest>=8",

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert weights": ("srzoo.commands.convert_weights", "convert weights from any published layout, and back"),
     "convert options": ("srzoo.commands.convert_options", "convert option files of BasicSR and projects built on it"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
+    "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps: the input pixels behind a window of the SR"),
+    "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field beside the theoretical one"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 
@@ -33,6 +35,7 @@ GROUPS: dict[str, str] = {
     "options": "show, explain and document option files",
     "convert": "convert weights and option files of other projects",
     "data": "prepare datasets",
+    "analyze": "show why a network gives the output that it gives",
 }
 
 

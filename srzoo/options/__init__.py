@@ -1,7 +1,15 @@
 """The option file: YAML in, frozen dataclasses out, every fault of a file reported at once with its line."""
 
-from srzoo.options.load import LoadedOptions, load_chain, load_options
+from srzoo.options.load import LoadedOptions, load_architecture, load_chain, load_options
 from srzoo.options.schema import Options
 from srzoo.options.tree import OptionFault, OptionsError
 
-__all__ = ["LoadedOptions", "OptionFault", "Options", "OptionsError", "load_chain", "load_options"]
+__all__ = [
+    "LoadedOptions",
+    "OptionFault",
+    "Options",
+    "OptionsError",
+    "load_architecture",
+    "load_chain",
+    "load_options",
+]

@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 
 from srzoo.options.idle_nulls import drop_idle_nulls
-from srzoo.options.inheritance import read_tree
+from srzoo.options.inheritance import apply_overrides, read_tree
 from srzoo.options.paths import expand_environment, path_keys, resolve_paths
 from srzoo.options.plain import plain
 from srzoo.options.rules import contradictions
@@ -72,6 +72,18 @@ def load_options(file: Path, overrides: Sequence[str] = (), purpose: Purpose = "
         tree.fault(("stages",), "a chain of trainings is for train.py; here, name a file with one training or network")
         raise OptionsError(file, tree.faults)
     return _load(file, tree, purpose)
+
+
+def load_architecture(name: str, scale: int, overrides: Sequence[str] = ()) -> LoadedOptions:
+    """Check the options of a network without an option file: ``--arch NAME --scale N --set network_g.KEY=VALUE``.
+
+    Raises:
+        OptionsError: every fault.
+    """
+    source = "--arch"
+    tree = Tree({"name": name, "scale": scale, "network_g": {"type": name}}, {(): source})
+    apply_overrides(tree, overrides)
+    return _load(Path(source), tree, "network")
 
 
 def load_chain(
