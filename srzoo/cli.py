@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
     "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps: the input pixels behind a window of the SR"),
     "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field beside the theoretical one"),
+    "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, and the cost of removing channels"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 

@@ -121,3 +121,17 @@ def test_a_plugin_is_analysed_too(small):
     file = write_options(small.parent / "plugin.yml", options)
     assert command("erf", "lq", "-opt", file) == 0
     assert numbers("erf")["radius_99"] == 0
+
+
+def test_saliency_of_layers_and_ablation_against_gt(small):
+    write_image(small.parent / "gt.png", photograph(48, 56))
+    words = ("lq/00.png", "--gt", "gt.png", "-opt", small, "--ablate", "--layer")
+    assert command("saliency", *words, "model.0", "-o", "one") == 0
+    found = numbers("one")["layers"]["model.0"]
+    assert len(found["saliency"]) == len(found["ablation_psnr_plain"]) == len(found["ablation_psnr_compensated"]) == 12
+    assert numbers("one")["parameters"]["ablation_reference"] == "gt"
+    assert (
+        command("saliency", "lq/00.png", "-opt", small, "--layer", "model.0", "model.1.sub.0.act@3", "-o", "both") == 0
+    )
+    assert list(numbers("both")["layers"]) == ["model.0", "model.1.sub.0.act@3"]
+    assert (small.parent / "both_model.1.sub.0.act@3.png").is_file()

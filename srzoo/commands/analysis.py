@@ -75,6 +75,30 @@ def add_analysis(parser: argparse.ArgumentParser, name: str, *, gt: str = "", in
     parser.add_argument("--debug", action="store_true", help="print the traceback of every error (default: off)")
 
 
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    """Add --layer, which names layers."""
+    parser.add_argument(
+        "--layer", nargs="+", required=True, metavar="NAME",
+        help="layers by the names of modules, NAME@2 for the second call of one that runs several times; all for all",
+    )  # fmt: skip
+
+
+def chosen_layers(arguments: Arguments, net: "nn.Module", lq: "Tensor") -> list[str]:
+    """Return the layers that --layer names, in order; `all` becomes all those with an image of features.
+
+    Raises:
+        LookupError: `all` of a network without such layers.
+    """
+    if arguments.layer != ["all"]:
+        return list(dict.fromkeys(arguments.layer))
+    from srzoo.analysis.layers import feature_layers
+
+    layers = feature_layers(net, lq)
+    if not layers:
+        raise LookupError(f"{type(net).__name__} has no layer whose output is an image of features")
+    return layers
+
+
 def memory_size(text: str) -> int:
     """Read a size of memory such as 800M or 4G; return bytes."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])i?B?", text, re.IGNORECASE)
