@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps: the input pixels behind a window of the SR"),
     "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field beside the theoretical one"),
     "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, and the cost of removing channels"),
+    "analyze degradation": ("srzoo.commands.analyze_degradation", "how far features tell degradations apart"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 

@@ -135,3 +135,25 @@ def test_saliency_of_layers_and_ablation_against_gt(small):
     )
     assert list(numbers("both")["layers"]) == ["model.0", "model.1.sub.0.act@3"]
     assert (small.parent / "both_model.1.sub.0.act@3.png").is_file()
+
+
+def test_degradations_are_compared_between_two_networks(small, monkeypatch, capsys):
+    from srzoo.options import load_options
+    from srzoo.weights import save_weights
+
+    net = load_options(small, purpose="network").options.network_g.build(scale=2)
+    save_weights(small.parent / "one.safetensors", net, {})
+    save_weights(small.parent / "two.safetensors", net, {})
+    write_photographs(small.parent / "noise", 2, 20, 28)
+    words = ("lq", "noise", "--layer", "model.0", "--reduction", "spatial_mean", "--weights", "one.safetensors")
+    assert command("degradation", *words, "--versus", "two.safetensors", "--pca", "2") == 0
+    found = numbers("degradation")
+    chi = {name: values["calinski_harabasz"] for name, values in found["layers"]["model.0"].items()}
+    assert chi.keys() == {"one.safetensors", "two.safetensors"}
+    assert len(set(chi.values())) == 1
+    assert (found["parameters"]["n"], found["parameters"]["K"]) == (4, 2)
+    monkeypatch.setattr("srzoo.analysis.degradation.find_spec", lambda _: None)
+    assert command("degradation", *words, "-o", "plain") == 0
+    assert "picture by PCA alone" in capsys.readouterr().out
+    with np.load("plain.npz") as arrays:
+        assert not any(name.endswith("tsne") for name in arrays)
