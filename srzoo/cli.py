@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field beside the theoretical one"),
     "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, and the cost of removing channels"),
     "analyze degradation": ("srzoo.commands.analyze_degradation", "how far features tell degradations apart"),
+    "analyze features": ("srzoo.commands.analyze_features", "feature maps, and statistics of their channels"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 

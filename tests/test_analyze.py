@@ -157,3 +157,16 @@ def test_degradations_are_compared_between_two_networks(small, monkeypatch, caps
     assert "picture by PCA alone" in capsys.readouterr().out
     with np.load("plain.npz") as arrays:
         assert not any(name.endswith("tsne") for name in arrays)
+
+
+def test_features_of_layers_and_refinement(small, capsys):
+    assert command("features", "lq", "-opt", small, "--layer", "model.0", "model.1", "--refinement") == 0
+    found = numbers("features")["layers"]
+    assert len(found["model.1"]["std"]) == 12
+    with np.load("features.npz") as arrays:
+        assert arrays["model.0"].shape == (12, 24, 28)
+        assert arrays["model.1.sub.1/refinement"].shape == (4, 24, 28)
+    assert (small.parent / "features_refinement.png").is_file()
+    words = ("features", "lq", "--arch", "Bicubic", "--scale", "2", "-o", "none", "--layer", "all")
+    assert command(*words) == 2
+    assert "has no layer whose output is an image of features" in capsys.readouterr().err
