@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, and the cost of removing channels"),
     "analyze degradation": ("srzoo.commands.analyze_degradation", "how far features tell degradations apart"),
     "analyze features": ("srzoo.commands.analyze_features", "feature maps, and statistics of their channels"),
+    "analyze errors": ("srzoo.commands.analyze_errors", "where SR images are wrong: maps, frequencies, edges"),
+    "analyze similarity": ("srzoo.commands.analyze_similarity", "which layers of two networks are alike"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from srzoo.cli import parse
 from srzoo.command import execute
@@ -170,3 +171,37 @@ def test_features_of_layers_and_refinement(small, capsys):
     words = ("features", "lq", "--arch", "Bicubic", "--scale", "2", "-o", "none", "--layer", "all")
     assert command(*words) == 2
     assert "has no layer whose output is an image of features" in capsys.readouterr().err
+
+
+def test_errors_against_gt_alone_and_against_pairs(small, capsys):
+    write_photographs(small.parent / "gt", 2, 48, 56)
+    assert command("errors", "--gt", "gt", "-opt", small, "--crop", "16") == 0
+    found = numbers("errors")
+    assert set(found["images"]) == {"00", "01"}
+    assert len(found["images"]["00"]["crops"]) == 6
+    assert len(found["psnr_by"]["local_frequency"]["psnr"]) == 10
+    assert found["worst_to_best"][0] in found["images"]
+    assert (small.parent / "errors_curves.png").is_file()
+    assert command("errors", "lq", "--gt", "gt", "-opt", small, "-o", "pairs") == 0
+    assert numbers("pairs")["images"].keys() == found["images"].keys()
+    assert command("errors", "lq", "-opt", small, "-o", "none") == 2
+    assert "errors need GT images: name them with --gt" in capsys.readouterr().err
+
+
+def test_similarity_of_an_option_file_and_weights(small, capsys):
+    from srzoo.options import load_options
+    from srzoo.weights import save_weights
+
+    torch.manual_seed(0)
+    save_weights(
+        small.parent / "w.safetensors", load_options(small, purpose="network").options.network_g.build(scale=2), {}
+    )
+    words = ("similarity", small, "w.safetensors", "--images", "lq", "--layer", "model.0", "model.1")
+    assert command(*words) == 0
+    found = numbers("similarity")
+    assert np.shape(found["cka"]) == (2, 2)
+    assert found["layers_b"] == ["model.0", "model.1"]
+    assert command("similarity", small, "w.safetensors", "--images", "lq", "-o", "some") == 0
+    assert 20 < len(numbers("some")["layers_a"]) <= 40
+    assert command("similarity", small, "w.safetensors", "--images", "lq", "--layer", "modle.0", "-o", "none") == 2
+    assert "did you mean model.0" in capsys.readouterr().err

@@ -56,6 +56,11 @@ def add_analysis(parser: argparse.ArgumentParser, name: str, *, gt: str = "", in
             help=f"GT images {gt}: files, or a folder; without INPUT, LQ is their bicubic reduction (default: none)",
         )  # fmt: skip
     add_network(parser, without="that of the option file", scale="magnification of --arch (default: none)")
+    add_output(parser, name)
+
+
+def add_output(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add outputs, device and memory of an analysis; `name` is also that of its files."""
     parser.add_argument(
         "-o", dest="out", type=Path, metavar="OUT", default=Path(name),
         help=f"name of the files: OUT.png, OUT.json, OUT.npz; OUT.svg or OUT.pdf add such a picture (default: {name})",
@@ -84,13 +89,18 @@ def add_layers(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_layers(arguments: Arguments, net: "nn.Module", lq: "Tensor") -> list[str]:
-    """Return the layers that --layer names, in order; `all` becomes all those with an image of features.
+    """Return the layers that --layer names, as :func:`layers_named`."""
+    return layers_named(arguments.layer, net, lq)
+
+
+def layers_named(names: Sequence[str], net: "nn.Module", lq: "Tensor") -> list[str]:
+    """Return layers without repetitions; `all` becomes all those with an image of features for the image (1, C, h, w).
 
     Raises:
         LookupError: `all` of a network without such layers.
     """
-    if arguments.layer != ["all"]:
-        return list(dict.fromkeys(arguments.layer))
+    if list(names) != ["all"]:
+        return list(dict.fromkeys(names))
     from srzoo.analysis.layers import feature_layers
 
     layers = feature_layers(net, lq)
