@@ -25,12 +25,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert weights": ("srzoo.commands.convert_weights", "convert weights from any published layout, and back"),
     "convert options": ("srzoo.commands.convert_options", "convert option files of BasicSR and projects built on it"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
-    "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps: the input pixels behind a window of the SR"),
-    "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field beside the theoretical one"),
-    "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, and the cost of removing channels"),
+    "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps, diffusion index"),
+    "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field"),
+    "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, ablation of channels"),
     "analyze degradation": ("srzoo.commands.analyze_degradation", "how far features tell degradations apart"),
     "analyze features": ("srzoo.commands.analyze_features", "feature maps, and statistics of their channels"),
-    "analyze errors": ("srzoo.commands.analyze_errors", "where SR images are wrong: maps, frequencies, edges"),
+    "analyze errors": ("srzoo.commands.analyze_errors", "error maps, PSNR by edges and frequency"),
     "analyze similarity": ("srzoo.commands.analyze_similarity", "which layers of two networks are alike"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
@@ -40,7 +40,7 @@ GROUPS: dict[str, str] = {
     "options": "show, explain and document option files",
     "convert": "convert weights and option files of other projects",
     "data": "prepare datasets",
-    "analyze": "show why a network gives the output that it gives",
+    "analyze": "explain the output of a network",
 }
 
 

@@ -50,12 +50,12 @@ def test_lam_writes_pictures_numbers_and_arrays(small, capsys):
 
 
 def test_files_of_an_earlier_analysis_are_kept(small, capsys):
-    words = ("lam", "lq/00.png", "-opt", small, "--fold", "2")
+    words = ("erf", "lq/00.png", "-opt", small, "--side", "9")
     assert command(*words) == 0
     assert command(*words) == 2
     assert "exists: choose another name with -o, or replace it with --overwrite" in capsys.readouterr().err
     assert command(*words, "--overwrite", "--format", "pdf") == 0
-    assert (small.parent / "lam.pdf").read_bytes()[:4] == b"%PDF"
+    assert (small.parent / "erf.pdf").read_bytes()[:4] == b"%PDF"
 
 
 def test_lam_refuses_to_compare_indices_of_unlike_sizes(small, capsys):
@@ -175,7 +175,7 @@ def test_features_of_layers_and_refinement(small, capsys):
 
 def test_errors_against_gt_alone_and_against_pairs(small, capsys):
     write_photographs(small.parent / "gt", 2, 48, 56)
-    assert command("errors", "--gt", "gt", "-opt", small, "--crop", "16") == 0
+    assert command("errors", "--gt", "gt", "-opt", small, "--crop", "16", "--count", "1") == 0
     found = numbers("errors")
     assert set(found["images"]) == {"00", "01"}
     assert len(found["images"]["00"]["crops"]) == 6

@@ -90,10 +90,8 @@ def error_maps(sr: Tensor, gt: Tensor) -> ErrorMaps:
         gain = shared / power_gt.clamp_min(1e-6)
         invented += (power_sr - gain * shared).clamp_min(0)
         missing += (1 - gain.clamp(0, 1)).square() * power_gt
-    error = (sr - gt).abs().mean(1)
-    return ErrorMaps(
-        *(each.squeeze().cpu().numpy() for each in (error, invented.sqrt(), missing.sqrt())), float(psnr(sr, gt))
-    )
+    maps = torch.stack([(sr - gt).abs().mean(1)[0], invented[0, 0].sqrt(), missing[0, 0].sqrt()]).cpu().numpy()
+    return ErrorMaps(maps[0], maps[1], maps[2], float(psnr(sr, gt)))
 
 
 def _bands(image: Tensor) -> list[Tensor]:

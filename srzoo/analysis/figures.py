@@ -92,14 +92,7 @@ def show_map(
         high: value at the upper end; None: the largest.
         extent: left, right, bottom and top of the map on the axes.
     """
-    shown = axes.imshow(
-        values,
-        cmap=cmap,
-        vmin=low,
-        vmax=high,
-        interpolation="nearest",
-        extent=None if extent is None else tuple(extent),
-    )  # pyright: ignore[reportArgumentType]
+    shown = axes.imshow(values, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", extent=extent)
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
     bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03)
@@ -118,6 +111,9 @@ def mark_square(axes: "Axes", top: float, left: float, size: float, colour: str 
 
 def write_figure(path: Path, figure: "Figure") -> None:
     """Write a figure as PNG, SVG or PDF, by the suffix."""
-    # Without the date the same figure gives the same file.
+    from matplotlib import rc_context
+
+    # Without the date, and with fixed names inside SVG files, the same figure gives the same file.
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[path.suffix[1:]]
-    write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=150, metadata=undated))
+    with rc_context({"svg.hashsalt": "srzoo"}):
+        write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=150, metadata=undated))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from srzoo.analysis.lam import frozen
+from srzoo.analysis.layers import frozen
 from srzoo.analysis.memory import MemoryLimit
 from srzoo.contract import contract_of, identity_of
 

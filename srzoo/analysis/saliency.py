@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.analysis.detector import gradient_magnitude
-from srzoo.analysis.lam import frozen
-from srzoo.analysis.layers import changed_layers, recorded_layers
+from srzoo.analysis.layers import changed_layers, frozen, recorded_layers
 from srzoo.analysis.memory import MemoryLimit, batch_within
 from srzoo.layers.plain import plain_form
 from srzoo.metrics.psnr import psnr

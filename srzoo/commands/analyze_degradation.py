@@ -1,16 +1,20 @@
 """`srzoo analyze degradation`: deep degradation representations."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Image, Output, add_analysis, add_layers, analysed_network, images_of
+from srzoo.commands.analysed_images import Image, images_of
+from srzoo.commands.analysis import add_analysis, add_layers, analysed_network
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from torch import nn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +86,7 @@ def run(arguments: Arguments) -> None:
     output.numbers(arguments, net, parameters, layers=results)
 
 
-def _labelled(arguments: Arguments, net: "object") -> "tuple[list[str], np.ndarray, list[Image]]":
+def _labelled(arguments: Arguments, net: "nn.Module") -> "tuple[list[str], np.ndarray, list[Image]]":
     """Read the images of all folders: names of the degradations, label of each image, images of one size.
 
     Raises:
@@ -93,10 +97,7 @@ def _labelled(arguments: Arguments, net: "object") -> "tuple[list[str], np.ndarr
     names = [path.resolve().name for path in arguments.inputs]
     if len(set(names)) < len(names):
         names = [str(path) for path in arguments.inputs]
-    groups = [
-        list(images_of(Arguments(**{**vars(arguments), "inputs": [path]}), net))  # pyright: ignore[reportArgumentType]
-        for path in arguments.inputs
-    ]
+    groups = [list(images_of(Arguments(**{**vars(arguments), "inputs": [path]}), net)) for path in arguments.inputs]
     if len({len(group) for group in groups}) != 1:
         counts = ", ".join(f"{name} {len(group)}" for name, group in zip(names, groups, strict=True))
         raise ValueError(f"expected the same images under each degradation, got {counts}")
@@ -108,7 +109,7 @@ def _labelled(arguments: Arguments, net: "object") -> "tuple[list[str], np.ndarr
 
 
 def _layer(
-    arguments: Arguments, nets: "dict[str, object]", layer: str, images: list[Image], labels: "np.ndarray"
+    arguments: Arguments, nets: "Mapping[str, nn.Module]", layer: str, images: list[Image], labels: "np.ndarray"
 ) -> "tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]":
     """Return indices and picture coordinates of each network at one layer."""
     from srzoo.analysis.degradation import calinski_harabasz, has_tsne, layer_vectors, principal_components, tsne
@@ -118,7 +119,7 @@ def _layer(
     points: dict[str, np.ndarray] = {}
     for name, net in nets.items():
         vectors = layer_vectors(
-            net,  # pyright: ignore[reportArgumentType]
+            net,
             (image.lq for image in shown(images, layer, delay=1.0)),
             layer,
             reduction=arguments.reduction,

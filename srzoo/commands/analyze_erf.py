@@ -4,7 +4,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Output, add_analysis, analysed_network, images_of
+from srzoo.commands.analysed_images import images_of
+from srzoo.commands.analysis import add_analysis, analysed_network
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:

@@ -4,12 +4,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Image, Output, add_analysis, analysed_network, images_of
+from srzoo.commands.analysed_images import Image, images_of
+from srzoo.commands.analysis import add_analysis, analysed_network
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from torch import Tensor, nn
 
     from srzoo.analysis.errors import Classes, ErrorMaps
 
@@ -94,13 +97,13 @@ def run(arguments: Arguments) -> None:
     output.numbers(arguments, net, parameters, worst_to_best=order, images=results, psnr_by=curves)
 
 
-def _output(net: "object", image: Image, max_memory: int | None):
+def _output(net: "nn.Module", image: Image, max_memory: int | None) -> "Tensor":
     import torch
 
     from srzoo.analysis.memory import MemoryLimit
 
     with torch.no_grad(), MemoryLimit(max_memory):
-        return net(image.lq[None])  # pyright: ignore[reportCallIssue]
+        return net(image.lq[None])
 
 
 def _scores(keys: list[str], results: dict[str, dict[str, object]]) -> str:

@@ -5,7 +5,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Output, add_analysis, add_layers, analysed_network, chosen_layers, images_of
+from srzoo.commands.analysed_images import images_of
+from srzoo.commands.analysis import add_analysis, add_layers, analysed_network, chosen_layers
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Image, Output, add_analysis, analysed_network, images_of
+from srzoo.commands.analysed_images import Image, images_of
+from srzoo.commands.analysis import add_analysis, analysed_network
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from srzoo.analysis.lam import DiffusionIndex, LocalAttribution, Window
+    from srzoo.analysis.diffusion import DiffusionIndex
+    from srzoo.analysis.lam import LocalAttribution, Window
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +133,7 @@ def _earlier(file: Path) -> "dict[str, DiffusionIndex]":
     Raises:
         ValueError: the file holds none.
     """
-    from srzoo.analysis.lam import DiffusionIndex
+    from srzoo.analysis.diffusion import DiffusionIndex
 
     try:
         images = json.loads(file.read_text(encoding="utf-8"))["images"]

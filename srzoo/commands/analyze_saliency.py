@@ -4,7 +4,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Image, Output, add_analysis, add_layers, analysed_network, chosen_layers, images_of
+from srzoo.commands.analysed_images import Image, images_of
+from srzoo.commands.analysis import add_analysis, add_layers, analysed_network, chosen_layers
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:
@@ -79,10 +81,12 @@ def run(arguments: Arguments) -> None:
 
 
 def _figure(layer: str, image: Image, saliency: "ChannelSaliency", curves: "dict[str, np.ndarray]") -> "Figure":
+    import numpy as np
+
     from srzoo.analysis.figures import AMOUNT, COLOURS, new_figure
 
     figure = new_figure(9, 4.6 if curves else 3.6, f"{layer} on {image.key}: channels by saliency")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.3, 1)))
     order = saliency.order[:_SHOWN]
     panels = left.subplots(-(-len(order) // 4), min(4, len(order)), squeeze=False)
     shown = None

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.analysis import Output, add_output, analysed_network, images_of, layers_named
+from srzoo.commands.analysed_images import images_of
+from srzoo.commands.analysis import add_output, analysed_network, layers_named
+from srzoo.commands.analysis_output import Output
 from srzoo.commands.arguments import describe
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from srzoo.analysis import lam
-from srzoo.analysis.lam import DiffusionIndex, Window, density, diffusion_index, local_attribution, path_of
+from srzoo.analysis.diffusion import DiffusionIndex, density, diffusion_index
+from srzoo.analysis.lam import Window, local_attribution, path_of
 from srzoo.analysis.memory import MemoryLimitError
 from srzoo.images import read_image, to_tensor
 from srzoo.registry import ARCHS
@@ -44,8 +45,8 @@ def published(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "lam_drct_tiny_x2_bird",
         "lam_imdn_x2_bird_gaussian_linear",
+        pytest.param("lam_drct_tiny_x2_bird", marks=pytest.mark.slow),
         pytest.param("lam_imdn_x4_butterfly", marks=pytest.mark.slow),
     ],
 )
