@@ -67,6 +67,23 @@ def test_maps_and_index_are_the_authors(name):
     np.testing.assert_allclose(found.sr[:, rows, columns], arrays["sr_window"], atol=1e-4)
 
 
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        ("lam_imdn_x4_butterfly", ("Set5/LRbicx4/butterflyx4.png",)),
+        ("lam_drct_tiny_x2_bird", ("Set5/LRbicx2/birdx2.png", slice(40, 72), slice(30, 62))),
+    ],
+)
+def test_the_path_starts_one_step_after_the_baseline_as_published(name, image):
+    (facts, arrays), lq = case(name), picture(*image)
+    points, steps = path_of(lq, "gaussian_blur", facts["sigma"], facts["fold"])
+    np.testing.assert_allclose(points[0], arrays["interp_first"], atol=1e-6)
+    np.testing.assert_allclose(points[-1], lq[0], atol=1e-6)
+    # The steps lead from the baseline to the image.
+    np.testing.assert_allclose(points[0] - steps[0] / facts["fold"] + steps.mean(0), lq[0], atol=1e-6)
+
+
 @pytest.mark.parametrize("name", list(ARCHS))
 @pytest.mark.parametrize("path", ["gaussian_blur", "linear"])
 def test_every_network_has_a_map(name, path):
