@@ -115,7 +115,7 @@ def local_attribution(
     scale = identity_of(net).scale
     height, width = (scale * side for side in lq.shape[-2:])
     window.require_inside(height, width)
-    with torch.no_grad():
+    with torch.no_grad(), MemoryLimit(max_memory):
         sr = net(lq)
         baseline = _baseline(lq, path, sigma)
         objective, objective_baseline = (_objective(image, window) for image in (sr, net(baseline)))
