@@ -25,6 +25,8 @@ from srzoo.progress import shown
 PathKind = Literal["gaussian_blur", "gaussian_linear", "linear"]
 # Side of the blur kernels, as published [pixels].
 _KERNEL = 9
+# Pixels of a batch: on a CPU features should stay in the cache, a GPU needs enough work.
+_BATCH_PIXELS = {"cpu": 2**14, "gpu": 2**18}
 # Points that change no pixel by more than this share of the largest change add nothing that float32 could hold.
 _NEGLIGIBLE = 1e-7
 
@@ -103,7 +105,7 @@ def local_attribution(
             straight from the blurred image; linear: straight from black.
         sigma: standard deviation of the first blur [LQ pixels].
         fold: points of the path.
-        batch: most points in one call of the network; None: 4 on a CPU, 16 on a GPU.
+        batch: most points in one call of the network; None: by the size of the image, 4 of 64 x 64 on a CPU.
         max_memory: bound for the tensors alive at any moment [bytes].
 
     Raises:
@@ -124,7 +126,8 @@ def local_attribution(
     points, steps = (images[..., rows, columns] for images in path_of(lq, path, sigma, fold))
     largest = steps.abs().amax((1, 2, 3))  # (fold,)
     used = [point for point in range(fold) if largest[point] > _NEGLIGIBLE * largest.max()]
-    most = batch or (4 if lq.device.type == "cpu" else 16)
+    pixels = points.shape[-2] * points.shape[-1]
+    most = batch or max(1, _BATCH_PIXELS["cpu" if lq.device.type == "cpu" else "gpu"] // pixels)
     total = lq.new_zeros(lq.shape[1:], dtype=torch.float64)
     with frozen(net):
         for chosen in _batches(net, used, points, inside, most, max_memory):

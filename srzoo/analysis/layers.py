@@ -39,6 +39,7 @@ def changed_layers(net: nn.Module, changes: dict[str, Change]) -> Iterator[None]
         with plain_form():
             yield
     finally:
+        # Also after an error: a hook that is left behind would count the calls of later passes.
         for handle in handles:
             handle.remove()
 
@@ -51,6 +52,7 @@ def _hook(change: Change, wanted: int | None) -> Callable[[nn.Module, object, ob
         del module, args
         nonlocal calls
         calls += 1
+        # Modules that return several tensors have no image of features to change.
         if not isinstance(output, Tensor) or (wanted is not None and calls != wanted):
             return None
         return change(output)
@@ -132,6 +134,7 @@ def feature_layers(net: nn.Module, lq: Tensor | None = None) -> list[str]:
     names = [name for name, _ in net.named_modules() if name]
     with changed_layers(net, {name: lambda output, name=name: note(name, output) for name in names}):
         net(lq)
+    # A module that ran once keeps its name, others get the number of each call.
     calls: dict[str, int] = {}
     layers: list[str] = []
     for name in order:

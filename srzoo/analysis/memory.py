@@ -44,12 +44,14 @@ class MemoryLimit(TorchDispatchMode):
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
+        # Views share the storage of the tensor that they show: it counts once.
         key = storage._cdata
         if key in self._alive:
             return
         self._alive[key] = storage.nbytes()
         self.now += self._alive[key]
         self.peak = max(self.peak, self.now)
+        # A storage is freed as soon as the last tensor in it is gone.
         weakref.finalize(storage, self._free, key)
         if self.limit is not None and self.now > self.limit:
             raise MemoryLimitError(

@@ -53,6 +53,7 @@ class Output:
             if out.suffix.lower() in _PICTURES:
                 formats = list(dict.fromkeys([*formats, out.suffix.lower()[1:]]))
             out = out.with_suffix("")
+        # Before the work, which may take long.
         for suffix in (*formats, "json", "npz"):
             path = out.with_name(f"{out.name}.{suffix}")
             if path.exists() and not arguments.overwrite:
@@ -92,6 +93,7 @@ class Output:
         from srzoo.contract import identity_of
         from srzoo.engine.log import logger
 
+        # The file's name alone: paths say nothing on another machine, and the checksum tells weights apart.
         weights = {"file": source_of_weights(arguments), "sha256": checksum(net.state_dict(), layout=False)}
         content = {
             "analysis": self.name,

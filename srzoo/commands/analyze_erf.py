@@ -45,6 +45,7 @@ def run(arguments: Arguments) -> None:
     net = analysed_network(arguments)
     side = arguments.side
     if side is None:
+        # Fields can be averaged over crops of one size only.
         sizes = [min(image.lq.shape[-2:]) for image in images_of(arguments, net)]
         side = min([129, *sizes])
     images = (image.lq for image in shown(images_of(arguments, net), "erf", delay=1.0))

@@ -55,6 +55,7 @@ def run(arguments: Arguments) -> None:
     by_edge: Classes | None = None
     by_frequency: Classes | None = None
     results: dict[str, dict[str, object]] = {}
+    scores: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     drawn: list[tuple[Image, ErrorMaps, np.ndarray, np.ndarray]] = []
     for image in shown(images_of(arguments, net), "errors", delay=1.0):
@@ -68,6 +69,7 @@ def run(arguments: Arguments) -> None:
         by_edge = edges if by_edge is None else by_edge + edges
         by_frequency = frequencies if by_frequency is None else by_frequency + frequencies
         crops = worst_and_best_crops(maps.error, arguments.crop, 3)
+        scores[image.key] = maps.psnr
         results[image.key] = {
             "psnr_rgb": maps.psnr,
             "consistency_psnr": back,
@@ -84,8 +86,9 @@ def run(arguments: Arguments) -> None:
         drawn = sorted(drawn, key=lambda each: each[1].psnr)[: arguments.count]
     if by_edge is None or by_frequency is None:
         raise ValueError("no images: nothing was analysed")
-    order = sorted(results, key=lambda key: float(str(results[key]["psnr_rgb"])))
-    logger.info(f"worst: {_scores(order[:3], results)}; best: {_scores(order[:-4:-1], results)}")
+    order = sorted(scores, key=lambda key: scores[key])
+    worst, best = (", ".join(f"{key} {scores[key]:.2f} dB" for key in keys[:3]) for keys in (order, order[::-1]))
+    logger.info(f"worst: {worst}; best: {best}")
     output.picture(_maps(drawn, arguments.crop))
     output.picture(_curves(by_edge, by_frequency), "curves")
     output.arrays(arrays)
@@ -104,10 +107,6 @@ def _output(net: "nn.Module", image: Image, max_memory: int | None) -> "Tensor":
 
     with torch.no_grad(), MemoryLimit(max_memory):
         return net(image.lq[None])
-
-
-def _scores(keys: list[str], results: dict[str, dict[str, object]]) -> str:
-    return ", ".join(f"{key} {results[key]['psnr_rgb']:.2f} dB" for key in keys)
 
 
 def _maps(drawn: "list[tuple[Image, ErrorMaps, np.ndarray, np.ndarray]]", crop: int) -> "Figure":

@@ -42,6 +42,7 @@ def test_statistics_are_those_of_all_pixels_of_all_images():
 def test_dead_and_saturated_channels_are_found():
     # Channels: alive; always below 0, which the activation removes; far above the upper end of the activation.
     conv = nn.Conv2d(3, 3, 1)
+    assert conv.bias is not None
     with torch.no_grad():
         conv.weight.copy_(torch.eye(3)[:, :, None, None])
         conv.bias.copy_(torch.tensor([0.0, -5.0, 0.8]))
