@@ -178,7 +178,11 @@ def test_errors_against_gt_alone_and_against_pairs(small, capsys):
     assert command("errors", "--gt", "gt", "-opt", small, "--crop", "16", "--count", "1") == 0
     found = numbers("errors")
     assert set(found["images"]) == {"00", "01"}
-    assert len(found["images"]["00"]["crops"]) == 6
+    worst, best = found["worst_crops"], found["best_crops"]
+    assert len(worst) == len(best) == 10
+    assert worst[0]["rms_error"] > worst[-1]["rms_error"] > best[0]["rms_error"]
+    assert best[0]["rms_error"] < best[-1]["rms_error"] < worst[0]["rms_error"]
+    assert worst[0]["image"] in found["images"]
     assert len(found["psnr_by"]["local_frequency"]["psnr"]) == 10
     assert found["worst_to_best"][0] in found["images"]
     assert (small.parent / "errors_curves.png").is_file()

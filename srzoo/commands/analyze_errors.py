@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from srzoo.analysis.errors import Classes, ErrorMaps
 
+# Crops listed from each end.
+_LISTED = 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add LQ and GT images, network and crops."""
@@ -56,6 +59,7 @@ def run(arguments: Arguments) -> None:
     by_frequency: Classes | None = None
     results: dict[str, dict[str, object]] = {}
     scores: dict[str, float] = {}
+    crops_of_set: list[tuple[float, dict[str, object]]] = []
     arrays: dict[str, np.ndarray] = {}
     drawn: list[tuple[Image, ErrorMaps, np.ndarray, np.ndarray]] = []
     for image in shown(images_of(arguments, net), "errors", delay=1.0):
@@ -68,15 +72,17 @@ def run(arguments: Arguments) -> None:
         edges, frequencies = edge_classes(sr, gt, steps[0]), frequency_classes(sr, gt, steps[1])
         by_edge = edges if by_edge is None else by_edge + edges
         by_frequency = frequencies if by_frequency is None else by_frequency + frequencies
-        crops = worst_and_best_crops(maps.error, arguments.crop, 3)
+        crops = worst_and_best_crops(maps.error, arguments.crop, _LISTED)
         scores[image.key] = maps.psnr
+        crops_of_set += [
+            (rms, {"image": image.key, "top": top, "left": left, "rms_error": rms}) for top, left, rms in crops
+        ]
         results[image.key] = {
             "psnr_rgb": maps.psnr,
             "consistency_psnr": back,
             "mean_error": float(maps.error.mean()),
             "mean_hallucination": float(maps.hallucination.mean()),
             "mean_omission": float(maps.omission.mean()),
-            "crops": [{"top": top, "left": left, "rms_error": rms} for top, left, rms in crops],
         }
         for name in ("error", "hallucination", "omission"):
             arrays[f"{image.key}/{name}"] = getattr(maps, name).astype(np.float32)
@@ -97,7 +103,17 @@ def run(arguments: Arguments) -> None:
         for name, each in (("edge_strength", by_edge), ("local_frequency", by_frequency))
     }
     parameters = {"protocol": "RGB, 8 bits, no border", "crop": arguments.crop}
-    output.numbers(arguments, net, parameters, worst_to_best=order, images=results, psnr_by=curves)
+    ranked = [crop for _, crop in sorted(crops_of_set, key=lambda each: -each[0])]
+    output.numbers(
+        arguments,
+        net,
+        parameters,
+        worst_to_best=order,
+        worst_crops=ranked[:_LISTED],
+        best_crops=ranked[: -_LISTED - 1 : -1],
+        images=results,
+        psnr_by=curves,
+    )
 
 
 def _output(net: "nn.Module", image: Image, max_memory: int | None) -> "Tensor":
