@@ -38,7 +38,7 @@ def option_files() -> list[str]:
 # Packages that a part of srzoo needs; each part names its extra where they are missing.
 EXTRAS = {
     "samples": ["scikit-image>=0.24"],
-    "report": ["matplotlib>=3.8"],
+    "report": ["matplotlib>=3.8", "scikit-learn>=1.4"],
     "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
     "compat": ["spandrel>=0.4.2"],
     "export": [

@@ -35,6 +35,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data list": ("srzoo.commands.data_list", "write a list of pairs"),
     "data meta-info": ("srzoo.commands.data_meta_info", "write a BasicSR meta_info file"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
+    "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps, diffusion index"),
+    "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field"),
+    "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, ablation of channels"),
+    "analyze degradation": ("srzoo.commands.analyze_degradation", "how far features tell degradations apart"),
+    "analyze features": ("srzoo.commands.analyze_features", "feature maps, and statistics of their channels"),
+    "analyze errors": ("srzoo.commands.analyze_errors", "error maps, PSNR by edges and frequency"),
+    "analyze similarity": ("srzoo.commands.analyze_similarity", "which layers of two networks are alike"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 
@@ -43,6 +50,7 @@ GROUPS: dict[str, str] = {
     "options": "show, explain and document option files",
     "convert": "convert weights and option files of other projects",
     "data": "prepare datasets",
+    "analyze": "explain the output of a network",
 }
 
 

@@ -239,7 +239,7 @@ assert not heavy, heavy
     [
         (["trian"], "unknown command 'trian'; did you mean 'train'?"),
         (["options", "shw"], "unknown command 'options shw'; did you mean 'options show'?"),
-        (["degrade"], "unknown command 'degrade'; did you mean 'data degrade'?"),
+        (["degrade"], "unknown command 'degrade'; did you mean 'data degrade'"),
         (["xyz", "--help"], "unknown command 'xyz'; known: train, test"),
         (["options"], "expected one of: show, explain, docs"),
         ([], "expected one of: train, test"),

@@ -31,8 +31,12 @@ def add_network(parser: argparse.ArgumentParser, *, without: str, scale: str) ->
     parser.add_argument("--scale", type=int, metavar="N", help=scale)
 
 
-def named_network(arguments: Arguments) -> "nn.Module":
+def named_network(arguments: Arguments, *, initial: bool = False) -> "nn.Module":
     """Build the network that --weights, -opt or --arch name, with its weights, for inference.
+
+    Args:
+        arguments: of the command.
+        initial: without weights, take the initial ones, drawn from the option file's seed.
 
     Raises:
         CheckpointError: the weights do not say their network, or do not fit it.
@@ -63,7 +67,7 @@ def named_network(arguments: Arguments) -> "nn.Module":
         refuse_other_network(net, arguments.weights, weights.identity)
     elif options.path.pretrain_network_g is not None:
         load_pretrained(options, net)
-    elif any(True for _ in net.parameters()):
+    elif not initial and any(True for _ in net.parameters()):
         raise ValueError(f"{options.network_g.type} has weights, and none are given: name them with --weights FILE")
     return net.eval()
 
