@@ -6,17 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
+from srzoo.data.storage import open_store
 from srzoo.images import EXTENSIONS
 
 
 def search(folder: Path) -> ImageListing:
-    """Return all image files below `folder`, sorted, and the files left out; linked folders are followed.
+    """Return all images of a folder or store, sorted, and the files left out; linked folders are followed.
 
     Files whose suffixes are not those of images and hidden files are left out.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
+        ValueError: a store that is unfinished or damaged.
     """
+    store = open_store(folder)
+    if store is not None:
+        files = [folder / name for name in store.names]
+        return ImageListing(_with_keys(files, folder), store.faults(), [])
     if folder.is_file():
         raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
@@ -34,8 +40,11 @@ def search(folder: Path) -> ImageListing:
     if not files:
         others = f"; it holds {summary(left_out)}" if left_out else ""
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
-    images = [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
-    return ImageListing(images, [], left_out)
+    return ImageListing(_with_keys(files, folder), [], left_out)
+
+
+def _with_keys(files: list[Path], folder: Path) -> list[ImageFile]:
+    return [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:

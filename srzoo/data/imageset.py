@@ -1,6 +1,5 @@
 """Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
-import filecmp
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from torch.utils.data import Dataset
 from srzoo.batch import Sample
 from srzoo.data.folders import summary
 from srzoo.data.listing import Fault, Pair, PairListing
-from srzoo.images import Header, read_header, read_image, to_tensor
+from srzoo.data.storage import read_header, read_image, same_content, same_place, verify_image
+from srzoo.images import Header, to_tensor
 
 Phase = Literal["train", "eval"]
 Color = Literal["rgb", "grey"]
@@ -142,7 +142,7 @@ class ImageSet(Dataset[Sample]):
                 sizes[file] = header.size
                 self._note(header)
                 if full:
-                    read_image(file, self.max_pixels)
+                    verify_image(file, self.max_pixels)
             except (ValueError, OSError) as error:
                 faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
         # Sizes of unreadable files are unknown.
@@ -177,9 +177,9 @@ class ImageSet(Dataset[Sample]):
     def _mismatch(self, gt: Path, lq: Path, sizes: dict[Path, tuple[int, int]], cropped: tuple[int, int]) -> str:
         """Return the reason why LQ is not that of GT; empty if it is."""
         (height, width), (lq_height, lq_width) = sizes[gt], sizes[lq]
-        if gt.samefile(lq):
+        if same_place(gt, lq):
             return f"LQ and GT are one file, {gt}: name two folders, or templates that tell them apart"
-        if self.scale > 1 and sizes[gt] == sizes[lq] and filecmp.cmp(gt, lq, shallow=False):
+        if self.scale > 1 and sizes[gt] == sizes[lq] and same_content(gt, lq):
             return f"LQ has the content of GT {gt}, but is {self.scale} times as small: was the GT folder copied?"
         expected = (cropped[0] // self.scale, cropped[1] // self.scale)
         if (lq_height, lq_width) == expected:

@@ -8,9 +8,18 @@ orientation tag says.
 
 from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
-from srzoo.images.pixels import jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.pixels import encode_image, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
 from srzoo.images.profiles import colour_profile
-from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
+from srzoo.images.reading import (
+    MAX_PIXELS,
+    Picture,
+    decode_image,
+    header_of,
+    image_size,
+    pixels_as_picture,
+    read_header,
+    read_image,
+)
 from srzoo.images.versions import codec_versions
 
 __all__ = [
@@ -20,8 +29,12 @@ __all__ = [
     "Picture",
     "codec_versions",
     "colour_profile",
+    "decode_image",
+    "encode_image",
+    "header_of",
     "image_size",
     "jpeg_decoded",
+    "pixels_as_picture",
     "read_header",
     "read_image",
     "to_levels",
