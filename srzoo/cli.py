@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert weights": ("srzoo.commands.convert_weights", "convert weights from any published layout, and back"),
     "convert options": ("srzoo.commands.convert_options", "convert option files of BasicSR and projects built on it"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
+    "data pack": ("srzoo.commands.data_pack", "pack a folder of images for fast training"),
     "doctor": ("srzoo.commands.doctor", "check this machine: Python, PyTorch, GPU, codecs, disk"),
 }
 

@@ -1,12 +1,11 @@
 """Image folders: which files are images, and which GT and LQ belong together."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
 from srzoo.data.storage import open_store
+from srzoo.data.storage.folder import files_below
 from srzoo.images import EXTENSIONS
 
 
@@ -21,22 +20,19 @@ def search(folder: Path) -> ImageListing:
     """
     store = open_store(folder)
     if store is not None:
-        files = [folder / name for name in store.names]
-        return ImageListing(_with_keys(files, folder), store.faults(), [])
+        found = _with_keys([folder / name for name in store.names], folder)
+        images = [
+            ImageFile(image.key, image.path, *store.listed(name))
+            for image, name in zip(found, store.names, strict=True)
+        ]
+        return ImageListing(images, [], [])
     if folder.is_file():
         raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
         raise FileNotFoundError(
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
         )
-    files: list[Path] = []
-    left_out: list[Fault] = []
-    for path in sorted(_walk(folder, ())):
-        reason = _reason_to_leave_out(path)
-        if reason:
-            left_out.append(Fault(path, reason))
-        else:
-            files.append(path)
+    files, left_out = files_below(folder)
     if not files:
         others = f"; it holds {summary(left_out)}" if left_out else ""
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
@@ -45,37 +41,6 @@ def search(folder: Path) -> ImageListing:
 
 def _with_keys(files: list[Path], folder: Path) -> list[ImageFile]:
     return [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
-
-
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """Yield the files below `folder`, and hidden folders without their content.
-
-    A link to one of the folders `above`, given by device and inode, is not followed: it would never end.
-    """
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    for entry in os.scandir(folder):
-        if _is_folder(entry) and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), (*above, identity))
-        else:
-            yield Path(entry.path)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: reading it as an image reports it
-        return False
-
-
-def _reason_to_leave_out(path: Path) -> str:
-    """Return the reason why a file is not used; empty if it is used."""
-    # Editors and other systems leave hidden files and folders, such as thumbnails.
-    if path.name.startswith("."):
-        return "hidden"
-    return "" if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without suffix"
 
 
 def summary(left_out: list[Fault]) -> str:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from srzoo.batch import Sample
 from srzoo.data.folders import summary
 from srzoo.data.listing import Fault, Pair, PairListing
-from srzoo.data.storage import read_header, read_image, same_content, same_place, verify_image
+from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
 from srzoo.images import Header, to_tensor
 
 Phase = Literal["train", "eval"]
@@ -113,8 +113,10 @@ class ImageSet(Dataset[Sample]):
         self._notes.clear()
         keys = Counter(pair.key for pair in self.pairs)
         repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
-        yield self.faults + [
-            Fault(pair.main_file, f"another image is named {pair.key} too: rename one") for pair in repeated
+        yield [
+            *self.faults,
+            *store_faults(path for pair in self.pairs for path in (pair.gt, pair.lq) if path is not None),
+            *(Fault(pair.main_file, f"another image is named {pair.key} too: rename one") for pair in repeated),
         ]
         for pair in self.pairs:
             yield self._check_pair(pair, full, least_side)

@@ -19,6 +19,7 @@ from srzoo.images.reading import (
     pixels_as_picture,
     read_header,
     read_image,
+    refuse_too_large,
 )
 from srzoo.images.versions import codec_versions
 
@@ -37,6 +38,7 @@ __all__ = [
     "pixels_as_picture",
     "read_header",
     "read_image",
+    "refuse_too_large",
     "to_levels",
     "to_tensor",
     "to_uint8",

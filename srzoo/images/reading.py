@@ -120,12 +120,21 @@ def _checked_header(file: BinaryIO, path: Path, max_pixels: int) -> Header:
         header = parse_header(file)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    refuse_too_large(header, path, max_pixels)
+    return header
+
+
+def refuse_too_large(header: Header, path: Path, max_pixels: int) -> None:
+    """Refuse an image of more than `max_pixels`.
+
+    Raises:
+        ValueError: it has more; names the image.
+    """
     if header.height * header.width > max_pixels:
         raise ValueError(
             f"{path}: {header.height}x{header.width} are {header.height * header.width / 1e6:,.0f} million pixels, "
             f"more than data.max_pixels allows ({max_pixels / 1e6:,g} million): make it smaller, or raise the limit"
         )
-    return header
 
 
 def _decode_by_opencv(content: bytes, header: Header) -> np.ndarray:

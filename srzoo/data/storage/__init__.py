@@ -10,6 +10,7 @@ from srzoo.data.storage.opened import (
     read_image,
     same_content,
     same_place,
+    store_faults,
     verify_image,
 )
 from srzoo.data.storage.store import ImageStore
@@ -25,5 +26,6 @@ __all__ = [
     "read_image",
     "same_content",
     "same_place",
+    "store_faults",
     "verify_image",
 ]

@@ -1,11 +1,13 @@
-"""Image files of one folder."""
+"""Image files of a folder and those below it."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from srzoo.data.hashes import file_hashes
+from srzoo.data.listing import Fault
 from srzoo.data.storage.store import ImageStore
-from srzoo.images import Header, Picture, colour_profile, read_header, read_image
+from srzoo.images import EXTENSIONS, Header, Picture, colour_profile, read_header, read_image
 
 
 class FolderStore(ImageStore):
@@ -13,7 +15,7 @@ class FolderStore(ImageStore):
 
     @property
     def names(self) -> Sequence[str]:
-        return sorted(path.name for path in self.root.iterdir())
+        return [path.relative_to(self.root).as_posix() for path in files_below(self.root)[0]]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._file(name).is_file()
@@ -37,3 +39,47 @@ class FolderStore(ImageStore):
 
     def _file(self, name: str) -> Path:
         return self.root / name
+
+
+def files_below(folder: Path) -> tuple[list[Path], list[Fault]]:
+    """Return the image files below `folder`, sorted, and the files left out; linked folders are followed."""
+    files: list[Path] = []
+    left_out: list[Fault] = []
+    for path in sorted(_walk(folder, ())):
+        reason = _reason_to_leave_out(path)
+        if reason:
+            left_out.append(Fault(path, reason))
+        else:
+            files.append(path)
+    return files, left_out
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    """Yield the files below `folder`, and hidden folders without their content.
+
+    A link to one of the folders `above`, given by device and inode, is not followed: it would never end.
+    """
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    for entry in os.scandir(folder):
+        if _is_folder(entry) and not entry.name.startswith("."):
+            yield from _walk(Path(entry.path), (*above, identity))
+        else:
+            yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: reading it as an image reports it
+        return False
+
+
+def _reason_to_leave_out(path: Path) -> str:
+    """Return the reason why a file is not used; empty if it is used."""
+    # Editors and other systems leave hidden files and folders, such as thumbnails.
+    if path.name.startswith("."):
+        return "hidden"
+    return "" if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without suffix"

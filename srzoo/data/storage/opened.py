@@ -9,7 +9,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from srzoo.data.listing import Fault
+from srzoo.data.storage.database import DatabaseStore, is_database
 from srzoo.data.storage.folder import FolderStore
+from srzoo.data.storage.pack import PackStore, is_pack
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import MAX_PIXELS, Header, Picture
 
@@ -92,6 +95,12 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     return hashes
 
 
+def store_faults(paths: Iterable[Path]) -> list[Fault]:
+    """Return the faults, as wholes, of the stores that the images at these addresses lie in."""
+    stores = {id(store): store for store, _ in map(_locate, paths) if not isinstance(store, FolderStore)}
+    return [fault for store in stores.values() for fault in store.faults()]
+
+
 def same_content(first: Path, second: Path) -> bool:
     """Return True if two images are equal files, or were made from such."""
     if num_bytes(first) != num_bytes(second):
@@ -124,5 +133,6 @@ def _locate(path: Path) -> tuple[ImageStore, str]:
 @functools.lru_cache(_REMEMBERED)
 def _at(path: Path) -> ImageStore | None:
     """Return the store at a path, if there is one."""
-    del path
-    return None
+    if is_database(path):
+        return DatabaseStore(path)
+    return PackStore(path) if is_pack(path) else None

@@ -55,6 +55,11 @@ class ImageStore(ABC):
     def sha256(self, names: Sequence[str]) -> list[str]:
         """Return the checksums of the files that images are or were made from."""
 
+    def listed(self, name: str) -> tuple[tuple[int, int] | None, str]:
+        """Return the (H, W) that a list of the store states for an image, and the place: file and line."""
+        del name
+        return None, ""
+
     def colour_profile(self, name: str, num_channels: int) -> bytes | None:
         """Return the ICC profile of an image, if the store keeps one for 1 or 3 colour channels."""
         del name, num_channels
