@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from srzoo.batch import Sample
 from srzoo.data.folders import summary
+from srzoo.data.levels import Crop, collate_crops, finished
 from srzoo.data.listing import Fault, Pair, PairListing
 from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
 from srzoo.images import Header, to_tensor
@@ -92,6 +94,14 @@ class ImageSet(Dataset[Sample]):
 
         Without "lq" if a degradation makes it later.
         """
+        crop = self.draw_crop(index, generator)
+        batch = finished(collate_crops([crop]))
+        return cast(
+            Sample, {name: value[0] for name, value in batch.items() if isinstance(value, Tensor)} | {"key": crop.key}
+        )
+
+    def draw_crop(self, index: int, generator: np.random.Generator) -> Crop:
+        """Draw the crop of :meth:`draw` as levels, not flipped yet."""
         assert self.gt_size is not None
         candidates = self.candidates[index]
         pair = self.pairs[candidates[int(generator.integers(len(candidates))) if len(candidates) > 1 else 0]]
@@ -100,8 +110,7 @@ class ImageSet(Dataset[Sample]):
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed
         images = {"gt": gt} if lq is None else {"lq": lq, "gt": gt}
-        flipped = {name: to_tensor(self._flip(image, flips)) for name, image in images.items()}
-        return cast(Sample, {**flipped, "key": pair.key})
+        return Crop(images, flips, pair.key)
 
     def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
         """Yield faults: one list for the listing, then one per pair (for a progress bar).
@@ -239,11 +248,3 @@ class ImageSet(Dataset[Sample]):
         if min(height, width) < size:
             raise ValueError(f"image of {height}x{width} is smaller than the crop of {size}x{size}")
         return int(generator.integers(height - size + 1)), int(generator.integers(width - size + 1))
-
-    @staticmethod
-    def _flip(image: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """Flip (H, W, C) left-right, top-bottom, and transpose it, in this order, as the three `flips` say."""
-        horizontal, vertical, transpose = flips
-        image = image[:, ::-1] if horizontal else image
-        image = image[::-1] if vertical else image
-        return image.transpose(1, 0, 2) if transpose else image  # (W, H, C)
