@@ -14,6 +14,9 @@ from torch.utils.data import get_worker_info
 
 # Entry of a batch of levels that its other tensors are to be flipped by.
 FLIPS = "flips"
+# Left-right, top-bottom, transpose: flips in this order.
+Orientation = tuple[bool, bool, bool]
+_WHITE = 255.0
 
 
 class Crop(NamedTuple):
@@ -75,30 +78,50 @@ def finished(batch: Mapping[str, object]) -> dict[str, object]:
         return dict(batch)
     orientations = [(bool(h), bool(v), bool(t)) for h, v, t in flips.tolist()]
     return {
-        name: _normalised(_flipped(value, orientations).permute(0, 3, 1, 2).contiguous())  # (B, C, H, W)
-        if isinstance(value, Tensor)
-        else value
+        name: _converted(value, orientations) if isinstance(value, Tensor) else value
         for name, value in batch.items()
         if name != FLIPS
     }
 
 
-def _normalised(levels: Tensor) -> Tensor:
-    """Divide 8-bit levels by 255, exactly rounded as :func:`_normalised_here` does."""
-    if levels.dtype == torch.float32:
-        return levels
+def _converted(images: Tensor, orientations: Sequence[Orientation]) -> Tensor:
+    """Convert (B, H, W, C) levels, or float32 in [0, 1], to flipped (B, C, H, W) float32 in [0, 1]."""
+    if images.device.type == "cpu":
+        return _converted_one_by_one(images, orientations)
+    return converted_together(images, orientations)
+
+
+def converted_together(images: Tensor, orientations: Sequence[Orientation]) -> Tensor:
+    """Convert as :func:`_converted` does, in few operations on the whole batch, for GPUs."""
+    planes = _flipped(images, orientations).permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
+    if planes.dtype == torch.float32:
+        return planes
     # By a tensor on the device: CUDA multiplies by the rounded reciprocal of a plain number.
-    return levels.to(torch.float32) / torch.tensor(255.0, device=levels.device)
+    return planes.to(torch.float32) / torch.tensor(_WHITE, device=planes.device)
+
+
+def _converted_one_by_one(images: Tensor, orientations: Sequence[Orientation]) -> Tensor:
+    """Convert as :func:`_converted` does, image by image, which is five times as fast on a CPU."""
+    batch, height, width, channels = images.shape
+    result = np.empty((batch, channels, height, width), np.float32)
+    for number, (image, (horizontal, vertical, transpose)) in enumerate(zip(images.numpy(), orientations, strict=True)):
+        image = image[:, ::-1] if horizontal else image
+        image = image[::-1] if vertical else image
+        planes = image.transpose(2, 1, 0) if transpose else image.transpose(2, 0, 1)  # (C, H, W)
+        result[number] = np.ascontiguousarray(planes)  # bytes are put in order faster than floats
+    if images.dtype != torch.float32:
+        result /= np.float32(_WHITE)
+    return torch.from_numpy(result)
 
 
 def _normalised_here(image: np.ndarray) -> np.ndarray:
-    """Convert an image to float32 in [0, 1] on the CPU."""
+    """Convert an image of any depth to float32 in [0, 1]."""
     if image.dtype == np.float32:
         return image
     return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
 
 
-def _flipped(images: Tensor, orientations: Sequence[tuple[bool, bool, bool]]) -> Tensor:
+def _flipped(images: Tensor, orientations: Sequence[Orientation]) -> Tensor:
     """Flip (B, H, W, C) left-right, top-bottom, and transpose it, in this order; equal orientations together."""
     result = torch.empty_like(images)
     for orientation in set(orientations):

@@ -169,7 +169,7 @@ def training_loader(
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
-        collate_fn=_collate,
+        collate_fn=collate,
         # A separate generator: starting an iterator must not advance PyTorch's global one.
         generator=torch.Generator().manual_seed(sampler.seed),
     )
@@ -183,7 +183,7 @@ def _noted(sample: Sample | Crop, reason: str) -> Sample | Crop:
     return cast(Sample, {**sample, "skipped": reason})
 
 
-def _collate(samples: list[object]) -> object:
+def collate(samples: list[object]) -> object:
     """Stack samples to a batch; the first faulty one stands for the batch."""
     faulty = [sample for sample in samples if isinstance(sample, FaultySample)]
     crops = [sample for sample in samples if isinstance(sample, Crop)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from srzoo.data import levels
 from srzoo.data.gt_images import GTImages
 from srzoo.data.levels import Crop, collate_crops, finished
 from srzoo.data.loading import DrawnSamples, SampleKey, StepSampler, training_loader
@@ -30,12 +31,15 @@ def by_hand(image, flips):
     return to_tensor(image.transpose(1, 0, 2) if transpose else image)
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("dtypes", [[np.uint8] * 8, [np.uint16] * 8, [np.uint8, np.uint16] * 4])
-def test_conversion_and_all_orientations_equal_those_of_single_images(dtypes):
+def test_conversion_and_all_orientations_equal_those_of_single_images(dtypes, together, monkeypatch):
+    if together:  # as on a GPU
+        monkeypatch.setattr(levels, "_converted", levels.converted_together)
     drawn = crops(*dtypes)
-    levels = collate_crops(drawn)
-    assert levels["gt"].dtype == (torch.uint8 if set(dtypes) == {np.uint8} else torch.float32)
-    batch = finished(levels)
+    batch = collate_crops(drawn)
+    assert batch["gt"].dtype == (torch.uint8 if set(dtypes) == {np.uint8} else torch.float32)
+    batch = finished(batch)
     assert set(batch) == {"lq", "gt", "key"}
     for number, crop in enumerate(drawn):
         for name, image in crop.images.items():
@@ -45,8 +49,9 @@ def test_conversion_and_all_orientations_equal_those_of_single_images(dtypes):
 
 def test_every_level_is_rounded_alike():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    batch = finished(collate_crops([Crop({"gt": image}, np.zeros(3, bool), "")]))
-    assert torch.equal(batch["gt"][0], to_tensor(image))
+    batch = collate_crops([Crop({"gt": image}, np.zeros(3, bool), "")])
+    assert torch.equal(finished(batch)["gt"][0], to_tensor(image))
+    assert torch.equal(levels.converted_together(batch["gt"], [(False, False, False)])[0], to_tensor(image))
 
 
 def test_loaders_pass_levels_and_give_the_samples_of_draw(tmp_path):
