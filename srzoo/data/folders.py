@@ -1,10 +1,11 @@
 """Image folders: which files are images, and which GT and LQ belong together."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
-from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
-from srzoo.data.storage import open_store
+from srzoo.data.listing import Fault, ImageFile, ImageListing, Mapped, Pair, PairListing
+from srzoo.data.storage import ImageStore, open_store
 from srzoo.data.storage.folder import files_below
 from srzoo.images import EXTENSIONS
 
@@ -20,12 +21,7 @@ def search(folder: Path) -> ImageListing:
     """
     store = open_store(folder)
     if store is not None:
-        found = _with_keys([folder / name for name in store.names], folder)
-        images = [
-            ImageFile(image.key, image.path, *store.listed(name))
-            for image, name in zip(found, store.names, strict=True)
-        ]
-        return ImageListing(images, [], [])
+        return ImageListing(Mapped(range(len(store.names)), partial(_stored_image, store)), [], [])
     if folder.is_file():
         raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
@@ -36,11 +32,13 @@ def search(folder: Path) -> ImageListing:
     if not files:
         others = f"; it holds {summary(left_out)}" if left_out else ""
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
-    return ImageListing(_with_keys(files, folder), [], left_out)
+    images = [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
+    return ImageListing(images, [], left_out)
 
 
-def _with_keys(files: list[Path], folder: Path) -> list[ImageFile]:
-    return [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
+def _stored_image(store: ImageStore, index: int) -> ImageFile:
+    name = store.names[index]
+    return ImageFile(store.key(name), store.root / name, *store.listed(name))
 
 
 def summary(left_out: list[Fault]) -> str:

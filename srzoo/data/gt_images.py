@@ -1,6 +1,7 @@
 """GT images alone; LQ is made from them when they are read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ import torch
 
 from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
-from srzoo.data.listing import Fault, ImageFile, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, Mapped, Pair, PairListing
 from srzoo.data.lists import find_images
 from srzoo.images import MAX_PIXELS
 from srzoo.ops.resize import imresize
@@ -97,7 +98,7 @@ class GTImages(ImageSet):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
             images, faults, left_out = find_images(gt, meta_info)
-            listing = PairListing([Pair(i.key, i.path, None, i.size, i.listed) for i in images], faults, left_out)
+            listing = PairListing(Mapped(images, _without_lq), faults, left_out)
             candidates = None
         else:
             listing, candidates = _collect_sources(sources or {})
@@ -159,6 +160,10 @@ class GTImages(ImageSet):
         return (lq * (brightest / white)).clip(0, brightest).round().astype(levels)
 
 
+def _without_lq(image: ImageFile) -> Pair:
+    return Pair(image.key, image.path, None, image.size, image.listed)
+
+
 def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:
     """Return the images of all sources with keys SOURCE/NAME, and the candidates of each sample of an epoch."""
     pairs: list[Pair] = []
@@ -183,7 +188,7 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[rang
     return PairListing(pairs, faults, left_out), candidates
 
 
-def _first(files: list[ImageFile], limit: int | None) -> list[ImageFile]:
+def _first(files: Sequence[ImageFile], limit: int | None) -> list[ImageFile]:
     """Return the files of the first `limit` images; files that are sub-images of one image belong together."""
     images = list(dict.fromkeys(_SUB_IMAGE.sub("", file.key) for file in files))
     wanted = set(images[:limit])

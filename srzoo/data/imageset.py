@@ -1,7 +1,7 @@
 """Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from srzoo.batch import Sample
 from srzoo.data.folders import summary
 from srzoo.data.levels import Crop, collate_crops, finished
-from srzoo.data.listing import Fault, Pair, PairListing
+from srzoo.data.listing import Fault, Mapped, Pair, PairListing
 from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
 from srzoo.images import Header, to_tensor
 
@@ -70,7 +70,7 @@ class ImageSet(Dataset[Sample]):
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
         self.pairs, self.faults, self.left_out = listing
         # For each sample of an epoch, the pairs that it may be, equally likely; subclasses weight pairs by these.
-        self.candidates = [range(index, index + 1) for index in range(len(self.pairs))]
+        self.candidates: Sequence[range] = Mapped(range(len(self.pairs)), _single)
         self.scale = scale
         self.phase = phase
         self.gt_size = gt_size
@@ -120,8 +120,10 @@ class ImageSet(Dataset[Sample]):
             least_side: smallest side of evaluation images [GT pixels].
         """
         self._notes.clear()
-        keys = Counter(pair.key for pair in self.pairs)
-        repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
+        # Hashes of keys take a tenth of the memory of keys, and are enough while they differ.
+        hashes = np.fromiter((hash(pair.key) for pair in self.pairs), np.int64, len(self.pairs))
+        keys = Counter(pair.key for pair in self.pairs) if len(np.unique(hashes)) < len(hashes) else {}
+        repeated = [pair for pair in self.pairs if keys[pair.key] > 1] if keys else []
         yield [
             *self.faults,
             *store_faults(path for pair in self.pairs for path in (pair.gt, pair.lq) if path is not None),
@@ -248,3 +250,7 @@ class ImageSet(Dataset[Sample]):
         if min(height, width) < size:
             raise ValueError(f"image of {height}x{width} is smaller than the crop of {size}x{size}")
         return int(generator.integers(height - size + 1)), int(generator.integers(width - size + 1))
+
+
+def _single(index: int) -> range:
+    return range(index, index + 1)

@@ -89,7 +89,7 @@ class LQImages(ImageSet):
             return faults
         self.unused = [reasons[pair.main_file] for pair in self.pairs if pair.main_file in reasons]
         self.pairs = pairs
-        self.candidates = [range(index, index + 1) for index in range(len(pairs))]
+        self.candidates = self.candidates[: len(pairs)]
         return [fault for fault in faults if fault not in self.unused]
 
     def write_output(self, index: int, sr: Tensor, path: Path) -> None:

@@ -386,3 +386,13 @@ def test_lq_images_of_a_pack_are_written(folder, tmp_path):
         dataset.write_output(index, dataset[index]["lq"], tmp_path / "out" / f"{pair.key}.png")
         ours, packed_image = read_image(tmp_path / "out" / f"{pair.key}.png").rgb, read_image(pair.main_file).rgb
         np.testing.assert_array_equal(ours, packed_image)
+
+
+def test_the_images_of_a_pack_are_listed_when_they_are_asked_for(folder, tmp_path):
+    assert packed(folder, tmp_path / "p") == 0
+    pairs = GTImages(gt=tmp_path / "p", scale=2, phase="eval").pairs
+    assert not isinstance(pairs, list)
+    assert pairs[-1].key == "turned"
+    assert [pair.key for pair in pairs[1:3]] == ["00.png", "01"]
+    with pytest.raises(IndexError):
+        pairs[8]

@@ -64,6 +64,9 @@ class PackStore(ImageStore):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.index.names.find(name) is not None
 
+    def key(self, name: str) -> str:
+        return name if name in self.index.with_suffix else super().key(name)
+
     def header(self, name: str, max_pixels: int) -> Header:
         shard, channels, bits, height, width, offset, size = self._place(name)
         path = self.root / name

@@ -55,6 +55,10 @@ class ImageStore(ABC):
     def sha256(self, names: Sequence[str]) -> list[str]:
         """Return the checksums of the files that images are or were made from."""
 
+    def key(self, name: str) -> str:
+        """Return the name of an image in results: without suffix, unless another one differs by its suffix alone."""
+        return name.removesuffix(Path(name).suffix)
+
     def listed(self, name: str) -> tuple[tuple[int, int] | None, str]:
         """Return the (H, W) that a list of the store states for an image, and the place: file and line."""
         del name
