@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from srzoo.data.cache import Cache
 from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
 from srzoo.data.listing import Fault, ImageFile, Mapped, Pair, PairListing
@@ -66,7 +67,8 @@ class GTImages(ImageSet):
             each_side: each side separately, bilinear, as ImageNet trainings of HAT and DRCT do; reflect: by mirroring
             at the bottom and right, as Real-ESRGAN does.
         round_lq: round LQ to the levels of a file; false keeps fractions and overshoot beyond [0, 1].
-        cache: keep decoded images in memory.
+        cache: keep decoded images; true or ram: in the memory of each worker; disk: as raw pixels in the user's cache,
+            written before the first step; auto: measure, choose one of these or none, and log it.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
         max_pixels: largest image that is decoded, data.max_pixels [pixels].
     """
@@ -86,7 +88,7 @@ class GTImages(ImageSet):
         modcrop: PositiveInt | None = None,
         enlarge: Enlarge = False,
         round_lq: bool = True,
-        cache: bool = False,
+        cache: Cache = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
     ) -> None:

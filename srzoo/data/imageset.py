@@ -1,5 +1,6 @@
 """Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from srzoo.batch import Sample
+from srzoo.data.cache import Cache, cached_name, chosen_cache, disk_cache, free_memory
 from srzoo.data.folders import summary
 from srzoo.data.levels import Crop, collate_crops, finished
 from srzoo.data.listing import Fault, Mapped, Pair, PairListing
@@ -19,6 +21,8 @@ from srzoo.images import Header, to_tensor
 Phase = Literal["train", "eval"]
 Color = Literal["rgb", "grey"]
 
+# Memory that cached images leave free [bytes].
+_RESERVE = 2**28
 # Note of the pre-flight.
 SEVERAL_PICTURES = "{} file(s) hold several pictures, of which the first is used"
 
@@ -37,7 +41,7 @@ class ImageSet(Dataset[Sample]):
         use_hflip: flip left-right at random.
         use_rot: flip top-bottom and transpose at random; with `use_hflip` all eight orientations.
         modcrop: GT is cropped to multiples of this; LQ covers the cropped GT [GT pixels].
-        cache: keep decoded images in memory.
+        cache: keep decoded images: true or ram, in memory; disk, as raw pixels in the user's cache; auto, by measuring.
         color: channels that images are converted to: "rgb" (3) or "grey" (1).
         max_pixels: largest image that is decoded.
 
@@ -55,7 +59,7 @@ class ImageSet(Dataset[Sample]):
         use_hflip: bool,
         use_rot: bool,
         modcrop: int | None,
-        cache: bool,
+        cache: Cache,
         color: Color,
         max_pixels: int,
     ) -> None:
@@ -79,7 +83,10 @@ class ImageSet(Dataset[Sample]):
         self.color: Color = color
         self.max_pixels = max_pixels
         self._notes: Counter[str] = Counter()
-        self._cache: dict[Path, np.ndarray] | None = {} if cache else None
+        files = [file for pair in self.pairs for file in (pair.gt, pair.lq) if file is not None] if cache else []
+        kind = chosen_cache(files, cache, os.cpu_count() or 1)
+        self._cache: dict[Path, np.ndarray] | None = {} if kind == "ram" else None
+        self._disk_cache = disk_cache(files) if kind == "disk" else None
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -224,9 +231,12 @@ class ImageSet(Dataset[Sample]):
     def _read(self, path: Path) -> np.ndarray:
         if self._cache is not None and path in self._cache:
             return self._cache[path]
-        picture = read_image(path, self.max_pixels)
+        if self._disk_cache is not None:
+            picture = self._disk_cache.read(cached_name(path), self.max_pixels)
+        else:
+            picture = read_image(path, self.max_pixels)
         pixels = picture.grey if self.color == "grey" else picture.rgb  # (H, W, C)
-        if self._cache is not None:
+        if self._cache is not None and free_memory() > _RESERVE:
             self._cache[path] = pixels
         return pixels
 

@@ -216,6 +216,15 @@ def test_two_writers_of_one_pack_do_not_meet(folder, tmp_path):
     assert packed(tmp_path / "p", "--verify") == 0
 
 
+def test_a_writer_that_comes_late_leaves_the_pack_alone(folder, tmp_path):
+    assert packed(folder, tmp_path / "p") == 0
+    (tmp_path / "p" / "unfinished.jsonl").touch()  # opened just after the first writer removed its journal
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "p").glob("[is]*")}
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.*"))}
+    assert len(list(write_pack(files, folder, tmp_path / "p", codec="raw", shard_size=4 * 10**9))) == 8
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "p").iterdir()} == before
+
+
 def test_other_folders_are_not_written_to(folder, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")

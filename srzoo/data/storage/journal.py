@@ -63,6 +63,10 @@ def read_journal(path: Path) -> tuple[dict[str, object], dict[str, Written]]:
     return settings, {row["name"]: Written(**row) for row in rows}
 
 
+class LockedError(ValueError):
+    """Another process is writing the store."""
+
+
 class Journal:
     """The journal in a folder, locked against other writers while it is open.
 
@@ -71,7 +75,8 @@ class Journal:
         settings: of the writer; a journal with others is refused.
 
     Raises:
-        ValueError: another process is writing, or the journal was begun with other settings.
+        LockedError: another process is writing.
+        ValueError: the journal was begun with other settings.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
@@ -82,7 +87,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise ValueError(f"another process is writing {folder}: wait for it, or end it") from error
+            raise LockedError(f"another process is writing {folder}: wait for it, or end it") from error
         self._file.seek(0)
         # A line without its end was cut off by a crash.
         lines = [line for line in self._file.read().splitlines(keepends=True) if line.endswith(b"\n")]

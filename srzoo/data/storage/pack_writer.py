@@ -40,6 +40,10 @@ def write_pack(
     if out.is_dir() and not (out / JOURNAL).is_file() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty: choose another folder for the pack")
     with Journal(out, {"codec": codec, "shard_size": shard_size}) as journal:
+        if (out / INDEX).is_file():  # another process has finished it meanwhile
+            journal.remove()
+            yield from files
+            return
         done = {name for name, image in journal.written.items() if name in files and _kept(files[name], image, out)}
         yield from done
         jobs = [Job(name, file, codec) for name, file in files.items() if name not in done]

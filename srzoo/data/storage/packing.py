@@ -17,6 +17,7 @@ from srzoo.data.storage.folder import files_below
 from srzoo.data.storage.journal import JOURNAL, read_journal
 from srzoo.data.storage.opened import open_store
 from srzoo.data.storage.pack import PackStore, is_pack
+from srzoo.data.storage.pack_index import INDEX
 from srzoo.data.storage.pack_writer import remove_pack, write_pack
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import MAX_PIXELS, read_header
@@ -116,7 +117,8 @@ def plan_packing(
         raise FileNotFoundError(f"image folder {source} holds no image")
     files = {path.relative_to(source).as_posix(): path for path in paths}
     complete, num_done = False, 0
-    if not overwrite and (out / JOURNAL).is_file():
+    unfinished = (out / JOURNAL).is_file() and not (out / INDEX).is_file()
+    if not overwrite and unfinished:
         num_done = len(read_journal(out / JOURNAL)[1]) if (out / JOURNAL).stat().st_size else 0
     elif not overwrite and (is_pack(out) or is_database(out)):
         store = open_store(out)
