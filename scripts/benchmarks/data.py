@@ -9,6 +9,7 @@ is importable; otherwise the same steps with OpenCV: read, decode, float32, crop
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import itertools
 import os
@@ -128,14 +129,14 @@ def theirs(folder: Path) -> Dataset[dict[str, object]]:
     from srzoo.compat.basicsr.networks import supply_functional_tensor
 
     supply_functional_tensor()  # its release does not import without
-    from basicsr.data.paired_image_dataset import PairedImageDataset
+    module = importlib.import_module("basicsr.data.paired_image_dataset")
 
     options = {"dataroot_gt": str(folder / "gt"), "dataroot_lq": str(folder / "lq"), "filename_tmpl": "{}"}
     options |= {"io_backend": {"type": "disk"}, "scale": SCALE, "gt_size": GT, "phase": "train"}
-    return PairedImageDataset({**options, "use_hflip": True, "use_rot": True})
+    return module.PairedImageDataset({**options, "use_hflip": True, "use_rot": True})
 
 
-def endless(dataset: PairedImages) -> Iterator[list[object]]:
+def endless(dataset: PairedImages) -> Iterator[object]:
     """Yield the collated batches of one process."""
     samples = DrawnSamples(dataset, 0, levels=True)
     for keys in StepSampler(len(dataset), BATCH, seed=0, start=0, total=10**9):

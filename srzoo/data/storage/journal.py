@@ -3,8 +3,10 @@
 A line is written after the bytes of its image have reached the disk. The journal is removed when the store is complete.
 """
 
+import errno
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +16,8 @@ from typing import Self
 from srzoo.data.storage.age import Origin
 
 JOURNAL = "unfinished.jsonl"
+
+logger = logging.getLogger("srzoo")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Written:
 def read_journal(path: Path) -> tuple[dict[str, object], dict[str, Written]]:
     """Return the settings of a journal, and its images by name; a line that a crash cut off is left out."""
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-    settings, *rows = map(json.loads, lines)
+    settings, *rows = map(json.loads, lines or [b"{}"])
     return settings, {row["name"]: Written(**row) for row in rows}
 
 
@@ -83,11 +87,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / JOURNAL
         self._file = self.path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise LockedError(f"another process is writing {folder}: wait for it, or end it") from error
+        self._lock(folder)
         self._file.seek(0)
         # A line without its end was cut off by a crash.
         lines = [line for line in self._file.read().splitlines(keepends=True) if line.endswith(b"\n")]
@@ -119,6 +119,15 @@ class Journal:
             self.path.unlink()
         else:
             self.path.rename(self.path.with_name(keep_as))
+
+    def _lock(self, folder: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                self._file.close()
+                raise LockedError(f"another process is writing {folder}: wait for it, or end it") from error
+            logger.warning(f"{folder}: its file system has no locks ({error.strerror}): let nothing else write there")
 
     def _append(self, lines: Sequence[str]) -> None:
         self._file.write("".join(f"{line}\n" for line in lines).encode())
