@@ -28,6 +28,8 @@ import skimage.data
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from srzoo.data.gt_images import GTImages
+from srzoo.data.imageset import ImageSet
 from srzoo.data.levels import finished
 from srzoo.data.loading import DrawnSamples, StepSampler, collate, training_loader
 from srzoo.data.paired import PairedImages
@@ -122,6 +124,12 @@ def ours(folder: Path, end: str = "", cache: bool = False) -> PairedImages:
     )
 
 
+def gt_alone(folder: Path, gt_only: bool) -> GTImages:
+    """Return GT from a raw pack; LQ is made of it, or left to a degradation on the device."""
+    options = {"use_hflip": True, "use_rot": True, "gt_only": gt_only}
+    return GTImages(scale=SCALE, phase="train", gt=folder / "gt.raw", gt_size=GT, **options)
+
+
 def theirs(folder: Path) -> Dataset[dict[str, object]]:
     """Return BasicSR's dataset, or the same steps with OpenCV."""
     if importlib.util.find_spec("basicsr") is None:
@@ -136,7 +144,7 @@ def theirs(folder: Path) -> Dataset[dict[str, object]]:
     return module.PairedImageDataset({**options, "use_hflip": True, "use_rot": True})
 
 
-def endless(dataset: PairedImages) -> Iterator[object]:
+def endless(dataset: ImageSet) -> Iterator[object]:
     """Yield the collated batches of one process."""
     samples = DrawnSamples(dataset, 0, levels=True)
     for keys in StepSampler(len(dataset), BATCH, seed=0, start=0, total=10**9):
@@ -168,7 +176,7 @@ def report(title: str, found: dict[str, float], sizes: dict[str, int]) -> None:
     sys.stdout.write(f"{title}\n")
     for name, rate in found.items():
         size = f"  {sizes[name] / 1e6:8.1f} MB on disk" if name in sizes else ""
-        sys.stdout.write(f"  {name:28}{rate:9.0f}/s  {rate / base:6.1f}x{size}\n")
+        sys.stdout.write(f"  {name:32}{rate:9.0f}/s  {rate / base:6.1f}x{size}\n")
     sys.stdout.flush()
 
 
@@ -186,6 +194,8 @@ def per_core(kind: str, runs: int, folder: Path) -> None:
         "pack, png": endless(ours(folder, ".png")),
         "cache: true": endless(ours(folder, cache=True)),
         "pack, raw": endless(ours(folder, ".raw")),
+        "pack, raw, GT alone": endless(gt_alone(folder, True)),
+        "pack, raw, LQ made by GTImages": endless(gt_alone(folder, False)),
         "pack, raw, converted": map(finished, endless(ours(folder, ".raw"))),  # pyright: ignore[reportArgumentType]
     }
     report(

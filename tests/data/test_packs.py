@@ -20,7 +20,7 @@ from srzoo.data.fingerprint import fingerprint
 from srzoo.data.gt_images import GTImages
 from srzoo.data.lq_images import LQImages
 from srzoo.data.paired import PairedImages
-from srzoo.data.storage import open_store, pack, pack_index, pack_writer, read_image
+from srzoo.data.storage import journal, open_store, pack, pack_index, pack_writer, read_image
 from srzoo.data.storage.pack_writer import write_pack
 from srzoo.images import write_image
 from srzoo.inputs import inputs_of
@@ -123,6 +123,15 @@ def test_a_crop_is_a_view_of_the_shard(folder, tmp_path):
     assert isinstance(pixels.base, pack.mmap.mmap)
 
 
+def test_pages_that_are_given_back_are_read_again(folder, tmp_path, monkeypatch):
+    assert packed(folder, tmp_path / "p") == 0
+    before = read_image(tmp_path / "p" / "01.png").rgb
+    monkeypatch.setattr(pack, "_MAPPED", 0)
+    after = read_image(tmp_path / "p" / "00.png").rgb
+    assert np.array_equal(before, read_image(folder / "01.png").rgb)
+    assert np.array_equal(after, read_image(folder / "00.png").rgb)
+
+
 def test_packs_are_read_by_workers(folder, tmp_path):
     assert packed(folder, tmp_path / "p") == 0
     dataset = GTImages(gt=tmp_path / "p", scale=2, phase="eval")
@@ -223,6 +232,23 @@ def test_a_writer_that_comes_late_leaves_the_pack_alone(folder, tmp_path):
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.*"))}
     assert len(list(write_pack(files, folder, tmp_path / "p", codec="raw", shard_size=4 * 10**9))) == 8
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "p").iterdir()} == before
+
+
+def test_a_file_system_without_locks_is_written_to_with_a_warning(folder, tmp_path, monkeypatch, caplog):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(journal.fcntl, "flock", no_locks)
+    assert packed(folder, tmp_path / "p", "--verify") == 0
+    assert "has no locks" in caplog.text
+
+
+def test_names_of_any_bytes_are_kept(folder, tmp_path):
+    (folder / "01.png").rename(os.fsencode(folder) + b"/caf\xe9.png")
+    assert packed(folder, tmp_path / "p", "--verify") == 0
+    keys = [[pair.key for pair in GTImages(gt=path, scale=2, phase="eval").pairs] for path in (folder, tmp_path / "p")]
+    assert keys[0] == keys[1]
+    assert os.fsdecode(b"caf\xe9") in keys[1]
 
 
 def test_other_folders_are_not_written_to(folder, tmp_path, capsys):

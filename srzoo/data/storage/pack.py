@@ -20,7 +20,7 @@ from srzoo.images import Header, Picture, decode_image, header_of, pixels_as_pic
 
 # Mapped pages count as memory of a process although they can be dropped at any time: they are unmapped (and stay in the
 # page cache) once so much was read [bytes].
-_MAPPED = 2**26
+_MAPPED = 2**27
 
 
 def shard_name(number: int) -> str:
