@@ -1,5 +1,7 @@
 """Batches of levels: a quarter of the bytes, the same numbers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -37,9 +39,9 @@ def test_conversion_and_all_orientations_equal_those_of_single_images(dtypes, to
     if together:  # as on a GPU
         monkeypatch.setattr(levels, "_converted", levels.converted_together)
     drawn = crops(*dtypes)
-    batch = collate_crops(drawn)
+    batch: dict[str, Any] = collate_crops(drawn)
     assert batch["gt"].dtype == (torch.uint8 if set(dtypes) == {np.uint8} else torch.float32)
-    batch = finished(batch)
+    batch = dict(finished(batch))
     assert set(batch) == {"lq", "gt", "key"}
     for number, crop in enumerate(drawn):
         for name, image in crop.images.items():
@@ -49,8 +51,9 @@ def test_conversion_and_all_orientations_equal_those_of_single_images(dtypes, to
 
 def test_every_level_is_rounded_alike():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    batch = collate_crops([Crop({"gt": image}, np.zeros(3, bool), "")])
-    assert torch.equal(finished(batch)["gt"][0], to_tensor(image))
+    batch: dict[str, Any] = collate_crops([Crop({"gt": image}, np.zeros(3, bool), "")])
+    converted: Any = finished(batch)
+    assert torch.equal(converted["gt"][0], to_tensor(image))
     assert torch.equal(levels.converted_together(batch["gt"], [(False, False, False)])[0], to_tensor(image))
 
 
@@ -59,8 +62,8 @@ def test_loaders_pass_levels_and_give_the_samples_of_draw(tmp_path):
     write_image(tmp_path / "gt" / "deep.png", photograph().astype(np.uint16) * 257)
     dataset = GTImages(scale=2, phase="train", gt=tmp_path / "gt", gt_size=32, use_hflip=True, use_rot=True)
     sampler = StepSampler(len(dataset), 2, seed=3, start=0, total=4)
-    batches = list(training_loader(dataset, sampler, num_workers=1, pin_memory=False, skip_faulty=True))
-    samples = DrawnSamples(dataset, 3)
+    batches: Any = list(training_loader(dataset, sampler, num_workers=1, pin_memory=False, skip_faulty=True))
+    samples: Any = DrawnSamples(dataset, 3)
     for keys, batch in zip(sampler, batches, strict=True):
         assert batch["skipped"] == ["", ""]
         for number, key in enumerate(keys):
@@ -77,7 +80,8 @@ def test_a_subclass_with_samples_of_another_kind_is_asked_for_them(tmp_path):
     class Brighter(GTImages):
         def draw(self, index, generator):
             sample = super().draw(index, generator)
-            return {**sample, "gt": sample["gt"] + 1}
+            sample["gt"] += 1
+            return sample
 
     write_photographs(tmp_path / "gt", 2)
     dataset = Brighter(scale=2, phase="train", gt=tmp_path / "gt", gt_size=32)

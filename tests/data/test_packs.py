@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from srzoo.data.fingerprint import fingerprint
 from srzoo.data.gt_images import GTImages
 from srzoo.data.lq_images import LQImages
 from srzoo.data.paired import PairedImages
-from srzoo.data.storage import journal, open_store, pack, pack_index, pack_writer, read_image
+from srzoo.data.storage import journal, open_store, pack, pack_index, pack_writer, packing, read_image
 from srzoo.data.storage.pack_writer import write_pack
 from srzoo.images import write_image
 from srzoo.inputs import inputs_of
@@ -158,7 +159,20 @@ def test_a_complete_pack_is_left_as_it_is(folder, tmp_path, capsys):
     assert packed(folder, tmp_path / "p", "--codec", "png") == 2
     assert "--overwrite" in capsys.readouterr().err
     assert packed(folder, tmp_path / "p", "--codec", "png", "--overwrite") == 0
-    assert open_store(tmp_path / "p").index.codec == "png"
+    store: Any = open_store(tmp_path / "p")
+    assert store.index.codec == "png"
+
+
+def test_sizes_and_paths_that_are_wrong_are_named(folder, tmp_path, capsys):
+    assert [packing.shard_bytes(text) for text in ("4GB", "0.5mb", "1TB")] == [4 * 10**9, 500_000, 10**12]
+    for size in ("4", "GB", "-1 GB", "0KB", "4 apples"):
+        assert packed(folder, tmp_path / "p", f"--shard-size={size}") == 2
+        assert "expected a size" in capsys.readouterr().err
+    assert packed(folder, "--verify") == 2
+    assert "is neither a pack nor an LMDB database" in capsys.readouterr().err
+    assert packed(folder, tmp_path / "p") == packed(folder, tmp_path / "p") == 0
+    assert packed(tmp_path / "p", tmp_path / "q") == 2
+    assert "is a store already" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(folder, tmp_path, capsys):
@@ -244,7 +258,7 @@ def test_a_file_system_without_locks_is_written_to_with_a_warning(folder, tmp_pa
 
 
 def test_names_of_any_bytes_are_kept(folder, tmp_path):
-    (folder / "01.png").rename(os.fsencode(folder) + b"/caf\xe9.png")
+    (folder / "01.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
     assert packed(folder, tmp_path / "p", "--verify") == 0
     keys = [[pair.key for pair in GTImages(gt=path, scale=2, phase="eval").pairs] for path in (folder, tmp_path / "p")]
     assert keys[0] == keys[1]

@@ -1,4 +1,4 @@
-"""Packing of a folder, from the comparison with what is there to the check of what was written."""
+"""Packing of a folder, from the comparison with an earlier store to the check of the new one."""
 
 import os
 import shutil
