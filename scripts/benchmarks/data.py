@@ -126,8 +126,15 @@ def ours(folder: Path, end: str = "", cache: bool = False) -> PairedImages:
 
 def gt_alone(folder: Path, gt_only: bool) -> GTImages:
     """Return GT from a raw pack; LQ is made of it, or left to a degradation on the device."""
-    options = {"use_hflip": True, "use_rot": True, "gt_only": gt_only}
-    return GTImages(scale=SCALE, phase="train", gt=folder / "gt.raw", gt_size=GT, **options)
+    return GTImages(
+        scale=SCALE,
+        phase="train",
+        gt=folder / "gt.raw",
+        gt_size=GT,
+        gt_only=gt_only,
+        use_hflip=True,
+        use_rot=True,
+    )
 
 
 def theirs(folder: Path) -> Dataset[dict[str, object]]:
