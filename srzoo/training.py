@@ -1,13 +1,12 @@
 """The objects that options describe in training alone: loader, degradation, recipe with its learners, hooks."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from srzoo import ranks
 from srzoo.batch import Batch
@@ -40,7 +39,7 @@ from srzoo.state import TrainingState
 from srzoo.weights import load_weights, refuse_other_network, save_weights
 
 
-def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> DataLoader[Batch]:
+def build_loader(options: Options, datasets: Datasets, start: int, device: torch.device) -> Iterable[Batch]:
     """Build the loader of this rank's micro-batches from step `start` on.
 
     Raises:
@@ -66,6 +65,7 @@ def build_loader(options: Options, datasets: Datasets, start: int, device: torch
         num_workers=entry.num_workers,
         pin_memory=device.type == "cuda",
         skip_faulty=options.data.on_error == "skip",
+        device=device,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 
 from srzoo.batch import Batch
 from srzoo.contract import contract_of
+from srzoo.data.transfer import DeviceBatches
 from srzoo.ops.resize import imresize
 from srzoo.options import load_options
 from srzoo.registry import ARCHS
@@ -21,6 +22,22 @@ def test_resize_on_the_gpu_equals_the_cpu():
     torch.testing.assert_close(imresize(image.cuda(), 0.5).cpu(), imresize(image, 0.5), atol=1e-5, rtol=0)
     levels = (image * 255).to(torch.uint8)
     assert torch.equal(imresize(levels.cuda(), 1 / 3).cpu(), imresize(levels, 1 / 3))
+
+
+def test_levels_become_the_numbers_of_the_cpu_in_order():
+    batches = [
+        {
+            "gt": torch.arange(256, dtype=torch.uint8).roll(shift).reshape(4, 8, 8, 1),
+            "flips": torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 1], [1, 1, 1]], dtype=torch.uint8),
+            "key": [str(shift)] * 4,
+        }
+        for shift in range(20)
+    ]
+    here, there = (list(DeviceBatches(batches, torch.device(name))) for name in ("cpu", "cuda"))
+    assert len(here) == len(there) == 20
+    for expected, batch in zip(here, there, strict=True):
+        assert batch["key"] == expected["key"]
+        assert torch.equal(batch["gt"].cpu(), expected["gt"])
 
 
 @pytest.mark.parametrize("name", list(ARCHS))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from srzoo.data.hashes import file_hash
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault
+from srzoo.data.storage import content_hashes, num_bytes
 from srzoo.progress import shown
 
 
@@ -59,10 +59,15 @@ def _find_overlap(sets: Mapping[str, ImageSet]) -> list[tuple[str, Fault]]:
     for split, dataset in sets.items():
         if split != "train":
             for pair in dataset.pairs:
-                held_out.setdefault(pair.main_file.stat().st_size, []).append((split, pair.main_file))
+                held_out.setdefault(num_bytes(pair.main_file), []).append((split, pair.main_file))
+    suspects = [
+        (file, split, other)
+        for file in (pair.main_file for pair in sets["train"].pairs)
+        for split, other in held_out.get(num_bytes(file), [])
+    ]
+    hashes = content_hashes(path for file, _, other in suspects for path in (file, other))
     return [
         ("train", Fault(file, f"is also in {split}: {other}; remove it, or set data.allow_overlap: true"))
-        for file in (pair.main_file for pair in sets["train"].pairs)
-        for split, other in held_out.get(file.stat().st_size, [])
-        if file_hash(file) == file_hash(other)
+        for file, split, other in suspects
+        if hashes[file] == hashes[other]
     ]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from srzoo.data.hashes import file_hashes
 from srzoo.data.imageset import ImageSet
+from srzoo.data.storage import content_hashes, num_bytes
 
 logger = logging.getLogger("srzoo")
 
@@ -40,7 +40,7 @@ def fingerprint(dataset: Dataset[object]) -> str | None:
     """
     if not isinstance(dataset, ImageSet):
         return None
-    hashes = file_hashes([file for pair in dataset.pairs for file in (pair.gt, pair.lq) if file is not None])
+    hashes = content_hashes(file for pair in dataset.pairs for file in (pair.gt, pair.lq) if file is not None)
     lines = [
         "\0".join([pair.key, *("" if file is None else hashes[file] for file in (pair.gt, pair.lq))])
         for pair in dataset.pairs
@@ -66,7 +66,7 @@ def marks_of(files: Mapping[str, Path], limit: float, subject: str) -> dict[str,
         limit: size of all files together above which they are not read [bytes].
         subject: option that names them, for the log.
     """
-    sizes = {name: file.stat().st_size for name, file in files.items()}
+    sizes = {name: num_bytes(file) for name, file in files.items()}
     total = sum(sizes.values())
     if total > limit:
         logger.info(
@@ -74,7 +74,7 @@ def marks_of(files: Mapping[str, Path], limit: float, subject: str) -> dict[str,
             "its files are compared, not their contents"
         )
         return {name: FileMark(size, "") for name, size in sizes.items()}
-    hashes = file_hashes(list(files.values()))
+    hashes = content_hashes(files.values())
     return {name: FileMark(sizes[name], hashes[file]) for name, file in files.items()}
 
 

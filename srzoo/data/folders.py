@@ -1,20 +1,18 @@
 """Image folders: which files are images, and which GT and LQ belong together."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from srzoo.catalogue import hint
-from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, ImageListing, Mapped, Pair, PairListing
+from srzoo.data.storage import ImageStore, open_store
+from srzoo.data.storage.folder import files_below
 from srzoo.images import EXTENSIONS
-
-# File in which `srzoo data make-lr` and `subimages` keep what they have done; it belongs to the images of its folder.
-JOURNAL = ".srzoo_prepared.jsonl"
 
 
 def search(folder: Path, recursive: bool = True, without: Path | None = None) -> ImageListing:
-    """Return all image files below `folder`, sorted, and the files left out; linked folders are followed.
+    """Return all images of a folder or store, sorted, and the files left out; linked folders are followed.
 
     Files whose suffixes are not those of images and hidden files are left out.
 
@@ -25,7 +23,11 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
+        ValueError: a store that is unfinished or damaged.
     """
+    store = open_store(folder)
+    if store is not None:
+        return ImageListing(Mapped(range(len(store.names)), partial(_stored_image, store)), [], [])
     if folder.is_file():
         raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
@@ -33,15 +35,7 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
             f"{hint(folder)}"
         )
-    files: list[Path] = []
-    left_out: list[Fault] = []
-    other = _identity(without) if without is not None and without.is_dir() else None
-    for path in sorted(_walk(folder, (), recursive, other)):
-        reason = "sub-folder" if not recursive and path.is_dir() else _reason_to_leave_out(path)
-        if reason:
-            left_out.append(Fault(path, reason))
-        else:
-            files.append(path)
+    files, left_out = files_below(folder, recursive, without)
     if not files:
         others = f"; it holds {summary(left_out)}" if left_out else ""
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
@@ -49,45 +43,9 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
     return ImageListing(images, [], left_out)
 
 
-# Device and inode.
-_Identity = tuple[int, int]
-
-
-def _walk(folder: Path, above: tuple[_Identity, ...], recursive: bool, without: _Identity | None) -> Iterator[Path]:
-    """Yield the files below `folder`, and hidden folders without their content.
-
-    A link to one of the folders `above` is not followed: it would never end.
-    """
-    identity = _identity(folder)
-    if identity in above or identity == without:
-        return
-    for entry in os.scandir(folder):
-        if entry.name == JOURNAL:
-            continue
-        if recursive and _is_folder(entry) and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), (*above, identity), recursive, without)
-        else:
-            yield Path(entry.path)
-
-
-def _identity(folder: Path) -> _Identity:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: reading it as an image reports it
-        return False
-
-
-def _reason_to_leave_out(path: Path) -> str:
-    """Return the reason why a file is not used; empty if it is used."""
-    # Editors and other systems leave hidden files and folders, such as thumbnails.
-    if path.name.startswith("."):
-        return "hidden"
-    return "" if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without suffix"
+def _stored_image(store: ImageStore, index: int) -> ImageFile:
+    name = store.names[index]
+    return ImageFile(store.key(name), store.root / name, *store.listed(name))
 
 
 def summary(left_out: list[Fault]) -> str:

@@ -1,6 +1,7 @@
 """GT images alone; LQ is made from them when they are read."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from srzoo.data.cache import Cache
 from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
-from srzoo.data.listing import Fault, ImageFile, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, Mapped, Pair, PairListing
 from srzoo.data.lists import find_images
 from srzoo.data.reduction import reduced
 from srzoo.images import MAX_PIXELS
@@ -66,7 +68,8 @@ class GTImages(ImageSet):
             each_side: each side separately, bilinear, as ImageNet trainings of HAT and DRCT do; reflect: by mirroring
             at the bottom and right, as Real-ESRGAN does.
         round_lq: round LQ to the levels of a file; false keeps fractions and overshoot beyond [0, 1].
-        cache: keep decoded images in memory.
+        cache: keep decoded images; true or ram: in the memory of each worker; disk: as raw pixels in the user's cache,
+            written before the first step; auto: measure, choose one of these or none, and log it.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
         max_pixels: largest image that is decoded, data.max_pixels [pixels].
     """
@@ -86,7 +89,7 @@ class GTImages(ImageSet):
         modcrop: PositiveInt | None = None,
         enlarge: Enlarge = False,
         round_lq: bool = True,
-        cache: bool = False,
+        cache: Cache = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
     ) -> None:
@@ -98,7 +101,7 @@ class GTImages(ImageSet):
             raise ValueError("GTImages needs either `gt` (a folder) or, for training, `sources` (several, by name)")
         if gt is not None:
             images, faults, left_out = find_images(gt, meta_info)
-            listing = PairListing([Pair(i.key, i.path, None, i.size, i.listed) for i in images], faults, left_out)
+            listing = PairListing(Mapped(images, _without_lq), faults, left_out)
             candidates = None
         else:
             listing, candidates = _collect_sources(sources or {})
@@ -157,6 +160,10 @@ class GTImages(ImageSet):
         return (lq * 255).clip(0, 255).round().astype(np.uint8)
 
 
+def _without_lq(image: ImageFile) -> Pair:
+    return Pair(image.key, image.path, None, image.size, image.listed)
+
+
 def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:
     """Return the images of all sources with keys SOURCE/NAME, and the candidates of each sample of an epoch."""
     pairs: list[Pair] = []
@@ -181,7 +188,7 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[rang
     return PairListing(pairs, faults, left_out), candidates
 
 
-def _first(files: list[ImageFile], limit: int | None) -> list[ImageFile]:
+def _first(files: Sequence[ImageFile], limit: int | None) -> list[ImageFile]:
     """Return the files of the first `limit` images; files that are sub-images of one image belong together."""
     images = list(dict.fromkeys(_SUB_IMAGE.sub("", file.key) for file in files))
     wanted = set(images[:limit])

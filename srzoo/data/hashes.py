@@ -69,10 +69,18 @@ def _file_hash(path: Path, size: int, modified: int) -> str:
     return sha256(path)
 
 
+def cache_folder() -> Path:
+    """Return srzoo's folder in the user's cache: $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srzoo"
+
+
 def _cache_of(folder: Path) -> Path:
     """Return the file of the cache with the hashes of one folder."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "srzoo" / "hashes" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+    return cache_folder() / "hashes" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
 
 
 def _read_cache(folder: Path) -> dict[str, list[object]]:

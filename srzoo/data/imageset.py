@@ -1,22 +1,28 @@
 """Base of the built-in datasets: reading, cropping, flipping and checking of image files."""
 
-import filecmp
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from srzoo.batch import Sample
+from srzoo.data.cache import Cache, cached_name, chosen_cache, disk_cache, free_memory
 from srzoo.data.folders import summary
-from srzoo.data.listing import Fault, Pair, PairListing
-from srzoo.images import Header, read_header, read_image, to_tensor
+from srzoo.data.levels import Crop, collate_crops, finished
+from srzoo.data.listing import Fault, Mapped, Pair, PairListing
+from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
+from srzoo.images import Header, to_tensor
 
 Phase = Literal["train", "eval"]
 Color = Literal["rgb", "grey"]
 
+# Memory that cached images leave free [bytes].
+_RESERVE = 2**28
 # Note of the pre-flight.
 SEVERAL_PICTURES = "{} file(s) hold several pictures, of which the first is used"
 
@@ -35,7 +41,7 @@ class ImageSet(Dataset[Sample]):
         use_hflip: flip left-right at random.
         use_rot: flip top-bottom and transpose at random; with `use_hflip` all eight orientations.
         modcrop: GT is cropped to multiples of this; LQ covers the cropped GT [GT pixels].
-        cache: keep decoded images in memory.
+        cache: keep decoded images: true or ram, in memory; disk, as raw pixels in the user's cache; auto, by measuring.
         color: channels that images are converted to: "rgb" (3) or "grey" (1).
         max_pixels: largest image that is decoded.
 
@@ -53,7 +59,7 @@ class ImageSet(Dataset[Sample]):
         use_hflip: bool,
         use_rot: bool,
         modcrop: int | None,
-        cache: bool,
+        cache: Cache,
         color: Color,
         max_pixels: int,
     ) -> None:
@@ -68,7 +74,7 @@ class ImageSet(Dataset[Sample]):
             raise ValueError(f"modcrop: must be a multiple of the scale {scale}, got {modcrop}")
         self.pairs, self.faults, self.left_out = listing
         # For each sample of an epoch, the pairs that it may be, equally likely; subclasses weight pairs by these.
-        self.candidates = [range(index, index + 1) for index in range(len(self.pairs))]
+        self.candidates: Sequence[range] = Mapped(range(len(self.pairs)), _single)
         self.scale = scale
         self.phase = phase
         self.gt_size = gt_size
@@ -77,7 +83,10 @@ class ImageSet(Dataset[Sample]):
         self.color: Color = color
         self.max_pixels = max_pixels
         self._notes: Counter[str] = Counter()
-        self._cache: dict[Path, np.ndarray] | None = {} if cache else None
+        files = [file for pair in self.pairs for file in (pair.gt, pair.lq) if file is not None] if cache else []
+        kind = chosen_cache(files, cache, os.cpu_count() or 1)
+        self._cache: dict[Path, np.ndarray] | None = {} if kind == "ram" else None
+        self._disk_cache = disk_cache(files) if kind == "disk" else None
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -92,6 +101,14 @@ class ImageSet(Dataset[Sample]):
 
         Without "lq" if a degradation makes it later.
         """
+        crop = self.draw_crop(index, generator)
+        batch = finished(collate_crops([crop]))
+        return cast(
+            Sample, {name: value[0] for name, value in batch.items() if isinstance(value, Tensor)} | {"key": crop.key}
+        )
+
+    def draw_crop(self, index: int, generator: np.random.Generator) -> Crop:
+        """Draw the crop of :meth:`draw` as levels, not flipped yet."""
         assert self.gt_size is not None
         candidates = self.candidates[index]
         pair = self.pairs[candidates[int(generator.integers(len(candidates))) if len(candidates) > 1 else 0]]
@@ -100,8 +117,7 @@ class ImageSet(Dataset[Sample]):
         allowed = np.array([self.use_hflip, self.use_rot, self.use_rot])
         flips = generator.integers(2, size=3).astype(bool) & allowed
         images = {"gt": gt} if lq is None else {"lq": lq, "gt": gt}
-        flipped = {name: to_tensor(self._flip(image, flips)) for name, image in images.items()}
-        return cast(Sample, {**flipped, "key": pair.key})
+        return Crop(images, flips, pair.key)
 
     def check(self, full: bool, least_side: int = 1) -> Iterator[list[Fault]]:
         """Yield faults: one list for the listing, then one per pair (for a progress bar).
@@ -111,10 +127,14 @@ class ImageSet(Dataset[Sample]):
             least_side: smallest side of evaluation images [GT pixels].
         """
         self._notes.clear()
-        keys = Counter(pair.key for pair in self.pairs)
-        repeated = [pair for pair in self.pairs if keys[pair.key] > 1]
-        yield self.faults + [
-            Fault(pair.main_file, f"another image is named {pair.key} too: rename one") for pair in repeated
+        # Hashes of keys take a tenth of the memory of keys, and are enough while they differ.
+        hashes = np.fromiter((hash(pair.key) for pair in self.pairs), np.int64, len(self.pairs))
+        keys = Counter(pair.key for pair in self.pairs) if len(np.unique(hashes)) < len(hashes) else {}
+        repeated = [pair for pair in self.pairs if keys[pair.key] > 1] if keys else []
+        yield [
+            *self.faults,
+            *store_faults(path for pair in self.pairs for path in (pair.gt, pair.lq) if path is not None),
+            *(Fault(pair.main_file, f"another image is named {pair.key} too: rename one") for pair in repeated),
         ]
         for pair in self.pairs:
             yield self._check_pair(pair, full, least_side)
@@ -142,7 +162,7 @@ class ImageSet(Dataset[Sample]):
                 sizes[file] = header.size
                 self._note(header)
                 if full:
-                    read_image(file, self.max_pixels)
+                    verify_image(file, self.max_pixels)
             except (ValueError, OSError) as error:
                 faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
         # Sizes of unreadable files are unknown.
@@ -177,9 +197,9 @@ class ImageSet(Dataset[Sample]):
     def _mismatch(self, gt: Path, lq: Path, sizes: dict[Path, tuple[int, int]], cropped: tuple[int, int]) -> str:
         """Return the reason why LQ is not that of GT; empty if it is."""
         (height, width), (lq_height, lq_width) = sizes[gt], sizes[lq]
-        if gt.samefile(lq):
+        if same_place(gt, lq):
             return f"LQ and GT are one file, {gt}: name two folders, or templates that tell them apart"
-        if self.scale > 1 and sizes[gt] == sizes[lq] and filecmp.cmp(gt, lq, shallow=False):
+        if self.scale > 1 and sizes[gt] == sizes[lq] and same_content(gt, lq):
             return f"LQ has the content of GT {gt}, but is {self.scale} times as small: was the GT folder copied?"
         expected = (cropped[0] // self.scale, cropped[1] // self.scale)
         if (lq_height, lq_width) == expected:
@@ -211,9 +231,12 @@ class ImageSet(Dataset[Sample]):
     def _read(self, path: Path) -> np.ndarray:
         if self._cache is not None and path in self._cache:
             return self._cache[path]
-        picture = read_image(path, self.max_pixels)
+        if self._disk_cache is not None:
+            picture = self._disk_cache.read(cached_name(path), self.max_pixels)
+        else:
+            picture = read_image(path, self.max_pixels)
         pixels = picture.grey if self.color == "grey" else picture.rgb  # (H, W, C)
-        if self._cache is not None:
+        if self._cache is not None and free_memory() > _RESERVE:
             self._cache[path] = pixels
         return pixels
 
@@ -238,10 +261,6 @@ class ImageSet(Dataset[Sample]):
             raise ValueError(f"image of {height}x{width} is smaller than the crop of {size}x{size}")
         return int(generator.integers(height - size + 1)), int(generator.integers(width - size + 1))
 
-    @staticmethod
-    def _flip(image: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """Flip (H, W, C) left-right, top-bottom, and transpose it, in this order, as the three `flips` say."""
-        horizontal, vertical, transpose = flips
-        image = image[:, ::-1] if horizontal else image
-        image = image[::-1] if vertical else image
-        return image.transpose(1, 0, 2) if transpose else image  # (W, H, C)
+
+def _single(index: int) -> range:
+    return range(index, index + 1)

@@ -1,9 +1,12 @@
 """Image files of a dataset: which belong together, which are left out, which are at fault."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar, overload
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,36 @@ class Pair:
         return path
 
 
+class Mapped(Sequence[T], Generic[S, T]):
+    """Entries that are made when they are asked for: a million objects would take much memory in each worker.
+
+    Args:
+        items: of which each makes one entry.
+        make: item -> entry.
+    """
+
+    def __init__(self, items: Sequence[S], make: Callable[[S], T]) -> None:
+        self._items, self._make = items, make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return Mapped(self._items[index], self._make)
+        return self._make(self._items[index])
+
+
 class ImageListing(NamedTuple):
     """Images of a folder or list, faults of the list, and files that are not used, each with its reason."""
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     faults: list[Fault]
     left_out: list[Fault]
 
@@ -76,6 +105,6 @@ class ImageListing(NamedTuple):
 class PairListing(NamedTuple):
     """Pairs of a dataset, faults found in pairing, and files that are not used, each with its reason."""
 
-    pairs: list[Pair]
+    pairs: Sequence[Pair]
     faults: list[Fault]
     left_out: list[Fault]

@@ -10,6 +10,7 @@ from pathlib import Path
 from srzoo.catalogue import hint
 from srzoo.data.folders import search, unique_keys
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
+from srzoo.data.storage import image_exists
 
 
 def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
@@ -37,7 +38,7 @@ def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
             reason = f"named in {meta_info}:{number}, lies outside the folder {folder}: list names below it"
         elif path in lines:
             reason = f"listed twice: {meta_info}:{number} and line {lines[path]}"
-        elif path.is_file():
+        elif image_exists(path):
             lines[path], sizes[path] = number, size
             continue
         else:
@@ -70,7 +71,7 @@ def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | 
             faults.append(Fault(file, f"line {number}: expected `lq_path gt_path` or `gt_path, lq_path`, got {line!r}"))
             continue
         lq, gt = _resolved(lq_folder or file.parent, fields[0]), _resolved(gt_folder or file.parent, fields[1])
-        missing = [path for path in (lq, gt) if not path.is_file()]
+        missing = [path for path in (lq, gt) if not image_exists(path)]
         faults += [Fault(path, f"named in {file}:{number} but missing") for path in missing]
         if (lq, gt) in lines:
             faults.append(Fault(gt, f"listed twice with {lq}: {file}:{number} and line {lines[lq, gt]}"))

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
 import cv2
@@ -12,6 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from srzoo.batch import Batch, Sample
+from srzoo.data.imageset import ImageSet
+from srzoo.data.levels import Crop, collate_crops
+from srzoo.data.transfer import DeviceBatches
 from srzoo.streams import Purpose, stream
 
 
@@ -99,7 +102,7 @@ class FaultySample(NamedTuple):
     reason: str
 
 
-class DrawnSamples(Dataset["Sample | FaultySample"]):
+class DrawnSamples(Dataset["Sample | Crop | FaultySample"]):
     """A dataset addressed by :class:`SampleKey`, in which each sample draws from its own random stream.
 
     ``draw(index, generator)`` of the dataset gets the stream; for datasets without it (a user's plain ``torch``
@@ -109,31 +112,37 @@ class DrawnSamples(Dataset["Sample | FaultySample"]):
         dataset: of images.
         seed: of the run.
         skip_faulty: replace an image that cannot be read by the next one of the dataset that can.
+        levels: return the crops of the built-in datasets as levels, to be converted on the device.
     """
 
-    def __init__(self, dataset: Dataset[Sample], seed: int, skip_faulty: bool = False) -> None:
+    def __init__(self, dataset: Dataset[Sample], seed: int, skip_faulty: bool = False, levels: bool = False) -> None:
         self.dataset = dataset
         self.seed = seed
         self.skip_faulty = skip_faulty
+        # A subclass with another `draw` is asked for its samples.
+        self.levels = levels and isinstance(dataset, ImageSet) and type(dataset).draw is ImageSet.draw
 
-    def __getitem__(self, key: SampleKey) -> "Sample | FaultySample":
+    def __getitem__(self, key: SampleKey) -> "Sample | Crop | FaultySample":
         try:
             sample = self._draw(key)
         except (ValueError, OSError) as error:
             fault = FaultySample(key.step, str(error))
             return self._replacement(key, fault) if self.skip_faulty else fault
-        return cast(Sample, {**sample, "skipped": ""}) if self.skip_faulty else sample
+        return _noted(sample, "") if self.skip_faulty else sample
 
-    def _replacement(self, key: SampleKey, fault: FaultySample) -> "Sample | FaultySample":
+    def _replacement(self, key: SampleKey, fault: FaultySample) -> "Sample | Crop | FaultySample":
         size = len(self.dataset)  # pyright: ignore[reportArgumentType]  # map-style datasets have a length
         for further in range(1, size):
             with contextlib.suppress(ValueError, OSError):
                 sample = self._draw(key._replace(image=(key.image + further) % size))
-                return cast(Sample, {**sample, "skipped": fault.reason})
+                return _noted(sample, fault.reason)
         return fault
 
-    def _draw(self, key: SampleKey) -> Sample:
+    def _draw(self, key: SampleKey) -> Sample | Crop:
         generator = stream(self.seed, Purpose.SAMPLE, key.step, key.slot)
+        if self.levels:
+            assert isinstance(self.dataset, ImageSet)
+            return self.dataset.draw_crop(key.image, generator).alone()
         draw = getattr(self.dataset, "draw", None)
         if draw is not None:
             return draw(key.image, generator)
@@ -151,25 +160,34 @@ def training_loader(
     num_workers: int,
     pin_memory: bool,
     skip_faulty: bool = False,
-) -> DataLoader[Batch]:
-    """Return the loader of the micro-batches of `sampler`; they are the same for any number of workers."""
-    # PyTorch's types do not know that collating samples makes batches.
-    return DataLoader(  # pyright: ignore[reportReturnType]
-        DrawnSamples(dataset, sampler.seed, skip_faulty),
+    device: torch.device | None = None,
+) -> Iterable[Batch]:
+    """Return the micro-batches of `sampler` on `device`, the CPU by default; the same for any number of workers."""
+    loader = DataLoader(
+        DrawnSamples(dataset, sampler.seed, skip_faulty, levels=True),
         batch_sampler=sampler,
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
-        collate_fn=_collate,
+        collate_fn=collate,
         # A separate generator: starting an iterator must not advance PyTorch's global one.
         generator=torch.Generator().manual_seed(sampler.seed),
     )
+    return DeviceBatches(loader, device or torch.device("cpu"))
 
 
-def _collate(samples: list[object]) -> object:
+def _noted(sample: Sample | Crop, reason: str) -> Sample | Crop:
+    """Note the reason why an image was replaced by this one, "" for none."""
+    if isinstance(sample, Crop):
+        return sample._replace(skipped=reason)
+    return cast(Sample, {**sample, "skipped": reason})
+
+
+def collate(samples: list[object]) -> object:
     """Stack samples to a batch; the first faulty one stands for the batch."""
     faulty = [sample for sample in samples if isinstance(sample, FaultySample)]
-    return faulty[0] if faulty else default_collate(samples)
+    crops = [sample for sample in samples if isinstance(sample, Crop)]
+    return faulty[0] if faulty else collate_crops(crops) if crops else default_collate(samples)
 
 
 def start_worker(worker: int) -> None:

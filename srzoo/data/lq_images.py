@@ -12,12 +12,10 @@ from srzoo.batch import Sample
 from srzoo.data.imageset import SEVERAL_PICTURES, Color, ImageSet, Phase
 from srzoo.data.listing import Fault, Pair, PairListing
 from srzoo.data.lists import find_images
+from srzoo.data.storage import profile_of, read_header, read_image
 from srzoo.images import (
     MAX_PIXELS,
     Header,
-    colour_profile,
-    read_header,
-    read_image,
     to_levels,
     to_tensor,
     write_image,
@@ -91,7 +89,7 @@ class LQImages(ImageSet):
             return faults
         self.unused = [reasons[pair.main_file] for pair in self.pairs if pair.main_file in reasons]
         self.pairs = pairs
-        self.candidates = [range(index, index + 1) for index in range(len(pairs))]
+        self.candidates = self.candidates[: len(pairs)]
         return [fault for fault in faults if fault not in self.unused]
 
     def write_output(self, index: int, sr: Tensor, path: Path) -> None:
@@ -100,7 +98,7 @@ class LQImages(ImageSet):
         Alpha is enlarged by bicubic interpolation.
         """
         pixels = self._as_lq_file(self.pairs[index].main_file, sr)
-        write_image(path, pixels, colour_profile(self.pairs[index].main_file, 1 if pixels.shape[2] == 1 else 3))
+        write_image(path, pixels, profile_of(self.pairs[index].main_file, 1 if pixels.shape[2] == 1 else 3))
 
     def _as_lq_file(self, path: Path, sr: Tensor) -> np.ndarray:
         """Return output (C, H, W) as pixels (H, W, C) of the form of the LQ file at `path`."""

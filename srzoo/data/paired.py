@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from srzoo.data.cache import Cache
 from srzoo.data.folders import match_folders
 from srzoo.data.imageset import Color, ImageSet, Phase
 from srzoo.data.listing import Fault, Pair
@@ -33,7 +34,8 @@ class PairedImages(ImageSet):
         modcrop: GT was cropped to multiples of this before LQ was made; default: the scale [GT pixels].
         lq_multiple: cut LQ at the bottom and right to multiples of this and GT to match, as RT4KSR's authors do with 2
             (evaluation) [LQ pixels].
-        cache: keep decoded images in memory.
+        cache: keep decoded images; true or ram: in the memory of each worker; disk: as raw pixels in the user's cache,
+            written before the first step; auto: measure, choose one of these or none, and log it.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
         max_pixels: largest image that is decoded, data.max_pixels [pixels].
     """
@@ -54,7 +56,7 @@ class PairedImages(ImageSet):
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
         lq_multiple: PositiveInt = 1,
-        cache: bool = False,
+        cache: Cache = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
     ) -> None:

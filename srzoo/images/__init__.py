@@ -12,7 +12,17 @@ from srzoo.images.layout import FileLayout
 from srzoo.images.messages import console_lock
 from srzoo.images.pixels import encode_image, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
 from srzoo.images.profiles import colour_profile, resolution
-from srzoo.images.reading import MAX_PIXELS, Picture, image_size, read_header, read_image
+from srzoo.images.reading import (
+    MAX_PIXELS,
+    Picture,
+    decode_image,
+    header_of,
+    image_size,
+    pixels_as_picture,
+    read_header,
+    read_image,
+    refuse_too_large,
+)
 from srzoo.images.versions import codec_versions
 from srzoo.images.writing import FORMATS, FileFormat, write_bands
 
@@ -27,11 +37,15 @@ __all__ = [
     "codec_versions",
     "colour_profile",
     "console_lock",
+    "decode_image",
     "encode_image",
+    "header_of",
     "image_size",
     "jpeg_decoded",
+    "pixels_as_picture",
     "read_header",
     "read_image",
+    "refuse_too_large",
     "resolution",
     "to_levels",
     "to_tensor",

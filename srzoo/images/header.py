@@ -10,7 +10,7 @@ class Header:
     """Description of an image file.
 
     Args:
-        kind: "PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "PNM", "JPEG 2000", "AVIF" or "NPY".
+        kind: "PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "PNM", "JPEG 2000", "AVIF", "NPY", or "RAW" in packs.
         height: as stored [pixels].
         width: as stored [pixels].
         bits: per sample as they are read, 8 or 16.

@@ -26,22 +26,33 @@ def write_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) ->
         ValueError: the suffix is not a format that can be written.
         OSError: the file cannot be written.
     """
-    content = encode_image(path, pixels, profile)
+    try:
+        content = encode_image(pixels, path.suffix, profile=profile)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     write_atomic(path, lambda file: file.write(content))
 
 
-def encode_image(path: Path, pixels: np.ndarray, profile: bytes | None = None) -> bytes:
-    """Return the content of the file that :func:`write_image` writes.
+def encode_image(pixels: np.ndarray, suffix: str, *, lossless: bool = False, profile: bytes | None = None) -> bytes:
+    """Encode grey, RGB or RGBA pixels in the format of a suffix.
+
+    Args:
+        pixels: (H, W, C) uint8 or uint16, C = 1, 3 or 4.
+        suffix: of the format, such as ".png".
+        lossless: choose the lossless form of WebP.
+        profile: ICC profile for PNG; None: none.
 
     Raises:
-        ValueError: the suffix is not a format that can be written.
+        ValueError: it is not a format that can be written.
     """
     # OpenCV's channel order is BGR.
     bgr = pixels if pixels.shape[2] == 1 else pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]]
+    # Qualities above 100 select WebP's lossless form.
+    settings = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" and lossless else []
     try:
-        encoded, buffer = cv2.imencode(path.suffix, np.ascontiguousarray(bgr))
+        encoded, buffer = cv2.imencode(suffix, np.ascontiguousarray(bgr), settings)
     except cv2.error as error:
-        raise ValueError(f"{path}: this codec library cannot write {path.suffix}") from error
+        raise ValueError(f"this codec library cannot write {suffix}") from error
     assert encoded
     return buffer.tobytes() if profile is None else with_profile(buffer.tobytes(), profile)
 

@@ -57,7 +57,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode an image file to RGB; grey is repeated, palettes are resolved, alpha is returned separately.
 
     The orientation tag is applied. Float samples in [0, 1] (TIFF) are rounded to 16 bits. Of several pages or frames,
-    the first is read.
+    the first is read. Arrays are memory-mapped.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -66,10 +66,29 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     _refuse_missing(path)
     content = path.read_bytes()
-    header = _checked_header(io.BytesIO(content), path, max_pixels)
+    if header_of(content, path, max_pixels).kind == "NPY":
+        return pixels_as_picture(np.load(path, mmap_mode="r", allow_pickle=False))
+    return decode_image(content, path, max_pixels)
+
+
+def header_of(content: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Header:
+    """Read the header of an image file in memory; messages call it `path`.
+
+    Raises:
+        ValueError: as in :func:`read_header`.
+    """
+    return _checked_header(io.BytesIO(content), path, max_pixels)
+
+
+def decode_image(content: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode an image file in memory, as :func:`read_image` does; messages call it `path`.
+
+    Raises:
+        ValueError: as in :func:`read_image`.
+    """
+    header = header_of(content, path, max_pixels)
     if header.kind == "NPY":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # (H, W, 3) or (H, W, 1)
-        return Picture(array if array.shape[2] == 3 else np.broadcast_to(array, (*array.shape[:2], 3)))
+        return pixels_as_picture(np.load(io.BytesIO(content), allow_pickle=False))
     if header.kind == "TIFF" and header.orientation != 1:
         content = _as_stored(content)
     try:
@@ -82,6 +101,11 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     pixels = _turned(pixels, header.orientation)
     colours, alpha = pixels[:, :, :3], pixels[:, :, 3] if pixels.shape[2] == 4 else None
     return Picture(np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha))
+
+
+def pixels_as_picture(array: np.ndarray) -> Picture:
+    """Return pixels (H, W, 3) or (H, W, 1) as a picture, without copying them: a memory map stays one."""
+    return Picture(array if array.shape[2] == 3 else np.broadcast_to(array, (*array.shape[:2], 3)))  # (H, W, 3)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -97,12 +121,21 @@ def _checked_header(file: BinaryIO, path: Path, max_pixels: int) -> Header:
         header = parse_header(file)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    refuse_too_large(header, path, max_pixels)
+    return header
+
+
+def refuse_too_large(header: Header, path: Path, max_pixels: int) -> None:
+    """Refuse an image of more than `max_pixels`.
+
+    Raises:
+        ValueError: it has more; names the image.
+    """
     if header.height * header.width > max_pixels:
         raise ValueError(
             f"{path}: {header.height}x{header.width} are {header.height * header.width / 1e6:,.0f} million pixels, "
             f"more than data.max_pixels allows ({max_pixels / 1e6:,g} million): make it smaller, or raise the limit"
         )
-    return header
 
 
 def _decode_by_opencv(content: bytes, header: Header) -> np.ndarray:

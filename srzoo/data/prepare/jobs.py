@@ -218,7 +218,10 @@ def _write(path: Path, made: Made, replace: bool) -> None:
     Raises:
         ValueError: a file of other content exists and `replace` is off.
     """
-    content = encode_image(path, made.pixels, made.profile)
+    try:
+        content = encode_image(made.pixels, path.suffix, profile=made.profile)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if path.is_file():
         if path.read_bytes() == content:
             return

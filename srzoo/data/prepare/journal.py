@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srzoo.data.folders import JOURNAL
+from srzoo.data.storage.folder import PREPARED
 from srzoo.tensor_files import sha256
 
 Settings = Mapping[str, int | str]
@@ -88,7 +88,7 @@ class Journal:
     def read(cls, folder: Path) -> "Journal":
         """Read the journal of a folder; empty if there is none."""
         journal = cls(folder)
-        path = folder / JOURNAL
+        path = folder / PREPARED
         lines = path.read_text().splitlines() if path.is_file() else []
         for line in lines:
             try:
@@ -109,8 +109,8 @@ class Journal:
         """Add a finished job."""
         self.folder.mkdir(parents=True, exist_ok=True)
         # A line that was cut short has no end: the next one must not continue it.
-        with (self.folder / JOURNAL).open("ab+") as file:
-            cut = file.tell() > 0 and not _ends_with_newline(self.folder / JOURNAL)
+        with (self.folder / PREPARED).open("ab+") as file:
+            cut = file.tell() > 0 and not _ends_with_newline(self.folder / PREPARED)
             file.write(f"{chr(10) * cut}{record.line()}\n".encode())
         self.records[record.key] = record
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from srzoo.data.folders import JOURNAL
 from srzoo.data.gt_images import GTImages
 from srzoo.data.paired import PairedImages
 from srzoo.data.reduction import reduced
+from srzoo.data.storage.folder import PREPARED
 from srzoo.images import read_header, read_image, to_tensor, write_image
 from srzoo.metrics.psnr import PSNR
 from srzoo.ops.resize import imresize
@@ -32,7 +32,7 @@ def make_lr(tmp_path, monkeypatch):
 
 def state(folder):
     """(content, time) of each file, without the journal."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != JOURNAL)
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != PREPARED)
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
@@ -156,7 +156,7 @@ def test_a_run_that_was_killed_continues(tmp_path, make_lr):
     assert make_lr("--scale", "2") == 0
     before = state(tmp_path / "out")
     # The last file is there but its line is cut; the second is not there at all.
-    journal = tmp_path / "out" / JOURNAL
+    journal = tmp_path / "out" / PREPARED
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text(lines[0] + lines[2][:-20])
     (tmp_path / "out" / "LRbicx2" / "01x2.png").unlink()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from srzoo.atomic import write_atomic
-from srzoo.data.folders import JOURNAL, search
+from srzoo.data.folders import search
 from srzoo.data.paired import PairedImages
 from srzoo.data.prepare import jobs
 from srzoo.data.prepare.sub_images import Grid
+from srzoo.data.storage.folder import PREPARED
 from srzoo.images import read_header, read_image, write_image
 from tests.support import ROOT, photograph, write_photographs
 from tests.test_convert import srzoo
@@ -56,7 +57,7 @@ def test_tiles_are_numbered_row_by_row_and_lie_flush_with_the_border(tmp_path, s
     listing = search(tmp_path / "out")
     assert len(listing.images) == 8
     assert listing.left_out == []
-    assert (tmp_path / "out" / JOURNAL).is_file()
+    assert (tmp_path / "out" / PREPARED).is_file()
 
 
 def test_strips_up_to_thresh_are_left_out(tmp_path, subimages):
@@ -180,7 +181,7 @@ def test_a_killed_run_continues_and_its_workers_end(tmp_path, subimages):
     words = ["data", "subimages", tmp_path / "gt", tmp_path / "out", "--size", "48", "--step", "8", "--workers", "2"]
     command = [sys.executable, "-m", "srzoo.cli", *map(str, words)]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    journal = tmp_path / "out" / JOURNAL
+    journal = tmp_path / "out" / PREPARED
     while not journal.is_file():
         assert process.poll() is None
         time.sleep(0.01)
