@@ -37,6 +37,7 @@ from srzoo.data.storage import pack_index
 from srzoo.data.storage.database_writer import write_database
 from srzoo.data.storage.folder import files_below
 from srzoo.data.storage.pack_writer import write_pack
+from srzoo.data.transfer import DeviceBatches
 from srzoo.images import write_image
 from srzoo.ops.resize import imresize
 
@@ -221,7 +222,8 @@ def through_loader(runs: int, folder: Path) -> None:
     sources: dict[str, Callable[[], Iterator[object]]] = {
         baseline_name(): lambda: iter(DataLoader(theirs(folder), BATCH, sampler=order, num_workers=2)),
         "PNG folders": lambda: loader(ours(folder)),
-        "pack, raw": lambda: loader(ours(folder, ".raw")),
+        "pack, raw, converted": lambda: loader(ours(folder, ".raw")),
+        "pack, raw, as levels": lambda: loader(ours(folder, ".raw"), convert=False),
     }
     found: dict[str, list[float]] = {name: [] for name in sources}
     for _, (name, start) in itertools.product(range(runs), sources.items()):
@@ -234,7 +236,7 @@ def through_loader(runs: int, folder: Path) -> None:
             count += BATCH
         found[name].append(count / (time.perf_counter() - started))
         del batches  # its workers end: they would read ahead beside the next source
-    title = "480x480 tiles through a loader with 2 workers, converted, samples per second of wall time:"
+    title = "480x480 tiles through a loader with 2 workers, samples per second of wall time:"
     report(title, {name: statistics.median(values) for name, values in found.items()}, {})
 
 
@@ -242,9 +244,14 @@ def baseline_name() -> str:
     return "BasicSR" if importlib.util.find_spec("basicsr") else "OpenCV, BasicSR's steps"
 
 
-def loader(dataset: PairedImages, workers: int = 2, total: int = 10**9, batch: int = BATCH) -> Iterator[object]:
+def loader(
+    dataset: PairedImages, workers: int = 2, total: int = 10**9, batch: int = BATCH, convert: bool = True
+) -> Iterator[object]:
+    """Iterate over the batches of workers, converted on the CPU, or as they travel to a GPU."""
     sampler = StepSampler(len(dataset), batch, seed=0, start=0, total=total)
-    return iter(training_loader(dataset, sampler, num_workers=workers, pin_memory=False))
+    batches = training_loader(dataset, sampler, num_workers=workers, pin_memory=False)
+    assert isinstance(batches, DeviceBatches)
+    return iter(batches if convert else batches.loader)
 
 
 def memory(folder: Path) -> None:
