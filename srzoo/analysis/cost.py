@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from srzoo.analysis.operators import CONVOLUTIONS
-from srzoo.analysis.recording import Call, Origin, Recording
+from srzoo.analysis.recording import Call, TensorOrigin, Recording
 from srzoo.blueprint import blueprint
 from srzoo.contract import identity_of
 from srzoo.layers import reparam
@@ -127,9 +127,9 @@ def _count(net: nn.Module, size: tuple[int, int], params: int, num_in_ch: int | 
     lq = torch.empty(1, num_in_ch or _channels(net), *size, device="meta")
     tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in _named_tensors(net)}
     record = Recording()
-    record.mark(lq, Origin.IMAGE)
+    record.mark(lq, TensorOrigin.IMAGE)
     for tensor in tensors.values():
-        record.mark(tensor, Origin.WEIGHTS)
+        record.mark(tensor, TensorOrigin.WEIGHTS)
     with _in_evaluation(net):
         sr = _run(net, tensors, lq, record)
     calls = record.reaching(sr)
@@ -195,7 +195,7 @@ def _refuse_unknown(net: nn.Module, calls: list[Call]) -> None:
         )
 
 
-class _Sums(TypedDict):
+class _OperatorSums(TypedDict):
     """The fields of :class:`Cost` that are sums over calls."""
 
     conv_calls: int
@@ -207,9 +207,9 @@ class _Sums(TypedDict):
     other_matrix_products: int
 
 
-def _sums(calls: list[Call]) -> _Sums:
+def _sums(calls: list[Call]) -> _OperatorSums:
     """Sum up the counted calls by kind."""
-    sums = _Sums(**dict.fromkeys(_Sums.__annotations__, 0))
+    sums = _OperatorSums(**dict.fromkeys(_OperatorSums.__annotations__, 0))
     for call in calls:
         if not call.multiply_adds:
             continue
@@ -226,11 +226,11 @@ def _kind(call: Call) -> Kind:
     first, second = call.factors
     if call.name in CONVOLUTIONS:
         # Learned: the kernel comes from weights, and not from the image.
-        return "conv_multiply_adds" if second == Origin.WEIGHTS else "functional_conv_multiply_adds"
-    if Origin.IMAGE in first and Origin.IMAGE in second:
+        return "conv_multiply_adds" if second == TensorOrigin.WEIGHTS else "functional_conv_multiply_adds"
+    if TensorOrigin.IMAGE in first and TensorOrigin.IMAGE in second:
         return "attention_product_multiply_adds"
     # Weights and features, in either order; two weights, or a matrix in the code, are another matter.
-    learned = {first, second} >= {Origin.WEIGHTS} and Origin.IMAGE in first | second
+    learned = {first, second} >= {TensorOrigin.WEIGHTS} and TensorOrigin.IMAGE in first | second
     return "linear_multiply_adds" if learned else "other_matrix_products"
 
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from srzoo.analysis.operators import CONVOLUTIONS, OTHERS, PRODUCTS, is_known
 
 
-class Origin(Flag):
+class TensorOrigin(Flag):
     """Sources that values were computed from; none of them: numbers in the code."""
 
     CODE = 0
@@ -41,7 +41,7 @@ class Call:
     name: str
     known: bool
     multiply_adds: int
-    factors: tuple[Origin, Origin]
+    factors: tuple[TensorOrigin, TensorOrigin]
     out: tuple[int, ...]
     reads: frozenset[int]
     writes: frozenset[int]
@@ -56,7 +56,7 @@ class Recording(TorchDispatchMode):
         calls: in order.
     """
 
-    origins: dict[int, Origin] = field(default_factory=dict)
+    origins: dict[int, TensorOrigin] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Recording(TorchDispatchMode):
         self._alive: list[Tensor] = []
         self.failed: str | None = None  # name of the operator that raised
 
-    def mark(self, tensor: Tensor, origin: Origin) -> None:
+    def mark(self, tensor: Tensor, origin: TensorOrigin) -> None:
         """State the origin of a tensor's values."""
         self.origins[self._storage(tensor)] = origin
 
@@ -100,18 +100,18 @@ class Recording(TorchDispatchMode):
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         reads = frozenset(map(self._storage, inputs))
         writes = frozenset(map(self._storage, outputs + _changed(func, args, kwargs)))
-        name, origin = func._schema.name, Origin.CODE
+        name, origin = func._schema.name, TensorOrigin.CODE
         multiply_adds, factors = self._multiply_adds(name, args, inputs, outputs)
         for storage in reads:
-            origin |= self.origins.get(storage, Origin.CODE)
+            origin |= self.origins.get(storage, TensorOrigin.CODE)
         for storage in writes:
-            self.origins[storage] = self.origins.get(storage, Origin.CODE) | origin
+            self.origins[storage] = self.origins.get(storage, TensorOrigin.CODE) | origin
         shape = tuple(outputs[0].shape) if outputs else ()
         self.calls.append(Call(name, is_known(func), multiply_adds, factors, shape, reads, writes))
 
     def _multiply_adds(
         self, name: str, args: tuple[object, ...], inputs: list[Tensor], outputs: list[Tensor]
-    ) -> tuple[int, tuple[Origin, Origin]]:
+    ) -> tuple[int, tuple[TensorOrigin, TensorOrigin]]:
         """Return the multiply-adds of a call and the origins of its factors."""
         if name in CONVOLUTIONS:
             rule, pair = CONVOLUTIONS[name], args[:2]
@@ -121,8 +121,8 @@ class Recording(TorchDispatchMode):
         elif name in OTHERS:
             rule, pair = OTHERS[name], (inputs * 2)[:2]
         else:
-            return 0, (Origin.CODE, Origin.CODE)
-        first, second = (self.origins.get(self._storage(tensor), Origin.CODE) for tensor in pair)  # pyright: ignore[reportArgumentType]
+            return 0, (TensorOrigin.CODE, TensorOrigin.CODE)
+        first, second = (self.origins.get(self._storage(tensor), TensorOrigin.CODE) for tensor in pair)  # pyright: ignore[reportArgumentType]
         return rule(args, outputs[0]), (first, second)
 
     def _storage(self, tensor: Tensor) -> int:

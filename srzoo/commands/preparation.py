@@ -13,7 +13,7 @@ from srzoo.commands.arguments import add_overwrite, check_target
 
 if TYPE_CHECKING:
     from srzoo.data.listing import Fault
-    from srzoo.data.prepare.jobs import Job
+    from srzoo.data.prepare.jobs import Preparation
     from srzoo.data.prepare.lists import Lines
 
 
@@ -34,7 +34,7 @@ def add_dry_run(parser: ArgumentParser) -> None:
 
 
 def prepare(
-    jobs: "Sequence[Job]", faults: "Sequence[Fault]", arguments: Arguments, name: str, lines: Sequence[str]
+    jobs: "Sequence[Preparation]", faults: "Sequence[Fault]", arguments: Arguments, name: str, lines: Sequence[str]
 ) -> None:
     """Do the jobs below OUT and print a report.
 

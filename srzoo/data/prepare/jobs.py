@@ -16,7 +16,7 @@ import numpy as np
 
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault
-from srzoo.data.prepare.journal import Journal, Record, Settings, Stamp
+from srzoo.data.prepare.journal import PreparedJournal, Record, Settings, Stamp
 from srzoo.data.prepare.parallel import num_workers, parallel
 from srzoo.images import encode_image
 from srzoo.progress import shown
@@ -44,7 +44,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Job:
+class Preparation:
     """One image and all files made from it.
 
     Args:
@@ -86,7 +86,13 @@ class Outcome:
 
 
 def run_jobs(
-    jobs: Sequence[Job], out: Path, name: str, *, overwrite: bool = False, dry_run: bool = False, workers: int = 0
+    jobs: Sequence[Preparation],
+    out: Path,
+    name: str,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    workers: int = 0,
 ) -> Outcome:
     """Do the jobs that are not done yet, with a progress bar.
 
@@ -102,7 +108,7 @@ def run_jobs(
         ValueError: a target is an input or the target of another job; earlier files were made under other settings.
     """
     _refuse_conflicts(jobs, out)
-    journal = Journal.read(out)
+    journal = PreparedJournal.read(out)
     if not overwrite:
         _refuse_other_settings(jobs, journal)
     outcome, todo = Outcome(), []
@@ -134,7 +140,7 @@ def run_jobs(
     return outcome
 
 
-def _refuse_conflicts(jobs: Sequence[Job], out: Path) -> None:
+def _refuse_conflicts(jobs: Sequence[Preparation], out: Path) -> None:
     """Check that no target is an input, and that no two are one.
 
     Raises:
@@ -153,7 +159,7 @@ def _refuse_conflicts(jobs: Sequence[Job], out: Path) -> None:
         raise ValueError(f"two images would be written to {out / twice[0]}: rename one of them")
 
 
-def _refuse_other_settings(jobs: Sequence[Job], journal: Journal) -> None:
+def _refuse_other_settings(jobs: Sequence[Preparation], journal: PreparedJournal) -> None:
     """Check that earlier files were made under the settings of now.
 
     Raises:
@@ -178,7 +184,7 @@ def _fit(stamps: Sequence[Stamp], files: Sequence[Path]) -> bool:
     return len(stamps) == len(files) and all(s.fits(f) for s, f in zip(stamps, files, strict=True))
 
 
-def _left_over(jobs: Sequence[Job], journal: Journal) -> list[str]:
+def _left_over(jobs: Sequence[Preparation], journal: PreparedJournal) -> list[str]:
     """Describe files of earlier runs that no job of this one makes: images that were removed since, for example."""
     groups = {job.group for job in jobs}
     keys = {job.key for job in jobs}
@@ -187,7 +193,7 @@ def _left_over(jobs: Sequence[Job], journal: Journal) -> list[str]:
     return [f"{len(files)} file(s) of earlier runs belong to other images: {files[0]} first"] if files else []
 
 
-Task = tuple[Job, Path, Record | None, bool]
+Task = tuple[Preparation, Path, Record | None, bool]
 
 
 def _run(task: Task) -> Record | Fault:

@@ -1,4 +1,4 @@
-"""Journal of a prepared folder: which files were made from which inputs, under which settings.
+"""PreparedJournal of a prepared folder: which files were made from which inputs, under which settings.
 
 One line of JSON per job, appended when its files are whole: an interrupted run continues after its last line, and a
 line that was cut is ignored. Contents are compared, so that a dataset may be moved or copied together with its journal.
@@ -78,14 +78,14 @@ class Record:
 
 
 @dataclass
-class Journal:
+class PreparedJournal:
     """Records of a folder by the key of their job; later lines replace earlier ones."""
 
     folder: Path
     records: dict[str, Record] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> "Journal":
+    def read(cls, folder: Path) -> "PreparedJournal":
         """Read the journal of a folder; empty if there is none."""
         journal = cls(folder)
         path = folder / PREPARED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from srzoo.data.folders import search
 from srzoo.data.listing import Fault
-from srzoo.data.prepare.jobs import Job, Made, Target
+from srzoo.data.prepare.jobs import Preparation, Made, Target
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
 from srzoo.data.reduction import Kernel, reduced
 from srzoo.images import read_header
@@ -18,7 +18,7 @@ def lr_folder(scale: int, kernel: Kernel) -> str:
     return f"LR{'bic' if kernel == 'matlab' else kernel}x{scale}"
 
 
-def lr_jobs(gt: Path, out: Path, scales: Sequence[int], kernel: Kernel) -> tuple[list[Job], list[Fault]]:
+def lr_jobs(gt: Path, out: Path, scales: Sequence[int], kernel: Kernel) -> tuple[list[Preparation], list[Fault]]:
     """Return a job for each GT image and scale, and the images that cannot be used.
 
     GT is cropped at the bottom and right to a multiple of the scale first, as datasets do. PNG files keep grey, alpha,
@@ -31,7 +31,7 @@ def lr_jobs(gt: Path, out: Path, scales: Sequence[int], kernel: Kernel) -> tuple
     if min(scales, default=0) < 2:
         raise ValueError(f"expected scales of 2 or more, got {', '.join(map(str, scales)) or 'none'}")
     refuse_output_inside(gt, out)
-    jobs: list[Job] = []
+    jobs: list[Preparation] = []
     faults: list[Fault] = []
     for image in search(gt).images:
         try:
@@ -48,7 +48,9 @@ def lr_jobs(gt: Path, out: Path, scales: Sequence[int], kernel: Kernel) -> tuple
             target = Target(name.as_posix(), (height // scale) * (width // scale) * num_bytes(header))
             settings = {"kernel": kernel, "scale": scale}
             make = functools.partial(_reduce_file, image.path, scale, kernel)
-            jobs.append(Job(f"{folder}/{image.key}", (image.path,), (target,), settings, make, height * width, folder))
+            jobs.append(
+                Preparation(f"{folder}/{image.key}", (image.path,), (target,), settings, make, height * width, folder)
+            )
     return jobs, faults
 
 

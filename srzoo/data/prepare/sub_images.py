@@ -11,7 +11,7 @@ from pathlib import Path
 
 from srzoo.data.folders import key_of, search
 from srzoo.data.listing import Fault, ImageFile
-from srzoo.data.prepare.jobs import Job, Made, Target
+from srzoo.data.prepare.jobs import Preparation, Made, Target
 from srzoo.data.prepare.lr_files import refuse_output_inside
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
 from srzoo.images import read_header
@@ -52,7 +52,7 @@ class Grid:
         return [(y, x) for y in self.starts(height) for x in self.starts(width)]
 
 
-def sub_image_jobs(gt: Path, out: Path, grid: Grid, lq: Path | None = None) -> tuple[list[Job], list[Fault]]:
+def sub_image_jobs(gt: Path, out: Path, grid: Grid, lq: Path | None = None) -> tuple[list[Preparation], list[Fault]]:
     """Return a job for each image of a folder, and the images that cannot be used.
 
     Args:
@@ -71,7 +71,7 @@ def sub_image_jobs(gt: Path, out: Path, grid: Grid, lq: Path | None = None) -> t
         refuse_output_inside(lq, out)
         for image in search(lq).images:
             partners.setdefault(key_of(image.path, lq), []).append(image.path)
-    jobs: list[Job] = []
+    jobs: list[Preparation] = []
     faults: list[Fault] = []
     for image in search(gt).images:
         try:
@@ -97,7 +97,7 @@ def _partner(key: str, partners: dict[str, list[Path]], folder: Path, scale: int
     return found[0]
 
 
-def _job(image: ImageFile, lq: Path | None, grid: Grid) -> Job:
+def _job(image: ImageFile, lq: Path | None, grid: Grid) -> Preparation:
     """Return the job of one image.
 
     Raises:
@@ -128,7 +128,7 @@ def _job(image: ImageFile, lq: Path | None, grid: Grid) -> Job:
     settings |= {"scale": grid.scale} if lq is not None else {}
     inputs = (image.path,) if lq is None else (image.path, lq)
     make = functools.partial(_cut, image.path, lq, grid)
-    return Job(image.key, inputs, targets, settings, make, height * width)
+    return Preparation(image.key, inputs, targets, settings, make, height * width)
 
 
 def _cut(gt: Path, lq: Path | None, grid: Grid) -> Iterator[Made]:
