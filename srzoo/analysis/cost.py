@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from srzoo.analysis.operators import CONVOLUTIONS
-from srzoo.analysis.recording import Call, TensorOrigin, Recording
+from srzoo.analysis.recording import Call, Recording, TensorOrigin
 from srzoo.blueprint import blueprint
 from srzoo.contract import identity_of
 from srzoo.layers import reparam

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from srzoo.data.folders import search
 from srzoo.data.listing import Fault
-from srzoo.data.prepare.jobs import Preparation, Made, Target
+from srzoo.data.prepare.jobs import Made, Preparation, Target
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
 from srzoo.data.reduction import Kernel, reduced
 from srzoo.images import read_header

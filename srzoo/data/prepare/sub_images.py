@@ -11,7 +11,7 @@ from pathlib import Path
 
 from srzoo.data.folders import key_of, search
 from srzoo.data.listing import Fault, ImageFile
-from srzoo.data.prepare.jobs import Preparation, Made, Target
+from srzoo.data.prepare.jobs import Made, Preparation, Target
 from srzoo.data.prepare.lr_files import refuse_output_inside
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
 from srzoo.images import read_header

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault, UnusedImagesError
 from srzoo.data.storage.database import DATA, META_INFO, SOURCES, import_lmdb, key_of_name
-from srzoo.data.storage.encoding import Codec, Encoded, Packing, encoded, written
+from srzoo.data.storage.encoding import Codec, Encoded, ToEncode, encoded, written
 from srzoo.data.storage.journal import JOURNAL, Journal, Written
 from srzoo.data.storage.pack_index import order
 
@@ -50,7 +50,7 @@ def write_database(
         try:
             pending: list[Encoded] = []
             for image in encoded(
-                [Packing(name, file, codec) for name, file in files.items() if name not in done], workers
+                [ToEncode(name, file, codec) for name, file in files.items() if name not in done], workers
             ):
                 if image.fault:
                     faults.append(Fault(files[image.name], image.fault))

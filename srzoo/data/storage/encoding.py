@@ -52,7 +52,7 @@ def written(image: Encoded, shard: int = 0, offset: int = 0) -> Written:
     )
 
 
-class Packing(NamedTuple):
+class ToEncode(NamedTuple):
     """A file to encode."""
 
     name: str
@@ -61,7 +61,7 @@ class Packing(NamedTuple):
     max_pixels: int = MAX_PIXELS
 
 
-def encode(job: Packing) -> Encoded:
+def encode(job: ToEncode) -> Encoded:
     """Read and encode one file; a file that cannot be used comes back as a fault."""
     try:
         modified = job.file.stat().st_mtime_ns  # before the content: a later change is noticed
@@ -79,7 +79,7 @@ def encode(job: Packing) -> Encoded:
     return Encoded(job.name, "", stored, size, channels, header.bits, len(content), modified, digest)
 
 
-def _stored(pixels: np.ndarray, job: Packing) -> bytes:
+def _stored(pixels: np.ndarray, job: ToEncode) -> bytes:
     """Encode pixels (H, W, C); alpha is left out, as in training.
 
     Raises:
@@ -97,7 +97,7 @@ def _stored(pixels: np.ndarray, job: Packing) -> bytes:
     return content
 
 
-def encoded(jobs: Sequence[Packing], workers: int) -> Iterator[Encoded]:
+def encoded(jobs: Sequence[ToEncode], workers: int) -> Iterator[Encoded]:
     """Yield the encoded files in order, made by `workers` processes; a few per worker are kept in memory."""
     if workers < 2 or len(jobs) < _WORTH_WORKERS:
         yield from map(encode, jobs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from srzoo.data.listing import Fault, UnusedImagesError
-from srzoo.data.storage.encoding import Codec, Encoded, Packing, encoded, written
+from srzoo.data.storage.encoding import Codec, Encoded, ToEncode, encoded, written
 from srzoo.data.storage.journal import JOURNAL, Journal, Written
 from srzoo.data.storage.pack import shard_name
 from srzoo.data.storage.pack_index import INDEX, ORIGIN, PLACE, order, write_index
@@ -46,7 +46,7 @@ def write_pack(
             return
         done = {name for name, image in journal.written.items() if name in files and _kept(files[name], image, out)}
         yield from done
-        jobs = [Packing(name, file, codec) for name, file in files.items() if name not in done]
+        jobs = [ToEncode(name, file, codec) for name, file in files.items() if name not in done]
         faults: list[Fault] = []
         writer = _ShardWriter(out, journal, shard_size)
         try:

@@ -77,6 +77,7 @@ def test_pixels_are_lossless_in_16_bits_grey_and_alpha(tmp_path, subimages):
     assert np.array_equal(read_image(tmp_path / "out" / "grey_s002.png").rgb[:, :, :1], grey[:, 12:])
     picture = read_image(tmp_path / "out" / "alpha_s002.png")
     assert np.array_equal(picture.rgb, alpha[:, 12:, :3])
+    assert picture.alpha is not None
     assert np.array_equal(picture.alpha, alpha[:, 12:, 3])
 
 
