@@ -1,1 +1,1 @@
-"""Measurements of a network itself: its costs."""
+"""Measurements of networks and their results: costs, explanations, statistics."""
