@@ -124,6 +124,7 @@ def test_a_plugin_is_analysed_too(small):
     assert numbers("erf")["radius_99"] == 0
 
 
+@pytest.mark.slow
 def test_saliency_of_layers_and_ablation_against_gt(small):
     write_image(small.parent / "gt.png", photograph(48, 56))
     words = ("lq/00.png", "--gt", "gt.png", "-opt", small, "--ablate", "--layer")
@@ -173,6 +174,7 @@ def test_features_of_layers_and_refinement(small, capsys):
     assert "has no layer whose output is an image of features" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_errors_against_gt_alone_and_against_pairs(small, capsys):
     write_photographs(small.parent / "gt", 2, 48, 56)
     assert command("errors", "--gt", "gt", "-opt", small, "--crop", "16", "--count", "1") == 0
@@ -192,6 +194,7 @@ def test_errors_against_gt_alone_and_against_pairs(small, capsys):
     assert "errors need GT images: name them with --gt" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_similarity_of_an_option_file_and_weights(small, capsys):
     from srzoo.options import load_options
     from srzoo.weights import save_weights

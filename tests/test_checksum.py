@@ -87,6 +87,7 @@ def test_no_flipped_bit_changes_the_weights_or_the_network_that_a_file_gives(tmp
     assert refused > FLIPS // 2
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_changes_a_training_state(tmp_path):
     path, broken = tmp_path / "2.state", tmp_path / "3.state"
     save_state(path, training_state())

@@ -49,7 +49,7 @@ def uninstalled(script):
     return ("-c", UNINSTALLED, script)
 
 
-@pytest.mark.parametrize("how", ["installed", "uninstalled"])
+@pytest.mark.parametrize("how", ["installed", pytest.param("uninstalled", marks=pytest.mark.slow)])
 def test_train_and_test_from_another_directory(tmp_path, how):
     options = training_options(tmp_path, train={"total_iter": 2})
     file = write_options(tmp_path / "options folder" / "x.yml", options)
@@ -94,6 +94,7 @@ def test_arguments_of_basicsr_name_their_replacement(command, words, capsys):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_benchmark_under_torchrun_scores_each_image_once(tmp_path):
     test = {"held_out": {"type": "GTImages", "gt": str(tmp_path / "val")}}
     changes = {"train": None, "network_g": {"type": "Bicubic", "num_modules": None}}

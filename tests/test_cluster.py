@@ -158,6 +158,7 @@ def test_the_batch_script_asks_slurm_for_the_signal_and_for_requeueing():
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_two_ranks_train_under_slurm(start, tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path))
     slurm = {"SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_ID": "7", "NPROC": "2"}

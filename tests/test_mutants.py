@@ -46,6 +46,7 @@ def mutant(old, new, what="a fault"):
     return mutants.Mutant(what=what, file="code.py", old=old, new=new, tests=("test_code.py",))
 
 
+@pytest.mark.slow
 def test_killed_and_survived_are_told_apart_and_remembered(checkout, monkeypatch):
     table = [mutant("2 * x", "3 * x", "wrong factor"), mutant("unused = 1", "unused = 2", "nobody looks")]
     results = mutants.run(table, jobs=1)
@@ -61,6 +62,7 @@ def test_killed_and_survived_are_told_apart_and_remembered(checkout, monkeypatch
     assert all(entry.fingerprint(checkout) not in mutants.earlier_results() for entry in table)
 
 
+@pytest.mark.slow
 def test_a_mutant_that_never_ends_is_killed(checkout, monkeypatch):
     monkeypatch.setattr(mutants, "LONGEST", 8)  # [seconds]
     results = mutants.run([mutant("unused = 1", "__import__('time').sleep(900)")], jobs=1)

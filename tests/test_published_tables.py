@@ -83,6 +83,7 @@ def test_a_wrong_input_range_is_garbage(user_folder):
 
 
 @needs_shared
+@pytest.mark.slow
 def test_the_crop_rule_is_part_of_the_protocol(user_folder):
     """Cropping GT to multiples of 12 instead of the scale moves Set5 x2 by about -0.03 dB."""
     only_made = ("datasets.test.Set5=null", "datasets.test.Set14=null", "datasets.test.BSD100=null")

@@ -62,6 +62,7 @@ def test_a_checkout_that_was_moved_is_installed_again(tmp_path):
         (checkout / "tools.log").unlink()
 
 
+@pytest.mark.slow
 def test_sources_are_only_read_and_may_be_reached_through_a_link(tmp_path):
     checkout = copy_sources(tmp_path / "checkout of 2026")
     files = [checkout, *checkout.rglob("*")]

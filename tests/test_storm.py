@@ -52,6 +52,7 @@ def killed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.slow
 def test_a_killed_training_continues_to_the_last_bit(killed, recipe):
     assert killed.keys() == set(RECIPES)
     assert killed[recipe] == ["exact", ""]

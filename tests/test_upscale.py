@@ -322,6 +322,7 @@ def test_constant_images_stay_constant_and_any_size_works(here):
     assert (read_image(here / "out" / "line.png").rgb == 200).all()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_whole_files_only(here, weights):
     for number in range(30):
         write_image(here / "in" / f"{number}.png", photograph(96, 120))

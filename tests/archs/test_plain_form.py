@@ -143,6 +143,7 @@ def test_an_exported_network_gives_the_eager_output_at_sizes_never_traced(name, 
 
 
 @pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
+@pytest.mark.slow
 def test_a_decomposed_program_still_takes_any_size(name):
     # Decompositions fix strides and shapes that the exported operators left open.
     net = build(name, {})
@@ -161,6 +162,7 @@ def test_the_batch_may_vary_too(name):
 
 
 @pytest.mark.parametrize("name", slow_marked(["DRCT", "RT4KSR"]))
+@pytest.mark.slow
 def test_strict_export_and_fixed_sizes_work(name):
     net, lq = build(name, {}), torch.rand(1, 3, 37, 45)
     with torch.no_grad():

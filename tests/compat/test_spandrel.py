@@ -25,6 +25,7 @@ UNKNOWN = ["D2CNet", "EDSR", "IMDN", "IMDNPlus", "IMDN_AS", "IMDN_RTC", "IMDN_RT
 
 @pytest.mark.parametrize(("name", "scale", "options", "theirs"), KNOWN)
 @torch.no_grad()
+@pytest.mark.slow
 def test_spandrel_opens_the_weights_and_gives_the_same_image(name, scale, options, theirs):
     torch.manual_seed(0)
     net = ARCHS.build(name, options, scale=scale).eval()

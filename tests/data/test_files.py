@@ -218,6 +218,7 @@ def test_bad_lq_images_are_listed_and_the_others_done(tmp_path, capsys):
     assert "4 fault(s) in the data" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_and_links_to_themselves_stop_nothing(tmp_path):
     (tmp_path / "lq").mkdir()
     name = tmp_path / "lq" / os.fsdecode(b"caf\xe9\n.png")

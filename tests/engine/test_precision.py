@@ -39,7 +39,15 @@ def equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize(("precision", "accumulate"), [("tf32", 1), ("bf16", 1), ("bf16", 2), ("fp16", 1)])
+@pytest.mark.parametrize(
+    ("precision", "accumulate"),
+    [
+        ("tf32", 1),
+        ("bf16", 1),
+        pytest.param("bf16", 2, marks=pytest.mark.slow),
+        pytest.param("fp16", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_in_each_precision_resumes_exactly(options, tmp_path, precision, accumulate):
     file = options(
         precision=precision, train={"accumulate": accumulate}, network_g={"type": "SRResNet", "num_block": 1}
@@ -65,6 +73,7 @@ def test_a_run_in_each_precision_resumes_exactly(options, tmp_path, precision, a
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_two_processes_in_fp16_equal_one(options, tmp_path):
     file = options(precision="fp16", train={"optim_g": {"type": "SGD", "lr": 0.05}, "accumulate": 2})
     assert run_train(file, "name=one") == 0

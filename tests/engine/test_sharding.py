@@ -57,6 +57,7 @@ def assert_close(one, other, share=1e-4):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_two_ranks_with_a_shard_each_equal_one_with_the_whole_network(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **TRAINED))
     assert run_train(file, "name=one") == 0

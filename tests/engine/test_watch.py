@@ -100,6 +100,7 @@ def test_all_ranks_stop_after_the_same_update(tmp_path):
     assert f"SIGTERM: stopped after {state_of(tmp_path)['step']} of 100000 updates" in said
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_process_at_once(tmp_path):
     # The update never ends.
     options(tmp_path, **LONG, plugins=[str(tmp_path / "stuck.py")])

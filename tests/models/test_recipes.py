@@ -275,6 +275,7 @@ def test_whole_runs_resume_bit_for_bit(tmp_path, changes):
 
 @pytest.mark.ranks
 @pytest.mark.parametrize("changes", [pytest.param(GAN_RUN, marks=pytest.mark.slow), D2C_RUN], ids=["gan", "d2c"])
+@pytest.mark.slow
 def test_two_processes_train_together(tmp_path, changes):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path, **changes))
     assert run_train(file, "name=alone") == 0

@@ -133,6 +133,7 @@ def test_each_filter_method_equals_correlation(height, width, radius, channels):
 
 
 @pytest.mark.parametrize(("height", "width"), [(237, 473), (500, 236)])
+@pytest.mark.slow
 def test_each_filter_method_equals_correlation_on_large_images(height, width):
     image, sigma = rand(5, (1, 3, height, width)), tensor((2.5, 2.5), (2.5, 0.9))
     isotropic, anisotropic = gaussian_kernels(21, sigma, tensor(0.0, 0.7), tensor(1.0, 1.0)).split(1)
