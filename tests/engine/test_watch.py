@@ -107,10 +107,10 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path):
     (tmp_path / "stuck.py").write_text(
         "import time\nfrom srzoo.registry import LOSSES\nfrom torch import nn\n"
         "@LOSSES.register\nclass Stuck(nn.Module):\n    def __init__(self) -> None:\n        super().__init__()\n"
-        "    def forward(self, sr, gt):\n        print('stuck', flush=True)\n        time.sleep(1000)\n"
+        "    def forward(self, sr, gt):\n        print('inside the loss', flush=True)\n        time.sleep(1000)\n"
     )
     with training(tmp_path, "--set", "train.losses.pixel.type=Stuck") as process:
-        wait_for(process, "stuck")
+        wait_for(process, "inside the loss")
         process.send_signal(signal.SIGTERM)
         wait_for(process, "SIGTERM: saving after this update; a second signal ends the process at once")
         process.send_signal(signal.SIGTERM)  # a copy, as torchrun sends it
