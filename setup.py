@@ -88,6 +88,7 @@ setup(
         "pyyaml>=6.0.1",
         "pydantic>=2.8",
         "tqdm>=4.66",
+        "lmdb>=1.4",
         "tensorboard>=2.16",
         "safetensors>=0.4.3",
     ],
