@@ -136,6 +136,7 @@ def test_wrong_variables_of_the_launchers_are_named(start):
         assert words in output
 
 
+@pytest.mark.slow
 def test_a_job_that_was_stopped_goes_back_into_the_queue(start, checkout, tmp_path):
     slurm = {"SRZOO_ROOT": str(checkout), "SLURM_JOB_ID": "123", "NPROC": "1"}
     process = start(checkout, "slurm_train.sh", "-opt", "x.yml", "wait", **slurm)

@@ -70,6 +70,7 @@ def test_a_mutant_that_never_ends_is_killed(checkout, monkeypatch):
     assert "unused = 1" in (checkout / "code.py").read_text()
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_mutation_prove_nothing(checkout):
     (checkout / "test_code.py").write_text("def test_double():\n    assert False\n")
     with pytest.raises(ValueError, match="fail without any mutation"):

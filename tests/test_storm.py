@@ -79,6 +79,7 @@ def test_a_storm_continues_with_other_seeds_and_repeats_a_case_on_demand(tmp_pat
     assert "1 cases: 1 exact, 0 inexact, 0 lost" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_storm_tells_inexact_from_exact_and_names_the_place(tmp_path):
     code = (
         "import storm, torch, sys\n"

@@ -141,6 +141,7 @@ def torchrun(folder, file):
 
 
 @pytest.mark.ranks
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joint_batch(options, tmp_path):
     file = options(network_g={"type": "IMDN_RTC"}, train={"optim_g": {"type": "SGD", "lr": 0.05}})
     assert run_train(file, "name=one") == 0

@@ -120,6 +120,7 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path):
         assert process.wait(20) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_time_budget_saves_and_stops(tmp_path, capsys):
     file = options(tmp_path, **LONG)
     assert run_train(file, f"train.max_time={(watch_module._age() + 4) / 3600}") == EXIT_STOPPED
