@@ -15,7 +15,7 @@ from srzoo.optim.learner import Learner
 from srzoo.optim.schedules import Constant, Iteration
 from srzoo.optim.sharding import Sharding, repeated_blocks
 from srzoo.registry import ARCHS, OPTIMIZERS
-from tests.support import learner, run_train, training_options, write_options
+from tests.support import learner, needs_compiler, run_train, training_options, write_options
 
 SMALL = {
     "D2CNet": {"num_feat": 16, "num_group": 1, "num_block": 1},
@@ -80,6 +80,7 @@ def test_shards_are_gathered_for_features_that_are_computed_again():
 
 
 @pytest.mark.slow
+@needs_compiler
 @pytest.mark.usefixtures("_group")
 def test_shards_train_compiled():
     assert_trains_as_whole(small("IMDN_RTC", num_modules=2), compile=True)
