@@ -76,7 +76,7 @@ class Cost:
 
     @property
     def multiply_adds_with_attention_products(self) -> int:
-        """The same with the products of attention, as papers on transformers count."""
+        """Multiply-adds with the products of attention, as papers on transformers count."""
         return self.multiply_adds + self.attention_product_multiply_adds
 
     @property

@@ -25,7 +25,7 @@ class FileLayout:
 
     @property
     def alpha(self) -> bool:
-        """The last channel is alpha."""
+        """True if the last channel is alpha."""
         return self.channels in (2, 4)
 
     @property

@@ -87,5 +87,5 @@ def _searched(folder: Path, recursive: bool, without: Path | None) -> tuple[list
 
 
 def _place(path: Path) -> Path:
-    """Return the real folder of a file, with its name; links to files count as files of their own."""
+    """Return the real folder of a file, with its name; links to files are not followed."""
     return path.parent.resolve() / path.name

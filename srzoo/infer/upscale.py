@@ -157,7 +157,7 @@ class Upscaler(nn.Module):
 
     @property
     def plain(self) -> nn.Module:
-        """The network before compilation."""
+        """Return the network before compilation."""
         return self.net.net if isinstance(self.net, CompiledForScoring) else self.net
 
     def _device(self, default: torch.device) -> torch.device:
