@@ -151,13 +151,13 @@ basicsr.train.train_pipeline(".")
 """
 _SRZOO = """
 import time
-from pathlib import Path
-from srzoo.command import Arguments, execute
+from srzoo.cli import parse
+from srzoo.command import execute
 from srzoo.models.sr import SRModel
 from srzoo.train import train
 {noting}
 note(SRModel, "training_step")
-assert execute(train, Arguments(opt=Path("srzoo.yml"), set=[], resume="none", debug=False)) == 0
+assert execute(train, parse(["train", "-opt", "srzoo.yml"])) == 0
 """
 _NOTING = """
 starts = []
