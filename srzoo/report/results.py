@@ -27,6 +27,7 @@ class Result:
     Args:
         name: of the run's folder, or of the file if it lies in no run's folder.
         run: folder of the run; None: the file lies elsewhere.
+        files: that were read.
         sets: dataset -> scores.
         network: type, scale and options of the network.
         weights: SHA-256 of the weights' file; None: the network has none.
@@ -37,6 +38,7 @@ class Result:
 
     name: str
     run: Path | None
+    files: tuple[Path, ...]
     sets: Mapping[str, SetScores]
     network: Mapping[str, object]
     weights: str | None
@@ -65,17 +67,26 @@ def read_results(words: Sequence[str | Path]) -> list[Result]:
     Raises:
         ValueError: there are no results, or files are missing, damaged or of another kind; all faults are listed.
     """
+    return read_groups([split_word(str(word)) for word in words])
+
+
+def read_groups(groups: Sequence[tuple[str | None, Sequence[Path]]]) -> list[Result]:
+    """Read results by (name, paths): the runs at these paths are the seeds of a network of this name.
+
+    Runs with the name None are results for themselves, under the names of their folders.
+
+    Raises:
+        ValueError: as for :func:`read_results`.
+    """
     faults: list[str] = []
     runs: dict[tuple[str | None, Path], list[Path]] = {}
-    for word in words:
-        group, paths = split_word(str(word))
-        for path in paths:
-            try:
-                for file in _files(path):
-                    listed = runs.setdefault((group, _folder_of(file)), [])
-                    listed += [file] * (file not in listed)
-            except ValueError as error:
-                faults.append(str(error))
+    for group, path in ((group, path) for group, paths in groups for path in paths):
+        try:
+            for file in _files(path):
+                listed = runs.setdefault((group, _folder_of(file)), [])
+                listed += [file] * (file not in listed)
+        except ValueError as error:
+            faults.append(str(error))
     results: list[Result] = []
     for (group, _), files in runs.items():
         try:
@@ -159,6 +170,7 @@ def read_result(files: Sequence[Path]) -> Result:
     return Result(
         name=files[0].stem if run is None else run.name,
         run=run,
+        files=tuple(files),
         sets={name: sets[name] for name in [*(name for name in listed if name in sets), *sets]},
         network=_mapping(first["network"]),
         weights=None if "sha256" not in weights else str(weights["sha256"]),
@@ -247,21 +259,22 @@ def _list(value: object) -> list[object]:
 
 
 def _with_different_names(results: list[Result]) -> list[Result]:
-    """Put the names of parent folders before the names of runs, as many as tell runs of one name apart.
+    """Put the names of parent folders before names that occur twice, as many as tell them apart.
 
     Raises:
-        ValueError: files outside run folders have one name.
+        ValueError: one result is given twice.
     """
     named, depth = results, 1
     while doubled := {name for name, count in Counter(each.name for each in named).items() if count > 1}:
         depth += 1
         longer = [_name(each, depth) if each.name in doubled else each.name for each in named]
         if longer == [each.name for each in named]:
-            raise ValueError(f"several results have the name {', '.join(sorted(doubled))}: name them with NAME=FILE")
+            raise ValueError(f"{', '.join(sorted(doubled))} is given twice, under two names")
         named = [replace(each, name=name) for each, name in zip(named, longer, strict=True)]
     return named
 
 
 def _name(result: Result, depth: int) -> str:
-    """Return the last parts of the path of a run."""
-    return result.name if result.run is None else "/".join(result.run.absolute().parts[-depth:])
+    """Return the last parts of the path of a run, or of the file of a result outside a run."""
+    path = result.files[0].with_suffix("") if result.run is None else result.run
+    return "/".join(path.absolute().parts[-depth:])
