@@ -130,8 +130,8 @@ def _missed(dataset: str, n: int, rows: Sequence[PairedComparison]) -> list[str]
 def _images(rows: Sequence[PairedComparison]) -> list[str]:
     """Say which files are crops of one image, and which are left out."""
     lines = _unique(
-        f"{row.dataset}: {row.num_files} crops of {row.n} image{'s' * (row.n > 1)}; scores are averaged over the crops "
-        "of an image first, because these are not independent"
+        f"{row.dataset}: {row.num_files} files show {row.n} image{'s' * (row.n > 1)}: scores are averaged over the "
+        "crops of an image first, because these are not independent"
         for row in rows
         if row.num_files > row.n
     )
