@@ -1,6 +1,5 @@
 """Lines below the tables of a comparison: what was tested, over what, and what so many images can show."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -62,7 +61,10 @@ def p_text(p: float) -> str:
 
 
 def _intervals(rows: Iterable[PairedComparison]) -> str:
-    words = {"BCa": "BCa bootstrap over images", "hierarchical": "bootstrap over seeds and images"}
+    words = {
+        "BCa": "BCa bootstrap over images",
+        "hierarchical": "bootstrap over seeds and images, widened for few seeds",
+    }
     return "; ".join(_unique(words[row.interval_method] for row in rows))
 
 
@@ -153,12 +155,7 @@ def _seeds(rows: Sequence[PairedComparison]) -> list[str]:
         "seeds: " + ", ".join(f"{name} {count}" for name, count in numbers.items()) + "; ± is their standard deviation"
     ]
     if single := [name for name, count in numbers.items() if count == 1]:
-        lines.append(f"one seed of {', '.join(single)} says nothing about others: the interval is too narrow by theirs")
-    if fewest := min((count for count in numbers.values() if 1 < count < 10), default=0):
-        share = math.floor(100 * (fewest - 1) / fewest)
-        lines.append(
-            f"{fewest} seeds, resampled, show {share} % of their variance: the interval is somewhat too narrow"
-        )
+        lines.append(f"one seed of {', '.join(single)} says nothing about its others: intervals know nothing of them")
     return lines
 
 

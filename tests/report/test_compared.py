@@ -143,8 +143,8 @@ def test_seeds_are_counted_with_their_deviation():
     assert "29.10 ± 0.10" in words
     assert "seeds: a 3, b 2, c 1; ± is their standard deviation" in words
     assert "of several seeds also that the interval over seeds and images excludes 0" in words
-    assert "one seed of c says nothing about others" in words
-    assert "2 seeds, resampled, show 50 % of their variance" in words
+    assert "one seed of c says nothing about its others" in words
+    assert "bootstrap over seeds and images, widened for few seeds" in words
     assert r"\,$\pm$\," in latex(compared(*several))
 
 
