@@ -33,6 +33,7 @@ class Result:
         weights: SHA-256 of the weights' file; None: the network has none.
         options: of the test, or of the training whose validation it is; empty: unknown.
         training: seed and options under which the weights were trained, if that run's folder is found.
+        notes: about files that were left out.
         group: name under which runs were given together as the seeds of one network.
     """
 
@@ -44,17 +45,13 @@ class Result:
     weights: str | None
     options: Mapping[str, object]
     training: TrainingFacts | None
+    notes: tuple[str, ...] = ()
     group: str | None = None
 
     @property
     def seed(self) -> int | None:
         """Seed of the training; None: unknown."""
         return None if self.training is None else self.training.seed
-
-    @property
-    def step(self) -> int | None:
-        """Updates that the network had seen when training scored it; None: it was tested afterwards."""
-        return next(iter(self.sets.values())).step
 
 
 def read_results(words: Sequence[str | Path]) -> list[Result]:
@@ -147,6 +144,7 @@ def read_result(files: Sequence[Path]) -> Result:
             faults.append(f"{file}: {error}")
     folder = _folder_of(files[0])
     run = folder.parent if folder.name == "results" else None
+    read, notes = _without_validation(read)
     sets: dict[str, SetScores] = {}
     for file, content in read.items():
         try:
@@ -170,13 +168,27 @@ def read_result(files: Sequence[Path]) -> Result:
     return Result(
         name=files[0].stem if run is None else run.name,
         run=run,
-        files=tuple(files),
+        files=tuple(read),
         sets={name: sets[name] for name in [*(name for name in listed if name in sets), *sets]},
         network=_mapping(first["network"]),
         weights=None if "sha256" not in weights else str(weights["sha256"]),
         options=options,
         training=training_facts(run, Path(str(weights["path"])) if "path" in weights else None),
+        notes=notes,
     )
+
+
+def _without_validation(
+    read: dict[Path, dict[str, object]],
+) -> tuple[dict[Path, dict[str, object]], tuple[str, ...]]:
+    """Leave scores of validation out of a run whose test had other weights, such as the best ones; say so."""
+    tested = {file: content for file, content in read.items() if content.get("step") is None}
+    validated = {file: content for file, content in read.items() if file not in tested}
+    alike = all(_identity(content) == _identity(other) for content in tested.values() for other in validated.values())
+    if alike:
+        return read, ()
+    names = ", ".join(str(content["dataset"]) for content in validated.values())
+    return tested, (f"validation on {names} is left out: the test had other weights",)
 
 
 def _content(file: Path) -> dict[str, object]:

@@ -187,9 +187,19 @@ def test_scores_of_validation_say_so(tmp_path):
     weights = write_training(tmp_path / "run", 5)
     run = write_result(tmp_path / "run", "held_out", [30.0], step=4, path=weights)
     found = gather(read_results([run]))
-    assert found.notes == ["run: run was scored by validation after 4 updates of its training"]
+    assert found.notes == ["run: run was scored on held_out by validation, after 4 updates of its training"]
     assert found.results["run"][0].seed == 5
     assert found.results["run"][0].sets["held_out"].data == {"type": "GTImages"}
+
+
+def test_a_test_comes_before_validation_with_other_weights(tmp_path):
+    run = write_result(tmp_path / "run", "held_out", [30.0], step=4, weights="last")
+    write_result(run, "Set5", [31.0], weights="best")
+    (result,) = read_results([run])
+    assert (list(result.sets), result.weights) == (["Set5"], "best")
+    assert gather([result]).notes == ["run: validation on held_out is left out: the test had other weights"]
+    write_result(run, "Set5", [31.0], weights="last")
+    assert list(read_results([run])[0].sets) == ["Set5", "held_out"]
 
 
 def test_one_file_is_read_alone(tmp_path):
