@@ -53,6 +53,11 @@ class Result:
         """Seed of the training; None: unknown."""
         return None if self.training is None else self.training.seed
 
+    @property
+    def step(self) -> int | None:
+        """Updates that the network had seen when validation scored it on the first dataset; None: it was a test."""
+        return next(iter(self.sets.values())).step
+
 
 def read_results(words: Sequence[str | Path]) -> list[Result]:
     """Read results by the words of a command line.
