@@ -74,7 +74,7 @@ def _exactness(rows: Iterable[PairedComparison], looks: Looks) -> str:
         for row in rows
         if row.p_method != "exact"
     ]
-    return f"exact except {looks.approximate}, by normal approximation ({'; '.join(listed)})" if listed else "exact"
+    return f"exact except {looks.approximate}, by normal approximation ({_first(listed)})" if listed else "exact"
 
 
 def _seeds_rule(rows: Sequence[PairedComparison]) -> str:
@@ -94,7 +94,8 @@ def _reach(rows: Sequence[PairedComparison]) -> list[str]:
         mine = [row for row in rows if (row.dataset, row.n) == (dataset, n)]
         least, count = smallest_p(n), mine[0].num_comparisons
         if n == 1:
-            lines.append(f"{dataset}: one image says nothing about others: no difference on it is distinguishable")
+            hint = " (--crops '' if its files are independent images)" if mine[0].num_files > 1 else ""
+            lines.append(f"{dataset}: one image says nothing about others: no difference is distinguishable{hint}")
         elif least >= LEVEL:
             lines.append(
                 f"{dataset}: {n} images cannot give a p below {least:.4g}: no difference on them is distinguishable, "
@@ -138,7 +139,7 @@ def _images(rows: Sequence[PairedComparison]) -> list[str]:
         if row.num_files > row.n
     )
     return lines + [
-        f"{row.dataset} {row.metric} {row.candidate}: left out, because a score is infinite: {', '.join(row.left_out)}"
+        f"{row.dataset} {row.metric} {row.candidate}: left out, as a score is infinite: {_first(row.left_out, ', ')}"
         for row in rows
         if row.left_out
     ]
@@ -157,6 +158,12 @@ def _seeds(rows: Sequence[PairedComparison]) -> list[str]:
     if single := [name for name, count in numbers.items() if count == 1]:
         lines.append(f"one seed of {', '.join(single)} says nothing about its others: intervals know nothing of them")
     return lines
+
+
+def _first(texts: Sequence[str], separator: str = "; ", listed: int = 8) -> str:
+    """Join the first texts, and say how many more there are."""
+    more = f"{separator}... ({len(texts) - listed} more)" if len(texts) > listed else ""
+    return separator.join(texts[:listed]) + more
 
 
 def _unique(values: Iterable[T]) -> list[T]:

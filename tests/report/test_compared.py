@@ -25,9 +25,9 @@ CHOICES = Choices(num_resamples=300)
 SMALL = {"type": "IMDN_RTC", "scale": 2, "num_modules": 1}
 
 
-def compared(*methods, choices=CHOICES, **fields):
+def compared(*methods, choices=CHOICES, costs=None):
     comparison = compare(methods[0], methods[1:], choices)
-    return Compared(methods, comparison, compare_all_pairs(methods, choices), **({"costs": {}} | fields))
+    return Compared(methods, comparison, compare_all_pairs(methods, choices), costs or {})
 
 
 def three(n=14, names=("plain_0", "a&b", "50%|#1")):
@@ -132,8 +132,23 @@ def test_crops_infinite_scores_and_accepted_tiles_are_noted():
     second = network("b", values, keys=keys, inference={"tile": 64, "tile_overlap": 8})
     words = text(compared(first, second, choices=Choices(num_resamples=100, allow=["tile"])))
     assert "Set14: 5 files show 2 images: scores are averaged over the crops of an image first" in words
-    assert "Set14 psnr b: left out, because a score is infinite: z" in words
+    assert "Set14 psnr b: left out, as a score is infinite: z" in words
     assert "accepted: Set14: tile: whole images in a; 64 with overlap 8 in b" in words
+
+
+def test_files_of_a_single_image_show_nothing():
+    keys = tuple(f"x_s{number:03}" for number in range(20))
+    base = np.linspace(25, 33, 20)
+    shown = compared(network("a", base, keys=keys), network("b", base + 1, keys=keys))
+    assert "Set14: one image says nothing about others" in text(shown)
+    assert "--crops '' if its files are independent images" in text(shown)
+
+
+def test_long_lists_are_cut():
+    values = np.array([30.0, 31, *[np.inf] * 12])
+    words = text(compared(network("a", values), network("b", values + 1)))
+    assert "infinite: img_002, " in words
+    assert "img_009, ... (4 more)" in words
 
 
 def test_seeds_are_counted_with_their_deviation():
@@ -216,6 +231,8 @@ def test_csv_and_json_have_all_digits():
         assert [image["difference"] for image in entry["images"]] == row.differences.tolist()
         assert float(line["mean"]) - float(line["baseline_mean"]) == pytest.approx(row.difference)
     assert content["family"] == str(shown.comparison.family)
+    assert [entry["name"] for entry in content["networks"]] == [method.name for method in shown.methods]
+    assert content["networks"][0]["mean_of_runs"]["Set5"]["psnr"] == [shown.methods[0].mean("Set5", "psnr")]
     assert len(content["pairs"]) == 12
     # JSON has no infinity.
     assert {entry["detectable_difference"] for entry in content["comparisons"][4:]} == {None}
@@ -237,10 +254,10 @@ def test_figures_show_every_image():
     figure = figure_of(shown.comparison, "Set_14", "psnr")
     assert len(figure.axes) == 4
     left, right = figure.axes[:2]
-    points = left.collections[0].get_offsets()
+    points = np.asarray(left.collections[0].get_offsets())
     row = shown.comparison.rows[0]
     assert np.allclose(points, np.stack([row.baseline_scores, row.candidate_scores], 1))
-    heights = right.collections[-1].get_offsets()[:, 1]
+    heights = np.asarray(right.collections[-1].get_offsets())[:, 1]
     assert np.allclose(heights, np.sort(row.differences))
     assert [label.get_text() for label in right.get_xticklabels()] == list(row.images)
     assert "distinguishable" in right.get_title()
