@@ -104,8 +104,8 @@ def _reach(rows: Sequence[PairedComparison]) -> list[str]:
         elif least * count >= LEVEL:
             lines.append(
                 f"{dataset}: {n} images give a p of {p_text(least)} at best, {p_text(min(least * count, 1.0))} after "
-                f"Holm if it is the smallest of {count}: at most differences that come behind smaller p values are "
-                f"distinguishable; {_needed(count)} images can show one in any case"
+                f"Holm if it is the smallest of {count}: a difference is distinguishable only behind enough "
+                f"smaller p values; {_needed(count)} images can show one in any case"
             )
         else:
             lines += _missed(dataset, n, mine)
@@ -118,9 +118,11 @@ def _needed(count: int) -> int:
 
 
 def _missed(dataset: str, n: int, rows: Sequence[PairedComparison]) -> list[str]:
+    """Say which differences would have been seen, where there are none; several seeds limit them in another way."""
     lines: list[str] = []
     for metric in _unique(row.metric for row in rows):
-        seen = [row.detectable for row in rows if row.metric == metric and not row.distinguishable]
+        unseen = [row for row in rows if row.metric == metric and not row.distinguishable]
+        seen = [row.detectable for row in unseen if max(row.num_seeds) == 1]
         if any(seen):
             least, most = f"{min(seen):.4f}", f"{max(seen):.4f}"
             lines.append(

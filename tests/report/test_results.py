@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from srzoo.report.results import read_groups, read_result, read_results
+from srzoo.report.results import read_groups, read_results
 from srzoo.report.seeds import gather
 from tests.report.result_files import content, write_result, write_training
 
@@ -115,7 +115,7 @@ def test_all_faults_are_listed_at_once(tmp_path):
     assert f"{tmp_path / 'nowhere'} does not exist" in message
     assert f"{empty} holds no results" in message
     assert f"{study} holds 1 runs (one, ...): name them, such as {study}/*" in message
-    assert "Set14 and Set5 were scored with other networks or weights" in message
+    assert "Set5.json: the scores on Set5 are of another network or other weights than those on Set14" in message
     assert f"{tmp_path / 'bad.json'}: it is empty" in message
 
 
@@ -202,6 +202,18 @@ def test_a_test_comes_before_validation_with_other_weights(tmp_path):
     assert list(read_results([run])[0].sets) == ["Set5", "held_out"]
 
 
-def test_one_file_is_read_alone(tmp_path):
+def test_a_folder_of_copies_is_no_run(tmp_path):
+    files = [tmp_path / "results" / f"{name}.json" for name in ("IMDN", "RCAN")]
+    files[0].parent.mkdir()
+    for file in files:
+        file.write_text(json.dumps(content("Set5", [30.0], weights={"path": "w", "sha256": file.stem})))
+    assert [(result.name, result.run) for result in read_results(files)] == [("IMDN", None), ("RCAN", None)]
+
+
+def test_a_second_file_of_a_dataset_is_refused(tmp_path):
     run = write_result(tmp_path / "a", "Set5", [30.0])
-    assert read_result([run / "results" / "Set5.json"]).name == "a"
+    (run / "results" / "Set5_old.json").write_text((run / "results" / "Set5.json").read_text())
+    with pytest.raises(ValueError, match=r"Set5_old.json: a second file with scores on Set5"):
+        read_results([run])
+    with pytest.raises(ValueError, match="net= names no run"):
+        read_results(["net=", run / "results" / "Set5.json"])
