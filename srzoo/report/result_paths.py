@@ -73,7 +73,8 @@ def _listed(path: Path) -> list[tuple[Path | None, Path]]:
         return [(folder.absolute().parent, file) for file in files]
     inside = sorted(each.parent.name for each in path.glob("*/results") if each.is_dir())
     if inside:
-        raise ValueError(f"{path} holds {len(inside)} runs ({', '.join(inside[:4])}, ...): name them, such as {path}/*")
+        listed = ", ".join(inside[:4] + ["..."] * (len(inside) > 4))
+        raise ValueError(f"{path} holds runs ({listed}): name them, such as {path}/*")
     raise ValueError(f"{path} holds no results: there is no file {folder}/*.json; score the network with `srzoo test`")
 
 

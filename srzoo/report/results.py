@@ -256,4 +256,4 @@ def _with_different_names(results: list[Result]) -> list[Result]:
 def _name(result: Result, depth: int) -> str:
     """Return the last parts of the path of a run, or of the file of a result outside a run."""
     path = result.files[0].with_suffix("") if result.run is None else result.run
-    return "/".join(path.absolute().parts[-depth:])
+    return str(Path(*path.absolute().parts[-depth:]))
