@@ -1,5 +1,6 @@
 """One scorer for validation and benchmarks: forms, places of files, contents of results."""
 
+import dataclasses
 import json
 
 import pytest
@@ -47,6 +48,23 @@ def scorer(tmp_path):
     )
 
 
+class Distance:
+    """A metric of which lower values are better."""
+
+    higher_is_better = False
+
+    def __call__(self, sr, gt):
+        return (sr - gt).abs().mean((1, 2, 3))
+
+
+def test_results_say_which_scores_are_better(scorer):
+    net = ARCHS.build("Bicubic", {}, scale=2)
+    list(dataclasses.replace(scorer, metrics={"far": Distance()}).score(net, None))
+    content = json.loads(scorer.folder.results_of("first").read_text())
+    assert content["protocols"]["far"]["metric"] == "Distance"
+    assert content["protocols"]["far"]["higher_is_better"] is False
+
+
 def test_each_dataset_is_scored_in_the_form_asked_for_and_written(scorer, tmp_path):
     net, shown = ARCHS.build("Bicubic", {}, scale=2), []
     weights = tmp_path / "w.pth"
@@ -65,6 +83,7 @@ def test_each_dataset_is_scored_in_the_form_asked_for_and_written(scorer, tmp_pa
         assert content["network"] == {"type": "Bicubic", "scale": 2}
         assert content["weights"]["path"] == str(weights)
         facts = PSNR(scale=2).protocol.describe(2) | {"modcrop": 2, "lq_multiple": 1}
+        facts |= {"metric": "PSNR", "higher_is_better": True}
         assert content["protocols"]["psnr"] == json.loads(json.dumps(facts))
         assert content["inference"] == {"tile": None, "fused": False}
         assert content["device"] == "cpu"
