@@ -23,6 +23,7 @@ from srzoo.data.lq_images import LQImages
 from srzoo.data.paired import PairedImages
 from srzoo.data.storage import journal, open_store, pack, pack_index, pack_writer, packing, read_image
 from srzoo.data.storage.pack_writer import write_pack
+from srzoo.engine.inputs import encoded
 from srzoo.images import write_image
 from srzoo.inputs import inputs_of
 from srzoo.options import load_options
@@ -423,8 +424,8 @@ def test_a_training_on_a_pack_equals_that_on_its_folder(tmp_path):
         torch.testing.assert_close(state["model"], states[0]["model"], rtol=0, atol=0)
     resolved = load_options(file, [on_pack]).options
     gt = {"gt_size": 32, "scale": 2, "phase": "train"}
-    assert inputs_of(resolved, GTImages(gt=tmp_path / "packed", **gt)) == inputs_of(
-        load_options(file).options, GTImages(gt=tmp_path / "train", **gt)
+    assert encoded(inputs_of(resolved, GTImages(gt=tmp_path / "packed", **gt))) == encoded(
+        inputs_of(load_options(file).options, GTImages(gt=tmp_path / "train", **gt))
     )
 
 
