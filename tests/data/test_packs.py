@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from srzoo.cli import parse
 from srzoo.command import execute
+from srzoo.data import names as names_module
 from srzoo.data.fingerprint import fingerprint
 from srzoo.data.gt_images import GTImages
 from srzoo.data.lq_images import LQImages
@@ -392,10 +393,10 @@ def test_images_beyond_max_pixels_are_refused(folder, tmp_path):
 def test_names_are_found_in_large_and_small_packs(monkeypatch):
     names = sorted({f"{n % 7}/{n:03}.png" for n in range(200)} | {"a-b/0.png", "a/0.png", "b.png"}, key=Path)
     text = "".join(names).encode()
-    found = pack_index.Names(memoryview(text), np.cumsum([len(name) for name in names]))
+    found = names_module.Names(np.frombuffer(text, np.uint8), np.cumsum([len(name) for name in names]))
     assert list(found) == names == found[:]
     for small in (0, 1000):
-        monkeypatch.setattr(pack_index, "_SMALL", small)
+        monkeypatch.setattr(names_module, "_SMALL", small)
         assert [found.find(name) for name in names] == list(range(len(names)))
         assert found.find("a") is found.find("zzz") is found.find("") is None
 

@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from srzoo.data.listing import Fault
+from srzoo.data.names import order
 from srzoo.data.storage.age import Origin, age_faults
 from srzoo.data.storage.journal import JOURNAL, Written, read_journal
-from srzoo.data.storage.pack_index import order
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import Header, Picture, decode_image, header_of
 

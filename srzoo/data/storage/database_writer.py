@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault, UnusedImagesError
+from srzoo.data.names import order
 from srzoo.data.storage.database import DATA, META_INFO, SOURCES, import_lmdb, key_of_name
 from srzoo.data.storage.encoding import Codec, Encoded, ToEncode, encoded, written
 from srzoo.data.storage.journal import JOURNAL, Journal, Written
-from srzoo.data.storage.pack_index import order
 
 if TYPE_CHECKING:
     import lmdb
