@@ -109,13 +109,19 @@ def match_folders(gt: ImageListing, gt_template: str, lq_folder: Path, lq_templa
     sequence = np.argsort(present, kind="stable")
     first, last = (np.searchsorted(present, wanted, side, sorter=sequence) for side in ("left", "right"))
     # A key has several files where only their suffixes differ, such as a.png and a.jpg.
-    partners = np.where(fits & (first_places(wanted) == np.arange(len(wanted))), last - first, 0)
+    places = first_places(wanted)
+    partners = np.where(fits & (places == np.arange(len(wanted))), last - first, 0)
     matched = np.flatnonzero(partners == 1)
     matching = sequence[first[matched]]
     faults = list(gt.faults)
     for row in np.flatnonzero(fits & (partners != 1)):
-        several = [found.images[int(index)].path.name for index in sequence[first[row] : last[row]][: partners[row]]]
-        faults.append(_unpaired(gt.images[int(row)], several, gt_template, lq_folder, lq_template))
+        image, others = gt.images[int(row)], sequence[first[row] : last[row]]
+        if places[row] != row and len(others):
+            twin = gt.images[int(places[row])].path
+            faults.append(Fault(image.path, f"{twin.name} has the same partner under these templates: rename one"))
+            continue
+        several = [found.images[int(index)].path.name for index in others]
+        faults.append(_unpaired(image, several, gt_template, lq_folder, lq_template))
     # In a folder of both, GT files are no spare LQ files, and LQ files are not left out.
     spare, unfit = np.flatnonzero(~np.isin(present, wanted[fits])), np.flatnonzero(~fits)
     if len(spare) or len(unfit):
