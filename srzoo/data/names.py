@@ -84,6 +84,7 @@ class Names(Sequence[str]):
             if self._indices is None:
                 self._indices = {known: index for index, known in enumerate(self)}
             return self._indices.get(name)
+        self._hashes = None  # lists are read before images are
         # Whoever reads all names asks for one after the other.
         index = self._next
         if index >= self._count or self[index] != name:
@@ -119,7 +120,8 @@ class NamesBuilder:
 
     def done(self) -> Names:
         """Return the names."""
-        return Names(np.frombuffer(bytes(self._text), np.uint8), np.array(self._ends, np.int64))
+        kind = np.uint32 if len(self._text) < 2**32 else np.int64
+        return Names(np.frombuffer(bytes(self._text), np.uint8), np.array(self._ends, kind))
 
 
 class Paths(Sequence[Path]):

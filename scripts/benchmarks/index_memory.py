@@ -1,6 +1,6 @@
 """Cost of large indices: memory over the main process and its workers, and time to open, with synthetic names.
 
-python scripts/benchmarks/index.py [--count 1300000] [--forms pack pairs sources list pair_list] [--starts fork spawn]
+python scripts/benchmarks/index_memory.py [--count 1300000] [--forms pack pairs ...] [--starts fork spawn]
 
 Packs have names like ImageNet's and no pixels. Memory is the proportional set size (a page that n processes share
 counts as 1/n in each) of all processes, beyond that of the same processes with an index of 100 images, after workers
@@ -104,6 +104,7 @@ def measure(form: str, start: str, small: Path, large: Path) -> tuple[float, flo
     started = time.perf_counter()
     dataset = FORMS[form](large)
     seconds = time.perf_counter() - started
+    read_header(dataset.pairs[0].main_file)  # as the check before a training does
     return seconds, with_workers(dataset, start) - before
 
 
