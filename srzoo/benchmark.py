@@ -13,8 +13,10 @@ from srzoo.analysis.profile import runner
 from srzoo.analysis.speed import measure_speed
 from srzoo.components import build_datasets, build_network, build_scorer, load_pretrained, scored_precision
 from srzoo.data.listing import Fault
+from srzoo.data.manifest import write_manifest
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tables import conditions_line, score_table
+from srzoo.inputs import manifest_of
 from srzoo.optim.precision import set_process
 from srzoo.options import Options
 from srzoo.options.load import LoadedOptions
@@ -83,6 +85,7 @@ def benchmark(loaded: LoadedOptions, file: Path, device: torch.device, *, debug:
         raise ValueError("path.pretrain_network_g is missing: without weights the network's output is noise")
     load_pretrained(options, net)
     scorer = build_scorer(options, folder, data, device)
+    ranks.on_main(lambda: write_manifest(folder.test_manifest, manifest_of(options, {"test": data})))
     results = scorer.score(net, weights)
     ranks.barrier()  # all ranks have looked at the folder before rank 0 writes to it
     ranks.on_main(lambda: folder.record(loaded.text, "_test"))

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data meta-info": ("srzoo.commands.data_meta_info", "write a BasicSR meta_info file"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
     "data pack": ("srzoo.commands.data_pack", "pack a folder of images for fast training"),
+    "data manifest": ("srzoo.commands.data_manifest", "compare the files that two runs used"),
     "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps, diffusion index"),
     "analyze erf": ("srzoo.commands.analyze_erf", "effective receptive field"),
     "analyze saliency": ("srzoo.commands.analyze_saliency", "channel saliency maps, ablation of channels"),

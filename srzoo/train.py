@@ -41,7 +41,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     state, aside = starting_state(folder, resume, loaded.text, total, loaded.path_keys, accept_changes)
     start = state["step"] if state else 0
     data = components.build_datasets(options, ("train", "val"), full_check=debug)
-    files = inputs.checked_inputs(options, data["train"]["train"], state, accept_changes)
+    files = inputs.checked_inputs(options, data, state, accept_changes)
     options = micro_batches.with_micro_batches(options, device, state, data["train"])
     loader = training.build_loader(options, data["train"], start, device)
     model = training.build_model(options, device, state, data["train"])
@@ -50,11 +50,12 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     with folder.locked(), watch.listening():
         ranks.on_main(lambda: set_aside(folder, aside))
         ranks.on_main(lambda: folder.record(loaded.text, f"_resumed_{start}" if state else ""))
+        ranks.on_main(lambda: files.write(folder, start))
         log_to(folder.path / "train.log")
         board = Board(folder.tensorboard, options.logger.use_tb_logger, purge_step=start + 1)
         logger.info(training.opening(options, model, device, folder))
         hooks, validate, stop = training.build_hooks(
-            loaded, folder, model, degradation, data["val"], board, device, watch, files
+            loaded, folder, model, degradation, data["val"], board, device, watch, files.text
         )
         if state:
             validate.catch_up(start)

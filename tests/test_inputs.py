@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from srzoo.data.fingerprint import FileMark, changes
+from srzoo.data.fingerprint import FileMark, changes, record_of_files
 from srzoo.engine.inputs import encoded, refuse_other_inputs
 from srzoo.images import write_image
 from srzoo.inputs import inputs_of
@@ -138,7 +138,10 @@ def test_the_order_of_images_counts_and_long_lists_are_shortened():
 
 
 def test_names_may_be_any_text(tmp_path):
-    record = encoded({"datasets.train": {"a\nb \udcff'": FileMark(1, "ab")}, "empty": {}})
+    (tmp_path / "image").write_bytes(b"x")
+    files = record_of_files({"a\nb \udcff'": tmp_path / "image"})
+    record = encoded({"datasets.train": files, "empty": record_of_files({})})
+    assert record["datasets.train"].startswith("a\nb \udcff'\0001\0002d711642b726")
     save_state(tmp_path / "1.state", {"model": {}, "data": {}, "step": 1, "options": "", "inputs": record})
     assert load_state(tmp_path / "1.state").get("inputs") == record
     refuse_other_inputs(1, record, record, accept_changes=False)

@@ -1,6 +1,6 @@
 """Reading of training samples: srzoo's stores against BasicSR's PairedImageDataset, per core and through a loader.
 
-python scripts/benchmarks/data.py [--parts tiles images loader memory index] [--runs 7]
+python scripts/benchmarks/data.py [--parts tiles images loader memory] [--runs 7]
 
 A sample is a GT crop of 256x256 with its LQ crop of 64x64 in a batch of 16, as workers return it. Per core: samples per
 second of processor time in one process, files in the page cache; forms interleaved, medians. BasicSR where the package
@@ -8,14 +8,12 @@ is importable; otherwise the same steps with OpenCV: read, decode, float32, crop
 """
 
 import argparse
-import contextlib
 import importlib
 import importlib.util
 import itertools
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ import cv2
 import numpy as np
 import skimage.data
 import torch
+from index_memory import resident
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from srzoo.data.gt_images import GTImages
@@ -33,7 +32,6 @@ from srzoo.data.imageset import ImageSet
 from srzoo.data.levels import finished
 from srzoo.data.loading import DrawnSamples, StepSampler, collate, training_loader
 from srzoo.data.paired import PairedImages
-from srzoo.data.storage import pack_index
 from srzoo.data.storage.database_writer import write_database
 from srzoo.data.storage.folder import files_below
 from srzoo.data.storage.pack_writer import write_pack
@@ -262,53 +260,16 @@ def memory(folder: Path) -> None:
     at: dict[int, float] = {}
     for number, _ in enumerate(loader(ours(folder, ".raw"), workers=4, total=2001, batch=4), 1):
         if number in (200, 2000):
-            at[number] = resident(os.getpid())
+            at[number] = resident(os.getpid(), "Rss")
     sys.stdout.write(
         f"resident memory of 4 workers and the main process: {at[200]:.0f} MB after 200 batches, {at[2000]:.0f} MB "
         f"after 2000 ({100 * (at[2000] / at[200] - 1):+.1f} %)\n"
     )
 
 
-def resident(process: int) -> float:
-    """Return the resident memory of a process and its children, shared pages counted in each [MB]."""
-    total = 0.0
-    for number in [process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]:
-        with contextlib.suppress(OSError):  # it has ended
-            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1000
-    return total
-
-
-_OPEN = """
-import sys, time
-from pathlib import Path
-from srzoo.data.gt_images import GTImages
-from scripts.benchmarks.data import resident
-import os
-before, started = resident(os.getpid()), time.perf_counter()
-dataset = GTImages(gt=Path(sys.argv[1]), scale=4, phase="train", gt_size=256)
-opened = time.perf_counter() - started
-for index in range(0, len(dataset), 997):
-    dataset.pairs[dataset.candidates[index][0]]
-print(f"{len(dataset)} names: opened in {opened:.2f} s, {resident(os.getpid()) - before:.0f} MB")
-"""
-
-
-def index(folder: Path, count: int = 1_300_000) -> None:
-    """Open a pack of synthetic names, without pixels."""
-    names = [f"n{number // 1300:08}/n{number // 1300:08}_{number}.JPEG" for number in range(count)]
-    names.sort(key=pack_index.order)
-    places, origins = np.zeros(count, pack_index.PLACE), np.zeros(count, pack_index.ORIGIN)
-    facts = {"codec": "raw", "shards": [], "source": "none", "source_absolute": "/none", "with_suffix": []}
-    folder.mkdir(exist_ok=True)
-    pack_index.write_index(folder, names=names, places=places, origins=origins, facts=facts)
-    root = str(Path(__file__).resolve().parents[2])
-    subprocess.run([sys.executable, "-c", _OPEN, str(folder)], check=True, env={**os.environ, "PYTHONPATH": root})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
-    parser.add_argument("--parts", nargs="+", default=["tiles", "images", "loader", "memory", "index"])
+    parser.add_argument("--parts", nargs="+", default=["tiles", "images", "loader", "memory"])
     parser.add_argument("--runs", type=int, default=7, help="interleaved runs of each form")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -322,7 +283,7 @@ def main() -> None:
             elif part == "loader":
                 through_loader(arguments.runs, folder)
             else:
-                {"memory": memory, "index": index}[part](folder)
+                memory(folder)
 
 
 if __name__ == "__main__":

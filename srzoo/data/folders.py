@@ -1,14 +1,50 @@
 """Image folders: which files are images, and which GT and LQ belong together."""
 
+import os
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from srzoo.catalogue import hint
-from srzoo.data.listing import Fault, ImageFile, ImageListing, Mapped, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, ImageListing, Mapped, NamedImages, Pair, PairListing
+from srzoo.data.names import without_suffix
+from srzoo.data.shared import SharedArray, first_places, hashes_of, repeated
 from srzoo.data.storage import ImageStore, open_store
-from srzoo.data.storage.folder import files_below
+from srzoo.data.storage.folder import names_below
 from srzoo.images import EXTENSIONS
+
+
+class FolderImages(NamedImages):
+    """Images of a folder. Those that differ by their suffixes alone, a.png and a.jpg, keep them in their keys."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        super().__init__(folder, names)
+        self._with_suffix = SharedArray(repeated(hashes_of(map(without_suffix, names), len(names))))
+
+    def key(self, index: int, name: str) -> str:
+        return name if self._with_suffix.array[index] else without_suffix(name)
+
+
+class StoredImages(NamedImages):
+    """Images of a pack or database."""
+
+    def __init__(self, store: ImageStore) -> None:
+        super().__init__(store.root, store.names)
+        self._store = store
+
+    def __reduce__(self) -> tuple[type["StoredImages"], tuple[ImageStore]]:
+        return StoredImages, (self._store,)  # a process that is spawned opens the store, not a copy of its names
+
+    def key(self, index: int, name: str) -> str:
+        del index
+        return self._store.key(name)
+
+    def listed(self, index: int, name: str) -> tuple[tuple[int, int] | None, str]:
+        del index
+        return self._store.listed(name)
 
 
 def search(folder: Path, recursive: bool = True, without: Path | None = None) -> ImageListing:
@@ -27,7 +63,7 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
     """
     store = open_store(folder)
     if store is not None:
-        return ImageListing(Mapped(range(len(store.names)), partial(_stored_image, store)), [], [])
+        return ImageListing(StoredImages(store), [], [])
     if folder.is_file():
         raise FileNotFoundError(f"expected an image folder, but {folder} is a file")
     if not folder.is_dir():
@@ -35,17 +71,11 @@ def search(folder: Path, recursive: bool = True, without: Path | None = None) ->
             f"image folder {folder} does not exist (relative paths start at path.root, or the working directory)"
             f"{hint(folder)}"
         )
-    files, left_out = files_below(folder, recursive, without)
-    if not files:
+    names, left_out = names_below(folder, recursive, without)
+    if not names:
         others = f"; it holds {summary(left_out)}" if left_out else ""
         raise FileNotFoundError(f"image folder {folder} holds no image (known: {', '.join(EXTENSIONS)}{others})")
-    images = [ImageFile(key, path) for key, path in zip(unique_keys(files, folder), files, strict=True)]
-    return ImageListing(images, [], left_out)
-
-
-def _stored_image(store: ImageStore, index: int) -> ImageFile:
-    name = store.names[index]
-    return ImageFile(store.key(name), store.root / name, *store.listed(name))
+    return ImageListing(FolderImages(folder, names), [], left_out)
 
 
 def summary(left_out: list[Fault]) -> str:
@@ -56,15 +86,6 @@ def summary(left_out: list[Fault]) -> str:
 def key_of(path: Path, folder: Path) -> str:
     """Return an image's name in results: its path below `folder` without suffix."""
     return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def unique_keys(files: list[Path], folder: Path) -> list[str]:
-    """Return the keys of files; those that differ by their suffixes alone, such as a.png and a.jpg, keep them."""
-    keys = [key_of(path, folder) for path in files]
-    counts = Counter(keys)
-    return [
-        key if counts[key] == 1 else path.relative_to(folder).as_posix() for key, path in zip(keys, files, strict=True)
-    ]
 
 
 def stem_in_template(stem: str, template: str) -> str | None:
@@ -78,33 +99,86 @@ def match_folders(gt: ImageListing, gt_template: str, lq_folder: Path, lq_templa
     """Pair GT and LQ files of one name, {} in both templates, in the same sub-folder.
 
     Faults are GT images without exactly one partner, and LQ files without GT ("extra"). GT files of another form than
-    `gt_template` are left out: RealSR keeps GT and LQ in one folder.
+    `gt_template` are left out: RealSR keeps GT and LQ in one folder. Names are compared by their hashes, which takes a
+    tenth of the memory that a table of names would take.
     """
-    # A key has several files where only their suffixes differ, such as a.png and a.jpg.
-    unmatched: dict[str, list[Path]] = {}
     found = search(lq_folder)
-    for file in found.images:
-        unmatched.setdefault(key_of(file.path, lq_folder), []).append(file.path)
-    pairs: list[Pair] = []
-    faults, left_out = list(gt.faults), [*gt.left_out, *found.left_out]
-    for image in gt.images:
-        name = stem_in_template(image.path.stem, gt_template)
-        if name is None:
-            left_out.append(Fault(image.path, f"not named {gt_template}"))
+    gt_names, lq_names = _names(gt.images), _names(found.images)
+    wanted, fits = _wanted(gt_names, gt_template, lq_template)
+    present = hashes_of(map(without_suffix, lq_names), len(lq_names))
+    sequence = np.argsort(present, kind="stable")
+    first, last = (np.searchsorted(present, wanted, side, sorter=sequence) for side in ("left", "right"))
+    # A key has several files where only their suffixes differ, such as a.png and a.jpg.
+    places = first_places(wanted)
+    partners = np.where(fits & (places == np.arange(len(wanted))), last - first, 0)
+    matched = np.flatnonzero(partners == 1)
+    matching = sequence[first[matched]]
+    faults = list(gt.faults)
+    for row in np.flatnonzero(fits & (partners != 1)):
+        image, others = gt.images[int(row)], sequence[first[row] : last[row]]
+        if places[row] != row and len(others):
+            twin = gt.images[int(places[row])].path
+            faults.append(Fault(image.path, f"{twin.name} has the same partner under these templates: rename one"))
             continue
-        parent = image.key.rpartition("/")[0]
-        wanted = f"{parent}/{lq_template.replace('{}', name)}".lstrip("/")
-        partners = unmatched.pop(wanted, [])
-        if len(partners) == 1:
-            pairs.append(Pair(image.key, image.path, partners[0], image.size, image.listed))
-        elif partners:
-            faults.append(Fault(image.path, f"has {len(partners)} partners: {', '.join(p.name for p in partners)}"))
-        else:
-            templates = f"lq_template {lq_template!r}"
-            templates += f", gt_template {gt_template!r}" if gt_template != "{}" else ""
-            faults.append(Fault(image.path, f"has no partner {wanted}.* in {lq_folder} ({templates})"))
+        several = [found.images[int(index)].path.name for index in others]
+        faults.append(_unpaired(image, several, gt_template, lq_folder, lq_template))
     # In a folder of both, GT files are no spare LQ files, and LQ files are not left out.
-    used = {path for pair in pairs for path in (pair.gt, pair.lq)}
-    spare = [path for paths in unmatched.values() for path in paths if path not in used]
-    faults += [Fault(path, "extra: no GT image belongs to it") for path in spare]
-    return PairListing(pairs, faults, [file for file in dict.fromkeys(left_out) if file.file not in used])
+    spare, unfit = np.flatnonzero(~np.isin(present, wanted[fits])), np.flatnonzero(~fits)
+    if len(spare) or len(unfit):
+        gt_paths, lq_paths = _path_hashes(gt.images), _path_hashes(found.images)
+        spare = spare[~np.isin(lq_paths[spare], gt_paths[matched])]
+        unfit = unfit[~np.isin(gt_paths[unfit], lq_paths[matching])]
+    faults += [Fault(found.images[int(index)].path, "extra: no GT image belongs to it") for index in spare]
+    left_out = [*gt.left_out, *found.left_out]
+    left_out += [Fault(gt.images[int(row)].path, f"not named {gt_template}") for row in unfit]
+    rows = SharedArray(matched.astype(np.int32)), SharedArray(matching.astype(np.int32))
+    pairs = Mapped(range(len(matched)), partial(_matched_pair, gt.images, rows[0], found.images, rows[1]))
+    return PairListing(pairs, faults, list(dict.fromkeys(left_out)))
+
+
+def _wanted(names: Sequence[str], gt_template: str, lq_template: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the hash of the key of LQ for each name of GT, (N,) int64, and (N,) bool: the name fits its template."""
+    fits = np.ones(len(names), bool)
+    if gt_template == "{}" and lq_template.startswith("{}"):
+        end = lq_template.removeprefix("{}")
+        return hashes_of((without_suffix(name) + end for name in names), len(names)), fits
+
+    def keys() -> Iterator[str]:
+        for row, name in enumerate(names):
+            parent, slash, file = name.rpartition("/")
+            stem = stem_in_template(without_suffix(file), gt_template)
+            fits[row] = stem is not None
+            yield "" if stem is None else f"{parent}{slash}{lq_template.replace('{}', stem)}"
+
+    return hashes_of(keys(), len(names)), fits
+
+
+def _names(images: Sequence[ImageFile]) -> Sequence[str]:
+    """Return the names of images below their folder."""
+    if isinstance(images, NamedImages):
+        return images.names
+    return [f"{image.key.rpartition('/')[0]}/{image.path.name}".lstrip("/") for image in images]
+
+
+def _path_hashes(images: Sequence[ImageFile]) -> np.ndarray:
+    if isinstance(images, NamedImages):
+        before = os.fspath(images.folder / "x")[:-1]
+        return hashes_of((before + name for name in images.names), len(images))
+    return hashes_of((os.fspath(image.path) for image in images), len(images))
+
+
+def _unpaired(image: ImageFile, partners: list[str], gt_template: str, lq_folder: Path, lq_template: str) -> Fault:
+    if partners:
+        return Fault(image.path, f"has {len(partners)} partners: {', '.join(partners)}")
+    parent, name = image.key.rpartition("/")[0], stem_in_template(image.path.stem, gt_template)
+    wanted = f"{parent}/{lq_template.replace('{}', name or '')}".lstrip("/")
+    templates = f"lq_template {lq_template!r}"
+    templates += f", gt_template {gt_template!r}" if gt_template != "{}" else ""
+    return Fault(image.path, f"has no partner {wanted}.* in {lq_folder} ({templates})")
+
+
+def _matched_pair(
+    gt: Sequence[ImageFile], gt_rows: SharedArray, lq: Sequence[ImageFile], lq_rows: SharedArray, index: int
+) -> Pair:
+    image = gt[int(gt_rows.array[index])]
+    return Pair(image.key, image.path, lq[int(lq_rows.array[index])].path, image.size, image.listed)

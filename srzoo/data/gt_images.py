@@ -1,8 +1,10 @@
 """GT images alone; LQ is made from them when they are read."""
 
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,9 +14,11 @@ import torch
 from srzoo.data.cache import Cache
 from srzoo.data.enlarge import Enlarge, enlarged
 from srzoo.data.imageset import Color, ImageSet, Phase
-from srzoo.data.listing import Fault, ImageFile, Mapped, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, Mapped, NamedImages, Pair, PairListing
 from srzoo.data.lists import find_images
 from srzoo.data.reduction import reduced
+from srzoo.data.shared import SharedArray
+from srzoo.data.sources import SourcePairs, WeightedCandidates, num_samples
 from srzoo.images import MAX_PIXELS
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
@@ -164,32 +168,40 @@ def _without_lq(image: ImageFile) -> Pair:
     return Pair(image.key, image.path, None, image.size, image.listed)
 
 
-def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[range]]:
+def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, Sequence[range]]:
     """Return the images of all sources with keys SOURCE/NAME, and the candidates of each sample of an epoch."""
-    pairs: list[Pair] = []
+    chosen: list[tuple[str, Sequence[ImageFile]]] = []
+    shares: list[tuple[int, float]] = []
     faults: list[Fault] = []
     left_out: list[Fault] = []
-    candidates: list[range] = []
     for name, source in sources.items():
         files, found, unused = find_images(source.gt, source.meta_info)
         faults += found
         left_out += unused
         files = _first(files, source.limit)
-        indices = range(len(pairs), len(pairs) + len(files))
-        pairs += [Pair(f"{name}/{file.key}", file.path, None, file.size, file.listed) for file in files]
-        # The whole part of a weight repeats each image; the fraction adds samples that may be any image of the source.
-        times, fraction = divmod(source.weight, 1)
-        samples = [range(index, index + 1) for index in indices for _ in range(int(times))]
-        samples += [indices] * round(fraction * len(indices))
-        if files and not samples:
+        chosen.append((name, files))
+        shares.append((len(files), source.weight))
+        if files and not num_samples(len(files), source.weight):
             reason = f"weight {source.weight:g} of {len(files)} images gives no sample per epoch: raise it"
             faults.append(Fault(source.gt, reason))
-        candidates += samples
-    return PairListing(pairs, faults, left_out), candidates
+    return PairListing(SourcePairs(chosen), faults, left_out), WeightedCandidates(shares)
 
 
-def _first(files: Sequence[ImageFile], limit: int | None) -> list[ImageFile]:
+def _first(files: Sequence[ImageFile], limit: int | None) -> Sequence[ImageFile]:
     """Return the files of the first `limit` images; files that are sub-images of one image belong together."""
-    images = list(dict.fromkeys(_SUB_IMAGE.sub("", file.key) for file in files))
-    wanted = set(images[:limit])
-    return [file for file in files if _SUB_IMAGE.sub("", file.key) in wanted]
+    if limit is None:
+        return files
+    keys = files.keys() if isinstance(files, NamedImages) else (file.key for file in files)
+    images: set[str] = set()
+    chosen = array("i")
+    for index, key in enumerate(keys):
+        image = _SUB_IMAGE.sub("", key)
+        if len(images) < limit:
+            images.add(image)
+        if image in images:
+            chosen.append(index)
+    return Mapped(range(len(chosen)), partial(_chosen, files, SharedArray(np.array(chosen, np.int32))))
+
+
+def _chosen(files: Sequence[ImageFile], rows: SharedArray, index: int) -> ImageFile:
+    return files[int(rows.array[index])]

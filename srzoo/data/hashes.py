@@ -63,7 +63,8 @@ def file_hash(path: Path) -> str:
     return _file_hash(path, status.st_size, status.st_mtime_ns)
 
 
-@functools.cache
+# Checksums of more files are in the cache of their folder, unless the files are small.
+@functools.lru_cache(2**17)
 def _file_hash(path: Path, size: int, modified: int) -> str:
     del size, modified  # part of the cache's key
     return sha256(path)

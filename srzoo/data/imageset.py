@@ -15,6 +15,7 @@ from srzoo.data.cache import Cache, cached_name, chosen_cache, disk_cache, free_
 from srzoo.data.folders import summary
 from srzoo.data.levels import Crop, collate_crops, finished
 from srzoo.data.listing import Fault, Mapped, Pair, PairListing
+from srzoo.data.shared import return_freed_memory
 from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
 from srzoo.images import Header, to_tensor
 
@@ -23,6 +24,8 @@ Color = Literal["rgb", "grey"]
 
 # Memory that cached images leave free [bytes].
 _RESERVE = 2**28
+# Samples whose listing frees much memory.
+_MANY = 100_000
 # Note of the pre-flight.
 SEVERAL_PICTURES = "{} file(s) hold several pictures, of which the first is used"
 
@@ -87,6 +90,8 @@ class ImageSet(Dataset[Sample]):
         kind = chosen_cache(files, cache, os.cpu_count() or 1)
         self._cache: dict[Path, np.ndarray] | None = {} if kind == "ram" else None
         self._disk_cache = disk_cache(files) if kind == "disk" else None
+        if len(self.pairs) > _MANY:
+            return_freed_memory()
 
     def __len__(self) -> int:
         return len(self.candidates)

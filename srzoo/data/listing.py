@@ -1,6 +1,7 @@
 """Image files of a dataset: which belong together, which are left out, which are at fault."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar, overload
@@ -92,6 +93,47 @@ class Mapped(Sequence[T], Generic[S, T]):
         if isinstance(index, slice):
             return Mapped(self._items[index], self._make)
         return self._make(self._items[index])
+
+
+class NamedImages(Sequence[ImageFile], ABC):
+    """Images by their names below one folder or store; each is made when it is asked for.
+
+    Args:
+        folder: at which names start.
+        names: of the images.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageFile: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ImageFile]: ...
+
+    def __getitem__(self, index: int | slice) -> ImageFile | Sequence[ImageFile]:
+        if isinstance(index, slice):
+            return Mapped(range(*index.indices(len(self))), self.__getitem__)
+        index = range(len(self))[index]
+        name = self.names[index]
+        return ImageFile(self.key(index, name), self.folder / name, *self.listed(index, name))
+
+    @abstractmethod
+    def key(self, index: int, name: str) -> str:
+        """Return the name of an image in results."""
+
+    def listed(self, index: int, name: str) -> tuple[tuple[int, int] | None, str]:
+        """Return the (H, W) that a list states for an image, and the place: file and line."""
+        del index, name
+        return None, ""
+
+    def keys(self) -> Iterator[str]:
+        """Yield the names of all images in results."""
+        return map(self.key, range(len(self)), self.names)
 
 
 class ImageListing(NamedTuple):

@@ -3,14 +3,43 @@
 import codecs
 import os
 import re
-from collections import Counter
-from dataclasses import replace
+from array import array
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from srzoo.catalogue import hint
-from srzoo.data.folders import search, unique_keys
-from srzoo.data.listing import Fault, ImageFile, ImageListing, Pair, PairListing
+from srzoo.data.folders import FolderImages, search
+from srzoo.data.listing import Fault, ImageListing, Mapped, Pair, PairListing
+from srzoo.data.names import Names, Paths, PathsBuilder, without_suffix
+from srzoo.data.shared import SharedArray, first_places, hashes_of, repeated
 from srzoo.data.storage import image_exists
+
+# A name, which may hold spaces, and (H,W) or (H,W,C).
+_META_INFO = re.compile(r"(.+?)(?:\s+\((\d+),\s*(\d+)(?:,\s*\d+)?\))?")
+
+
+class ListedImages(FolderImages):
+    """Images that a list names.
+
+    Args:
+        folder: at which names start.
+        names: of the images.
+        file: the list.
+        numbers: (N,) int32, line of each image.
+        sizes: (2N,) int32, height and width of each by the list, -1 if it states none [pixels].
+    """
+
+    def __init__(self, folder: Path, names: Names, file: Path, numbers: np.ndarray, sizes: np.ndarray) -> None:
+        super().__init__(folder, names)
+        self._file, self._numbers, self._sizes = file, SharedArray(numbers), SharedArray(sizes)
+
+    def listed(self, index: int, name: str) -> tuple[tuple[int, int] | None, str]:
+        del name
+        height, width = self._sizes.array[2 * index : 2 * index + 2].tolist()
+        return (None if height < 0 else (height, width)), f"{self._file}:{self._numbers.array[index]}"
 
 
 def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
@@ -24,32 +53,38 @@ def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
     """
     if meta_info is None:
         return search(folder)
-    folder = _absolute(folder)
-    sizes: dict[Path, tuple[int, int] | None] = {}
-    lines: dict[Path, int] = {}
-    faults: list[Fault] = []
-    for number, line in read_lines(meta_info):
-        # A name, which may hold spaces, and (H,W) or (H,W,C).
-        match = re.fullmatch(r"(.+?)(?:\s+\((\d+),\s*(\d+)(?:,\s*\d+)?\))?", line)
-        assert match is not None
-        path = _resolved(folder, match[1])
-        size = (int(match[2]), int(match[3])) if match[2] else None
-        if not path.is_relative_to(folder):
-            reason = f"named in {meta_info}:{number}, lies outside the folder {folder}: list names below it"
-        elif path in lines:
-            reason = f"listed twice: {meta_info}:{number} and line {lines[path]}"
-        elif image_exists(path):
-            lines[path], sizes[path] = number, size
-            continue
-        else:
-            pairs = "; a line of two files belongs into `pairs`" if len(_fields(line)) == 2 and not match[2] else ""
-            reason = f"named in {meta_info}:{number} but missing{pairs}"
-        faults.append(Fault(path, reason))
-    keys = unique_keys(list(lines), folder)
-    images = [
-        ImageFile(key, path, sizes[path], f"{meta_info}:{lines[path]}") for key, path in zip(keys, lines, strict=True)
-    ]
-    return ImageListing(images, faults, [])
+    root = os.path.abspath(folder)  # noqa: PTH100  # Path.resolve() would follow links
+    below = os.path.join(root, "")  # noqa: PTH118  # with a slash at its end
+    numbers, sizes = array("i"), array("i")
+    faults: list[tuple[int, Fault]] = []  # with their lines
+
+    def present() -> Iterator[str]:
+        for number, line in read_lines(meta_info):
+            match = _META_INFO.fullmatch(line)
+            assert match is not None
+            path = _resolved(root, match[1])
+            if path.startswith(below) and image_exists(path):
+                numbers.append(number)
+                sizes.extend((int(match[2]), int(match[3])) if match[2] else (-1, -1))
+                yield path.removeprefix(below)
+                continue
+            if path.startswith(below) or path == root:
+                pairs = "; a line of two files belongs into `pairs`" if len(_fields(line)) == 2 and not match[2] else ""
+                reason = f"named in {meta_info}:{number} but missing{pairs}"
+            else:
+                reason = f"named in {meta_info}:{number}, lies outside the folder {root}: list names below it"
+            faults.append((number, Fault(Path(path), reason)))
+
+    names = Names.of(present())
+    lines, first = np.array(numbers, np.int32), first_places(hashes_of(names, len(names)))
+    kept = first == np.arange(len(names))
+    for index in np.flatnonzero(~kept):
+        reason = f"listed twice: {meta_info}:{lines[index]} and line {lines[first[index]]}"
+        faults.append((int(lines[index]), Fault(Path(root, names[int(index)]), reason)))
+    if not kept.all():
+        names = Names.of(name for name, keep in zip(names, kept.tolist(), strict=True) if keep)
+    images = ListedImages(Path(root), names, meta_info, lines[kept], np.array(sizes, np.int32)[np.repeat(kept, 2)])
+    return ImageListing(images, _by_line(faults), [])
 
 
 def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | None = None) -> PairListing:
@@ -62,23 +97,47 @@ def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | 
         FileNotFoundError: no such list.
         ValueError: the list is empty or no text.
     """
-    pairs: list[Pair] = []
-    faults: list[Fault] = []
-    lines: dict[tuple[Path, Path], int] = {}
+    faults: list[tuple[int, Fault]] = []  # with their lines
+    numbers, hashes = array("i"), array("q")
+    all_gt, all_lq = PathsBuilder(), PathsBuilder()
     for number, line in read_lines(file):
         fields = _fields(line)
         if len(fields) != 2:
-            faults.append(Fault(file, f"line {number}: expected `lq_path gt_path` or `gt_path, lq_path`, got {line!r}"))
+            reason = f"line {number}: expected `lq_path gt_path` or `gt_path, lq_path`, got {line!r}"
+            faults.append((number, Fault(file, reason)))
             continue
-        lq, gt = _resolved(lq_folder or file.parent, fields[0]), _resolved(gt_folder or file.parent, fields[1])
-        missing = [path for path in (lq, gt) if not image_exists(path)]
-        faults += [Fault(path, f"named in {file}:{number} but missing") for path in missing]
-        if (lq, gt) in lines:
-            faults.append(Fault(gt, f"listed twice with {lq}: {file}:{number} and line {lines[lq, gt]}"))
-        elif not missing:
-            lines[lq, gt] = number
-            pairs.append(Pair(gt.stem, gt, lq, None, f"{file}:{number}"))
-    return PairListing(_with_unique_keys(pairs), faults, [])
+        paths = _resolved(lq_folder or file.parent, fields[0]), _resolved(gt_folder or file.parent, fields[1])
+        missing = [path for path in paths if not image_exists(path)]
+        faults += [(number, Fault(Path(path), f"named in {file}:{number} but missing")) for path in missing]
+        if not missing:
+            numbers.append(number)
+            hashes.append(hash(paths))
+            all_lq.add(paths[0])
+            all_gt.add(paths[1])
+    gt, lq = all_gt.done(), all_lq.done()
+    lines, first = np.array(numbers, np.int32), first_places(np.array(hashes, np.int64))
+    kept = first == np.arange(len(gt))
+    for index in np.flatnonzero(~kept):
+        twice = f"{file}:{lines[index]} and line {lines[first[index]]}"
+        faults.append((int(lines[index]), Fault(gt[int(index)], f"listed twice with {lq[int(index)]}: {twice}")))
+    # Keys that occur twice, which are stems of GT, are replaced by the whole path.
+    rows = np.flatnonzero(kept).astype(np.int32)
+    whole = repeated(hashes_of(gt.stems(), len(gt))[rows])
+    make = partial(_listed_pair, gt, lq, SharedArray(rows), SharedArray(whole), file, SharedArray(lines))
+    return PairListing(Mapped(range(len(rows)), make), _by_line(faults), [])
+
+
+def _by_line(faults: list[tuple[int, Fault]]) -> list[Fault]:
+    return [fault for _, fault in sorted(faults, key=lambda found: found[0])]
+
+
+def _listed_pair(
+    gt: Paths, lq: Paths, rows: SharedArray, whole: SharedArray, file: Path, lines: SharedArray, index: int
+) -> Pair:
+    row = int(rows.array[index])
+    path = gt[row]
+    key = without_suffix(path.as_posix()).lstrip("/") if whole.array[index] else path.stem
+    return Pair(key, path, lq[row], None, f"{file}:{lines.array[row]}")
 
 
 def meta_info_line(name: str, size: tuple[int, int], channels: int) -> str:
@@ -131,28 +190,15 @@ def _fields(line: str) -> list[str]:
     return line.split()
 
 
-def _resolved(folder: Path, text: str) -> Path:
-    """Return the absolute path of a file that a list names."""
-    # An absolute path replaces the folder.
-    return _absolute(Path(text).expanduser() if text.startswith("~/") else folder / text)
+def _resolved(folder: Path | str, text: str) -> str:
+    """Return the absolute path of a file that a list names, without ``..``; unlike Path.resolve(), it keeps links."""
+    # An absolute path replaces the folder. As text: lists may name a million files.
+    path = os.path.expanduser(text) if text.startswith("~/") else os.path.join(folder, text)  # noqa: PTH111, PTH118
+    return os.path.abspath(path)  # noqa: PTH100
 
 
-def _absolute(path: Path) -> Path:
-    """Return an absolute path without ``..``; unlike Path.resolve(), it keeps links."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _with_unique_keys(pairs: list[Pair]) -> list[Pair]:
-    """Replace keys that occur twice, which are GT stems, by the whole path of the GT file."""
-    stems = Counter(pair.key for pair in pairs)
-    return [
-        pair if stems[pair.key] == 1 else replace(pair, key=pair.main_file.with_suffix("").as_posix().lstrip("/"))
-        for pair in pairs
-    ]
-
-
-def read_lines(file: Path) -> list[tuple[int, str]]:
-    """Return (number from 1, text) of the lines that are neither empty nor comments, in UTF-8 or UTF-16.
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number from 1, text) of the lines that are neither empty nor comments, in UTF-8 or UTF-16.
 
     Raises:
         FileNotFoundError: no such list.
@@ -166,11 +212,14 @@ def read_lines(file: Path) -> list[tuple[int, str]]:
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
         raise ValueError(f"list file {file}:{number} is not text in UTF-8: save it in that encoding") from error
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    if not lines:
+    empty = True
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            empty = False
+            yield number, line
+    if empty:
         raise ValueError(f"list file {file} is empty")
-    return lines
 
 
 def _encoding(content: bytes) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srzoo.batch import Sample
 from srzoo.data.imageset import SEVERAL_PICTURES, Color, ImageSet, Phase
-from srzoo.data.listing import Fault, Pair, PairListing
+from srzoo.data.listing import Fault, ImageFile, Mapped, Pair, PairListing
 from srzoo.data.lists import find_images
 from srzoo.data.storage import profile_of, read_header, read_image
 from srzoo.images import (
@@ -53,7 +53,7 @@ class LQImages(ImageSet):
             raise ValueError("LQImages has no GT to train on; use PairedImages or GTImages")
         images, faults, left_out = find_images(lq, meta_info)
         super().__init__(
-            PairListing([Pair(i.key, None, i.path, i.size, i.listed) for i in images], faults, left_out),
+            PairListing(Mapped(images, _without_gt), faults, left_out),
             scale=scale,
             phase=phase,
             gt_size=None,
@@ -120,3 +120,7 @@ class LQImages(ImageSet):
         # The size of metrics does not matter, for there is nothing to score.
         del least_side
         return self._check_listed_size(pair, sizes)
+
+
+def _without_gt(image: ImageFile) -> Pair:
+    return Pair(image.key, None, image.path, image.size, image.listed)

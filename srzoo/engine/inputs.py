@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 
-from srzoo.data.fingerprint import FileMark, changes
+from srzoo.data.fingerprint import PART_SUFFIXES, FileMark, FileRecord, changes
 from srzoo.engine.log import logger
 
 # Length of the checksums in states: it tells files apart, and keeps states of many small images small [hex digits].
 _SHORT = 12
 
 
-def encoded(inputs: Mapping[str, Mapping[str, FileMark]]) -> dict[str, str]:
+def encoded(inputs: Mapping[str, FileRecord]) -> dict[str, str]:
     """Write the files of each option as one text, which PyTorch reads much faster than a list of tuples.
 
     The text has name, size and checksum of each file, all separated by a zero, which no name of a file can have.
     """
     return {
-        option: "\0".join(f"{name}\0{mark.size}\0{mark.sha256[:_SHORT]}" for name, mark in files.items())
-        for option, files in inputs.items()
+        option: "\0".join(
+            f"{name}{PART_SUFFIXES.get(part, '')}\0{mark.size}\0{mark.sha256[:_SHORT]}" for name, part, mark in record
+        )
+        for option, record in inputs.items()
     }
 
 

@@ -76,6 +76,16 @@ class RunFolder:
         return self.path / "results"
 
     @property
+    def manifest(self) -> Path:
+        """Files that the training uses, with their checksums."""
+        return self.path / "manifest.json"
+
+    @property
+    def test_manifest(self) -> Path:
+        """The same for a test."""
+        return self.path / "manifest_test.json"
+
+    @property
     def aside(self) -> Path:
         """Files of updates after the state that a run went back to."""
         return self.path / "set_aside"

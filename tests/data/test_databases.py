@@ -147,6 +147,36 @@ def test_a_damaged_database_is_refused(folders):
         open_store(folders / "gt.lmdb")
 
 
+def test_a_database_of_another_architecture_is_refused(folders):
+    write_like_basicsr(folders / "gt.lmdb", {"a": photograph(48, 64)})
+    data = folders / "gt.lmdb" / "data.mdb"
+    content = bytearray(data.read_bytes())
+    for page in (0, os.sysconf("SC_PAGE_SIZE")):  # of the two first pages, the magic number after 16 bytes
+        content[page + 16 : page + 20] = content[page + 16 : page + 20][::-1]
+    data.write_bytes(content)
+    with pytest.raises(ValueError, match="written on a machine with another byte order: make it again"):
+        open_store(folders / "gt.lmdb")
+
+
+@pytest.mark.parametrize("where", ["database", "journal"])
+def test_a_disk_that_fills_up_leaves_a_database_that_continues(folders, monkeypatch, capsys, where):
+    def full(*_, **__):
+        raise lmdb.DiskError("mdb_txn_commit: No space left on device") if where == "database" else OSError(28, "full")
+
+    monkeypatch.setattr(database_writer, "_COMMIT_IMAGES", 1)
+    with monkeypatch.context() as patch:
+        if where == "database":
+            patch.setattr(database_writer, "key_of_name", full)
+            patch.setattr(database_writer, "_refuse_equal_keys", lambda _: None)
+        else:
+            patch.setattr(database_writer.Journal, "add", full)
+        assert packed(folders / "gt", folders / "gt.lmdb") == 2
+    assert "the disk is full: make room and run the same command again, it continues" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="unfinished"):
+        open_store(folders / "gt.lmdb")
+    assert packed(folders / "gt", folders / "gt.lmdb", "--verify") == 0
+
+
 def test_a_database_that_is_written_again_is_read_again(folders):
     write_like_basicsr(folders / "gt.lmdb", {"a": photograph(48, 64)})
     np.testing.assert_array_equal(read_image(folders / "gt.lmdb" / "a.png").rgb, photograph(48, 64))

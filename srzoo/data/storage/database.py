@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from srzoo.data.listing import Fault
+from srzoo.data.names import order
 from srzoo.data.storage.age import Origin, age_faults
 from srzoo.data.storage.journal import JOURNAL, Written, read_journal
-from srzoo.data.storage.pack_index import order
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import Header, Picture, decode_image, header_of
 
@@ -164,6 +165,15 @@ def _read_meta_info(root: Path) -> dict[str, tuple[int, tuple[int, int]]]:
     return lines
 
 
+def _is_swapped(path: Path) -> bool:
+    """Return True if the first page of a database has LMDB's magic number in the byte order of other machines."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(20)
+    return head[16:] == 0xBEEFC0DE.to_bytes(4, "big" if sys.byteorder == "little" else "little")
+
+
 class _Environments:
     """The open databases of this process.
 
@@ -190,7 +200,8 @@ class _Environments:
             with self._lock, self._environment(path.resolve()).begin() as transaction:
                 return transaction.get(key)
         except error as reason:
-            raise ValueError(f"{path}: not a readable LMDB database ({reason})") from reason
+            hint = "; it was written on a machine with another byte order" if _is_swapped(path) else ""
+            raise ValueError(f"{path}: not a readable LMDB database ({reason}){hint}: make it again") from reason
 
     def _environment(self, path: Path) -> "lmdb.Environment":
         inode = path.stat().st_ino

@@ -1,15 +1,16 @@
 """Writing of LMDB databases in BasicSR's layout. The list, ``meta_info.txt``, is written last."""
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault, UnusedImagesError
+from srzoo.data.names import order
 from srzoo.data.storage.database import DATA, META_INFO, SOURCES, import_lmdb, key_of_name
 from srzoo.data.storage.encoding import Codec, Encoded, ToEncode, encoded, written
 from srzoo.data.storage.journal import JOURNAL, Journal, Written
-from srzoo.data.storage.pack_index import order
 
 if TYPE_CHECKING:
     import lmdb
@@ -96,12 +97,20 @@ def _commit(environment: "lmdb.Environment", journal: Journal, images: Sequence[
         except lmdb.MapFullError:
             environment.set_mapsize(2 * environment.info()["map_size"])
         except lmdb.DiskError as error:
-            raise OSError(
-                f"{environment.path()}: the database cannot be written ({error}): make room and run the same command "
-                "again, it continues"
-            ) from error
+            raise _full(environment) from error
     if images:
-        journal.add([written(image) for image in images])
+        try:
+            journal.add([written(image) for image in images])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _full(environment) from error
+
+
+def _full(environment: "lmdb.Environment") -> OSError:
+    return OSError(
+        errno.ENOSPC, f"{environment.path()}: the disk is full: make room and run the same command again, it continues"
+    )
 
 
 def _line(image: Written) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srzoo.data.hashes import file_hashes
 from srzoo.data.listing import Fault
+from srzoo.data.names import Names, suffix_of
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import EXTENSIONS, Header, Picture, colour_profile, read_header, read_image
 
@@ -15,7 +16,7 @@ class FolderStore(ImageStore):
 
     @property
     def names(self) -> Sequence[str]:
-        return [path.relative_to(self.root).as_posix() for path in files_below(self.root)[0]]
+        return names_below(self.root)[0]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._file(name).is_file()
@@ -49,40 +50,67 @@ _Identity = tuple[int, int]
 
 
 def files_below(folder: Path, recursive: bool = True, without: Path | None = None) -> tuple[list[Path], list[Fault]]:
-    """Return the image files below `folder`, sorted, and the files left out; linked folders are followed.
+    """Return the image files below `folder`, with the arguments of :func:`names_below`, and the files left out."""
+    names, left_out = names_below(folder, recursive, without)
+    return [folder / name for name in names], left_out
+
+
+def names_below(folder: Path, recursive: bool = True, without: Path | None = None) -> tuple[Names, list[Fault]]:
+    """Return the names of the image files below `folder`, sorted as paths, and the files left out.
+
+    Linked folders are followed.
 
     Args:
         folder: to search.
         recursive: search sub-folders too; else they are left out.
         without: a folder that is left out.
     """
-    files: list[Path] = []
     left_out: list[Fault] = []
     other = _identity(without) if without is not None and without.is_dir() else None
-    for path in sorted(_walk(folder, (), recursive, other)):
-        reason = "sub-folder" if not recursive and path.is_dir() else _reason_to_leave_out(path)
-        if reason:
-            left_out.append(Fault(path, reason))
-        else:
-            files.append(path)
-    return files, left_out
+
+    def images() -> Iterator[str]:
+        for name in _walk(folder, "", (), recursive, other):
+            reason = "sub-folder" if not recursive and (folder / name).is_dir() else _reason_to_leave_out(name)
+            if reason:
+                left_out.append(Fault(folder / name, reason))
+            else:
+                yield name
+
+    return Names.of(images()), left_out
 
 
-def _walk(folder: Path, above: tuple[_Identity, ...], recursive: bool, without: _Identity | None) -> Iterator[Path]:
-    """Yield the files below `folder`, and hidden folders without their content.
+def _walk(
+    folder: Path, prefix: str, above: tuple[_Identity, ...], recursive: bool, without: _Identity | None
+) -> Iterator[str]:
+    """Yield the names of files below `folder`, sorted, and of hidden folders without their content.
 
     A link to one of the folders `above` is not followed: it would never end.
+
+    Args:
+        folder: to search.
+        prefix: its name below the folder where the search began, with a slash.
+        above: folders around it.
+        recursive: search sub-folders too.
+        without: a folder that is left out.
     """
     identity = _identity(folder)
     if identity in above or identity == without:
         return
-    for entry in os.scandir(folder):
-        if entry.name == PREPARED:
-            continue
-        if recursive and _is_folder(entry) and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), (*above, identity), recursive, without)
+    names: list[str] = []
+    folders: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == PREPARED:
+                continue
+            names.append(entry.name)
+            if recursive and _is_folder(entry) and not entry.name.startswith("."):
+                folders.add(entry.name)
+    names.sort()  # folder by folder, this is the order of paths
+    for name in names:
+        if name in folders:
+            yield from _walk(folder / name, f"{prefix}{name}/", (*above, identity), recursive, without)
         else:
-            yield Path(entry.path)
+            yield prefix + name
 
 
 def _identity(folder: Path) -> _Identity:
@@ -97,9 +125,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _reason_to_leave_out(path: Path) -> str:
+def _reason_to_leave_out(name: str) -> str:
     """Return the reason why a file is not used; empty if it is used."""
     # Editors and other systems leave hidden files and folders, such as thumbnails.
-    if path.name.startswith("."):
+    if name.rpartition("/")[2].startswith("."):
         return "hidden"
-    return "" if path.suffix.lower() in EXTENSIONS else path.suffix.lower() or "without suffix"
+    suffix = suffix_of(name).lower()
+    return "" if suffix in EXTENSIONS else suffix or "without suffix"

@@ -16,8 +16,8 @@ from srzoo.data.storage.pack import PackStore, is_pack
 from srzoo.data.storage.store import ImageStore
 from srzoo.images import MAX_PIXELS, Header, Picture
 
-# Addresses whose stores are remembered; a training on fewer images looks each up once.
-_REMEMBERED = 100_000
+# Folders whose stores are remembered; a training on images of fewer folders looks each up once.
+_REMEMBERED = 10_000
 
 
 def open_store(path: Path) -> ImageStore | None:
@@ -26,12 +26,12 @@ def open_store(path: Path) -> ImageStore | None:
     Raises:
         ValueError: a store that is unfinished or damaged.
     """
-    _locate.cache_clear()
+    _store_around.cache_clear()
     _at.cache_clear()
     return _at(path)
 
 
-def image_exists(path: Path) -> bool:
+def image_exists(path: Path | str) -> bool:
     """Return True if there is a file, or an image of a store, at this address."""
     store, name = _locate(path)
     return name in store
@@ -118,16 +118,24 @@ def same_place(first: Path, second: Path) -> bool:
 _FILES = FolderStore(Path())
 
 
-@functools.lru_cache(_REMEMBERED)
-def _locate(path: Path) -> tuple[ImageStore, str]:
+def _locate(path: Path | str) -> tuple[ImageStore, str]:
     """Return the store of an address, and the name of the image in it."""
-    for parent in path.parents:
+    folder, slash, name = os.fspath(path).rpartition("/")
+    store, prefix = _store_around(folder or slash)
+    return store, prefix + name
+
+
+@functools.lru_cache(_REMEMBERED)
+def _store_around(folder: str) -> tuple[ImageStore, str]:
+    """Return the store that the images of a folder lie in, and the beginning of their names in it."""
+    path = Path(folder)
+    for parent in (path, *path.parents):
         store = _at(parent)
         if store is not None:
-            return store, path.relative_to(parent).as_posix()
+            return store, f"{path.relative_to(parent).as_posix()}/".removeprefix("./")
         if parent.is_dir():  # a folder of files: stores hold no folders of images
             break
-    return FolderStore(path.parent), path.name
+    return FolderStore(path), ""
 
 
 @functools.lru_cache(_REMEMBERED)

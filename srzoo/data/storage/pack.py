@@ -62,7 +62,7 @@ class PackStore(ImageStore):
         return self.index.names
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.index.names.find(name) is not None
+        return name in self.index.names
 
     def key(self, name: str) -> str:
         return name if name in self.index.with_suffix else super().key(name)

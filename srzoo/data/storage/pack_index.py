@@ -12,15 +12,15 @@ import json
 import mmap
 import os
 import struct
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import BinaryIO
 
 import numpy as np
 
 from srzoo.atomic import write_atomic
+from srzoo.data.names import Names
 
 INDEX = "index.srzoo"
 _MAGIC = b"SRZPACK\n"
@@ -43,53 +43,6 @@ PLACE = np.dtype(
 )
 # Checksum of the stored bytes; size, modification time [ns] and checksum of the file they were made from.
 ORIGIN = np.dtype([("stored", "u1", 32), ("num_bytes", "<u8"), ("modified", "<i8"), ("sha256", "u1", 32)])
-# Packs of more images are searched by bisection: a dictionary would take 200 bytes per name.
-_SMALL = 100_000
-
-
-class Names(Sequence[str]):
-    """Names of images, sorted as paths are, in one array of bytes.
-
-    Args:
-        text: all names, one after the other.
-        ends: end of each in `text`.
-    """
-
-    def __init__(self, text: memoryview, ends: np.ndarray) -> None:
-        self._text, self._ends = text, ends
-        self._indices: dict[str, int] | None = None
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        index %= len(self)
-        start = int(self._ends[index - 1]) if index else 0
-        return os.fsdecode(bytes(self._text[start : int(self._ends[index])]))
-
-    def find(self, name: str) -> int | None:
-        """Return the place of a name, None if it is not there."""
-        if len(self) <= _SMALL:
-            if self._indices is None:
-                self._indices = {known: index for index, known in enumerate(self)}
-            return self._indices.get(name)
-        index = bisect_left(range(len(self)), order(name), key=lambda number: order(self[number]))
-        return index if index < len(self) and self[index] == name else None
-
-
-def order(name: str) -> list[str]:
-    """Return the key by which names are sorted: that of paths, folder by folder."""
-    return name.split("/")
 
 
 @dataclass(frozen=True)
@@ -195,7 +148,7 @@ def read_index(folder: Path) -> PackIndex:
     for name in ("names", "ends", "places"):
         _compare(*parts[name], path)
     return PackIndex(
-        names=Names(parts["names"][0], np.frombuffer(parts["ends"][0], "<u8")),
+        names=Names(np.frombuffer(parts["names"][0], np.uint8), np.frombuffer(parts["ends"][0], "<u8")),
         places=np.frombuffer(parts["places"][0], PLACE),
         codec=head["codec"],
         with_suffix=frozenset(head["with_suffix"]),

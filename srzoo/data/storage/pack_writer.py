@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from srzoo.data.listing import Fault, UnusedImagesError
+from srzoo.data.names import order, without_suffix
 from srzoo.data.storage.encoding import Codec, Encoded, ToEncode, encoded, written
 from srzoo.data.storage.journal import JOURNAL, Journal, Written
 from srzoo.data.storage.pack import shard_name
-from srzoo.data.storage.pack_index import INDEX, ORIGIN, PLACE, order, write_index
+from srzoo.data.storage.pack_index import INDEX, ORIGIN, PLACE, write_index
 
 # Images begin at multiples of this in a shard [bytes].
 _ALIGNMENT = 64
@@ -160,7 +161,7 @@ def names_with_suffix(names: Sequence[str]) -> list[str]:
     first: dict[str, str] = {}
     found: set[str] = set()
     for name in names:
-        stem = name.removesuffix(Path(name).suffix)
+        stem = without_suffix(name)
         if stem in first:
             found |= {name, first[stem]}
         first.setdefault(stem, name)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srzoo.data.listing import Fault
+from srzoo.data.names import without_suffix
 from srzoo.images import Header, Picture
 
 
@@ -57,7 +58,7 @@ class ImageStore(ABC):
 
     def key(self, name: str) -> str:
         """Return the name of an image in results: without suffix, unless another one differs by its suffix alone."""
-        return name.removesuffix(Path(name).suffix)
+        return without_suffix(name)
 
     def listed(self, name: str) -> tuple[tuple[int, int] | None, str]:
         """Return the (H, W) that a list of the store states for an image, and the place: file and line."""
