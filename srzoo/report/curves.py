@@ -140,14 +140,12 @@ class _Axis:
         if self.high == self.low:
             return [self.low]
         if self.logarithmic:
-            exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            factors = (1,) if len(exponents) > 4 else (1, 2, 5)
-            return [
-                factor * 10.0**power
-                for power in exponents
-                for factor in factors
-                if self.low <= factor * 10.0**power <= self.high
-            ]
+            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            # One label per power of ten, fewer over many, more over few.
+            factors = (1,) if last - first > 3 else (1, 2, 5)
+            powers = range(first, last + 1, math.ceil((last - first) / 8))
+            labels = [factor * 10.0**power for power in powers for factor in factors]
+            return [label for label in labels if self.low <= label <= self.high]
         rough = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
