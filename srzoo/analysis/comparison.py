@@ -152,6 +152,8 @@ def _chosen(
     )
     chosen: list[_Chosen] = []
     notes: list[str] = []
+    # Metric and the networks that alone have it -> datasets.
+    alone: dict[tuple[str, str], list[str]] = {}
     for dataset in datasets:
         scored = {method.name: method.metrics(dataset) for method in methods if dataset in method.datasets}
         if without := [method.name for method in methods if method.name not in scored]:
@@ -159,7 +161,7 @@ def _chosen(
         for metric in metrics:
             having = [name for name, names in scored.items() if metric in names]
             if having and len(having) < len(scored):
-                notes.append(f"{dataset} {metric}: only {', '.join(having)} {'has' if len(having) == 1 else 'have'} it")
+                alone.setdefault((metric, ", ".join(having)), []).append(dataset)
             both = [pair for pair in pairs if all(method.name in having for method in pair)]
             chosen += [(dataset, metric, *pair) for pair in both]
     if not chosen:
@@ -167,6 +169,7 @@ def _chosen(
             "these networks have no dataset and metric in common: test them on the same datasets, with metrics of the "
             "same names under val.metrics"
         )
+    notes += [f"{metric}: only of {names}, on {', '.join(on)}" for (metric, names), on in alone.items()]
     return chosen, notes
 
 

@@ -32,7 +32,6 @@ class Result:
         weights: SHA-256 of the weights' file; None: the network has none.
         options: of the test, or of the training whose validation it is; empty: unknown.
         training: seed and options under which the weights were trained, if that run's folder is found.
-        costs: stored in the files, by name; empty: none.
         group: name under which runs were given together as the seeds of one network.
     """
 
@@ -43,7 +42,6 @@ class Result:
     weights: str | None
     options: Mapping[str, object]
     training: TrainingFacts | None
-    costs: Mapping[str, object]
     group: str | None = None
 
     @property
@@ -158,7 +156,6 @@ def read_result(files: Sequence[Path]) -> Result:
     # In the order of the option file, as papers list them; files come by name.
     listed = [name for split in ("test", "val") for name in datasets_in(options, split)]
     weights = _mapping(first.get("weights") or {})
-    costs = [_mapping(content["costs"]) for content in read.values() if isinstance(content.get("costs"), dict)]
     return Result(
         name=files[0].stem if run is None else run.name,
         run=run,
@@ -167,7 +164,6 @@ def read_result(files: Sequence[Path]) -> Result:
         weights=None if "sha256" not in weights else str(weights["sha256"]),
         options=options,
         training=training_facts(run, Path(str(weights["path"])) if "path" in weights else None),
-        costs=costs[0] if costs else {},
     )
 
 
