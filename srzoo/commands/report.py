@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from srzoo.report.page import Report
     from srzoo.report.viewer import PictureSet
 
-# Part of the largest page that pictures may take; tables and records rarely need the rest.
 _DEFAULT_SIZE = "64M"
 
 
@@ -73,15 +72,19 @@ def run(arguments: Arguments) -> None:
     if arguments.images is not None and arguments.images < 0:
         raise ValueError(f"--images: expected a number from 0, got {arguments.images}")
     log_to()
-    text = page(_report(arguments))
+    text = page(_fitted(_report(arguments), arguments.max_size))
     size = len(text.encode())
     if size > arguments.max_size:
         raise ValueError(
-            f"the page takes {size / 1e6:.1f} MB, more than --max-size {arguments.max_size / 1e6:.1f} MB: allow more, "
-            "or name fewer runs"
+            f"the page takes {_megabytes(size)} without pictures, more than --max-size "
+            f"{_megabytes(arguments.max_size)}: allow more, or name fewer runs"
         )
     write_text(arguments.out, text)
-    logger.info(f"wrote {arguments.out} ({size / 1e6:.1f} MB)")
+    logger.info(f"wrote {arguments.out} ({_megabytes(size)})")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB"
 
 
 def _report(arguments: Arguments) -> "Report":
@@ -109,21 +112,40 @@ def _report(arguments: Arguments) -> "Report":
 def _pictures(
     arguments: Arguments, runs: "Sequence[ReportedRun]", groups: "Sequence[ScoredTogether]", command: str
 ) -> "tuple[list[PictureSet], list[Overlay]]":
-    """Return the pictures, cut so that the page stays within its largest size, and the attribution maps."""
-    import dataclasses
-
+    """Return the pictures, and the attribution maps over their LQ."""
     from srzoo import ranks
     from srzoo.commands.reported_maps import attribution_maps
-    from srzoo.commands.reported_pictures import GT, PictureReader
-    from srzoo.report.pictures import fitted
+    from srzoo.commands.reported_pictures import PictureReader
 
     maps = attribution_maps(arguments.lam, [run.folder for run in runs])
     wanted = frozenset(each.key for each in maps)
     reader = PictureReader(ranks.initialise(), arguments.images, command, wanted)
     sets = [] if arguments.images == 0 else [reader.read(group) for group in groups]
-    overlays = [each.overlay(reader.lq.get(each.key)) for each in maps]
-    # A tenth is for tables, curves and records.
-    budget = round(0.9 * arguments.max_size) - sum(len(each.heat) + len(each.lq or b"") for each in overlays)
-    fit = iter(fitted([image for each in sets for image in each.images], GT, budget))
-    sets = [dataclasses.replace(each, images=[next(fit) for _ in each.images]) for each in sets]
-    return sets, overlays
+    return sets, [each.overlay(reader.lq.get(each.key)) for each in maps]
+
+
+def _fitted(report: "Report", max_size: int) -> "Report":
+    """Return the report with pictures cut to windows, if its page would be larger than `max_size` bytes."""
+    import dataclasses
+
+    from srzoo.commands.reported_pictures import GT
+    from srzoo.report.page import page
+    from srzoo.report.pictures import fitted
+
+    images = [image for each in report.sets for image in each.images]
+    if not images:
+        return report
+    empty = [
+        dataclasses.replace(
+            each,
+            images=[dataclasses.replace(image, thumbnail=b"", pixels=dict.fromkeys(image.pixels, b""))
+                    for image in each.images],
+        )
+        for each in report.sets
+    ]  # fmt: skip
+    # Everything else on the page; the sentence about windows, and their places, may grow a little.
+    rest = len(page(dataclasses.replace(report, sets=empty)).encode()) + 300 * len(empty) + 20 * len(images)
+    fit = iter(fitted(images, GT, max_size - rest))
+    return dataclasses.replace(
+        report, sets=[dataclasses.replace(each, images=[next(fit) for _ in each.images]) for each in report.sets]
+    )

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srzoo.analysis.comparison import Comparison, compare
+from srzoo.analysis.comparison import compare, compare_all_pairs
+from srzoo.analysis.ranking import ranking
 from srzoo.commands.reported_pictures import ScoredTogether, score_word
 from srzoo.commands.reported_runs import ReportedRun, run_folders, unique_names, words_of
+from srzoo.report.compared import DIFFERENCES_HEAD, Compared, difference_rows
+from srzoo.report.compared_notes import Looks
 from srzoo.report.curves import Panel
+from srzoo.report.markup import element, joined
 from srzoo.report.page import ScoreTable
 from srzoo.report.scrub import text_without_paths
 
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from srzoo.analysis.scored import Method
     from srzoo.engine.log_reader import Course, TrainingLog
     from srzoo.report.seeds import Gathered
+
+# Marks of the table of mean scores, as notes call them.
+_LOOKS = Looks(best="bold", second="underlined")
 
 
 def reported_runs(words: Sequence[Path]) -> list[ReportedRun]:
@@ -53,18 +60,32 @@ def summaries_of(runs: Sequence[ReportedRun], groups: Sequence[ScoredTogether]) 
     if not results:
         return []
     gathered = gather(results)
-    tables = [_means(gathered, runs, groups)]
+    command = test_command([run for run in runs if run.result is not None])
     if len(gathered.methods) < 2:
-        return tables
+        return [_means(gathered, groups, None, command)]
     try:
-        comparison = compare(gathered.methods[0], gathered.methods[1:])
+        comparison, pairs = compare(gathered.methods[0], gathered.methods[1:]), compare_all_pairs(gathered.methods)
     except ValueError as error:
-        reason = text_without_paths(str(error))
-        return [dataclasses.replace(tables[0], notes=[*tables[0].notes, f"Not compared: {reason}"])]
-    return [*tables, _differences(comparison, runs)]
+        means = _means(gathered, groups, None, command)
+        reason = f"Not compared: {text_without_paths(str(error))}"
+        return [dataclasses.replace(means, notes=[*means.notes, reason])]
+    compared = Compared(gathered.methods, comparison, pairs, costs={}, remarks=gathered.notes)
+    return [
+        _means(gathered, groups, compared, command),
+        ScoreTable(
+            f"Compared with {comparison.baseline}",
+            DIFFERENCES_HEAD,
+            difference_rows(comparison, _LOOKS.approximate),
+            [text_without_paths(note) for note in compared.notes(_LOOKS)],
+            shlex.join(["srzoo", "compare", *words_of(run.folder for run in runs if run.result is not None)]),
+        ),
+    ]
 
 
-def _means(gathered: "Gathered", runs: Sequence[ReportedRun], groups: Sequence[ScoredTogether]) -> ScoreTable:
+def _means(
+    gathered: "Gathered", groups: Sequence[ScoredTogether], compared: Compared | None, command: str
+) -> ScoreTable:
+    """Return the mean scores, marked as far as they were compared."""
     head, rows = ["network"], [[method.name] for method in gathered.methods]
     for group in groups:
         names = {run.name for run in group.runs}
@@ -73,11 +94,13 @@ def _means(gathered: "Gathered", runs: Sequence[ReportedRun], groups: Sequence[S
             head.append(f"{group.title} {metric} ({protocol})")
             for method, row in zip(gathered.methods, rows, strict=True):
                 scored = names.issuperset(method.seeds) and group.dataset in method.datasets
-                row.append(_mean(method, group.dataset, metric) if scored else "-")
-    notes = [text_without_paths(note) for note in gathered.notes]
-    if any(len(method.seeds) > 1 for method in gathered.methods):
-        notes.append("Behind ± is the standard deviation over seeds.")
-    return ScoreTable("Mean scores", head, rows, notes, test_command([run for run in runs if run.result is not None]))
+                word = _mean(method, group.dataset, metric) if scored else "-"
+                row.append(word if compared is None else _marked(word, compared, method.name, group.dataset, metric))
+    # The notes below the comparisons hold these too.
+    notes = [text_without_paths(note) for note in gathered.notes] if compared is None else []
+    if compared is None and any(len(method.seeds) > 1 for method in gathered.methods):
+        notes.append("± is the standard deviation over seeds")
+    return ScoreTable("Mean scores", head, rows, notes, command)
 
 
 def _mean(method: "Method", dataset: str, metric: str) -> str:
@@ -85,23 +108,20 @@ def _mean(method: "Method", dataset: str, metric: str) -> str:
         return "-"
     means = method.seed_means(dataset, metric)
     word = score_word(float(means.mean()), 4)
-    return word if len(means) == 1 else f"{word} ± {means.std(ddof=1):.4f} ({len(means)} seeds)"
+    return word if len(means) == 1 else f"{word} ± {means.std(ddof=1):.4f}"
 
 
-def _differences(comparison: Comparison, runs: Sequence[ReportedRun]) -> ScoreTable:
-    head = ["network", "dataset", "metric", "difference", "95 % interval", "p (Wilcoxon, Holm)", "images", "verdict"]
-    rows = []
-    for row in comparison.rows:
-        interval = "-" if row.interval is None else f"[{row.interval.low:+.4f}, {row.interval.high:+.4f}]"
-        measure = f"{row.metric} ({row.protocol})"
-        rows.append([row.candidate, row.dataset, measure, f"{row.difference:+.4f}", interval, f"{row.p_holm:.4f}",
-                     str(row.n), row.verdict])  # fmt: skip
-    notes = [f"p values are adjusted for {comparison.family}."]
-    few = {(row.dataset, row.n): row.smallest_p for row in comparison.rows if row.smallest_p >= 0.05}
-    notes += [f"{n} images of {dataset} cannot give a p value below {p:.4f}." for (dataset, n), p in few.items()]
-    notes += [text_without_paths(note) for note in comparison.notes]
-    command = shlex.join(["srzoo", "compare", *words_of(run.folder for run in runs if run.result is not None)])
-    return ScoreTable(f"Differences from {comparison.baseline}", head, rows, notes, command)
+def _marked(word: str, compared: Compared, name: str, dataset: str, metric: str) -> str:
+    """Return a score in bold if it is the best, underlined if the second, with a star if it is not the baseline's."""
+    found = ranking(compared.methods, compared.pairs, dataset, metric)
+    mark = "best" if name == found.best else "second" if name == found.second else None
+    star = any(
+        row.distinguishable
+        for row in compared.comparison.rows
+        if (row.dataset, row.metric, row.candidate) == (dataset, metric, name)
+    )
+    shown = word if mark is None else element("span", word, class_=mark)
+    return joined(shown, _LOOKS.star * star)
 
 
 def per_image_table(group: ScoredTogether) -> ScoreTable:

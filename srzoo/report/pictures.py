@@ -20,8 +20,6 @@ _THUMBNAIL, _LONGEST = 112, 4096
 _FIRST_CROP = 64
 # Smallest window worth looking at [pixels].
 LEAST_WINDOW = 64
-# Base64 takes four characters for three bytes.
-_BASE64 = 4 / 3
 # Colours of an amount from none to full: dark violet, blue, green, yellow; their lightness rises throughout, so that
 # readers without red-green vision can order them. The page's script draws with the same ones.
 SCALE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -55,7 +53,7 @@ class Pictured:
     @property
     def num_bytes(self) -> int:
         """Size in the page [bytes]."""
-        return round(_BASE64 * (sum(map(len, self.pixels.values())) + len(self.thumbnail)))
+        return sum(_in_base64(content) for content in (*self.pixels.values(), self.thumbnail))
 
 
 def pictured(key: str, images: Mapping[str, np.ndarray], gt: str) -> Pictured:
@@ -112,8 +110,8 @@ def fitted(images: Sequence[Pictured], gt: str, budget: int) -> list[Pictured]:
 
 def _side_within(images: Sequence[Pictured], budget: int, side: int) -> int:
     """Estimate the largest window below `side` at which all images fit, from their bytes per pixel."""
-    fixed = sum(_BASE64 * len(image.thumbnail) for image in images)
-    densities = [((image.num_bytes - _BASE64 * len(image.thumbnail)) / _area(image), image) for image in images]
+    fixed = sum(_in_base64(image.thumbnail) for image in images)
+    densities = [((image.num_bytes - _in_base64(image.thumbnail)) / _area(image), image) for image in images]
     # A twentieth less: windows lie where there is most detail.
     for smaller in range(side - 1, LEAST_WINDOW, -8):
         needed = sum(density * min(smaller, image.window[2]) * min(smaller, image.window[3])
@@ -121,6 +119,11 @@ def _side_within(images: Sequence[Pictured], budget: int, side: int) -> int:
         if fixed + needed < 0.95 * budget:
             return smaller
     return LEAST_WINDOW
+
+
+def _in_base64(content: bytes) -> int:
+    """Return the length of a file in base64, four characters for three bytes."""
+    return 4 * -(-len(content) // 3)
 
 
 def _area(image: Pictured) -> int:
