@@ -120,6 +120,22 @@ def test_a_study_is_the_runs_in_it(runs):
     assert "pixels-0" not in text
 
 
+def test_a_validation_that_a_test_repeats_is_left_out(folder, runs):
+    test = training_options(
+        folder,
+        name="again",
+        train=None,
+        path={"experiments": str(runs), "pretrain_network_g": str(runs / "run/models/net_g_2.safetensors")},
+        datasets={"train": None, "val": None, "test": {"held_out": {"type": "GTImages", "gt": str(folder / "val")}}},
+    )
+    assert run_test(write_options(folder / "again.yml", test)) == 0
+    assert report("experiments/run", "experiments/again") == 0
+    text = Path("report.html").read_text()
+    assert "Scores of run are those of again, which tests the same weights." in text
+    assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "again", "GT"]
+    assert "psnr on held_out" in text  # the curve is that of the training
+
+
 def test_some_images_go_from_the_worst_to_the_best(runs):
     assert report("experiments/run", "--images", "2") == 0
     text = Path("report.html").read_text()

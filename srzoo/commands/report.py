@@ -1,6 +1,7 @@
 """`srzoo report`: scores, curves and pictures of runs in one HTML file."""
 
 import argparse
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from srzoo.report.page import Report
     from srzoo.report.viewer import PictureSet
 
-_DEFAULT_SIZE = "64M"
+_DEFAULT_SIZE = "32M"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,10 +91,12 @@ def _megabytes(size: int) -> str:
 def _report(arguments: Arguments) -> "Report":
     from srzoo.commands.reported_pictures import scored_together
     from srzoo.commands.reported_runs import record_of, words_of
-    from srzoo.commands.reported_scores import panels_of, per_image_table, reported_runs, summaries_of
+    from srzoo.commands.reported_scores import panels_of, per_image_table, reported_runs, summaries_of, tested_again
     from srzoo.report.page import Report
 
     runs = reported_runs(arguments.runs)
+    doubled = tested_again(runs)
+    runs = [dataclasses.replace(run, result=None) if run.name in doubled else run for run in runs]
     command = shlex.join(["srzoo", "report", *words_of(arguments.runs), "-o", arguments.out.name])
     groups = scored_together(runs)
     sets, overlays = _pictures(arguments, runs, groups, command)
@@ -106,6 +109,9 @@ def _report(arguments: Arguments) -> "Report":
         sets=sets,
         overlays=overlays,
         records=[record_of(run) for run in runs],
+        notes=[
+            f"Scores of {name} are those of {test}, which tests the same weights." for name, test in doubled.items()
+        ],
     )
 
 
@@ -126,8 +132,6 @@ def _pictures(
 
 def _fitted(report: "Report", max_size: int) -> "Report":
     """Return the report with pictures cut to windows, if its page would be larger than `max_size` bytes."""
-    import dataclasses
-
     from srzoo.commands.reported_pictures import GT
     from srzoo.report.page import page
     from srzoo.report.pictures import fitted
