@@ -166,7 +166,7 @@ def test_attribution_maps_are_found_beside_runs_or_named(runs, tmp_path, capsys)
     heat = np.linspace(0, 1, 32 * 36).reshape(32, 36)
     for stem in (runs / "run" / "lam", tmp_path / "mine"):
         stem.with_suffix(".json").write_text(json.dumps(numbers))
-        np.savez(stem.with_suffix(".npz"), **{"held_out/heat": heat})
+        np.savez(stem.with_suffix(".npz"), allow_pickle=False, **{"held_out/heat": heat})
     assert report("experiments/run", "--lam", "mine.json", "--images", "3") == 0
     text = Path("report.html").read_text()
     assert text.count("held_out, IMDN x2: diffusion index 12.500 (32 x 36 pixels)</title>") == 2
