@@ -133,9 +133,8 @@ def captions(section):
 def expected_psnr(image, gt, crop, name):
     """Return PSNR in the colours of a protocol, of a crop."""
     left, top, side = crop
-    both = [to_tensor(each[top : top + side, left : left + side])[None] for each in (image, gt)]
-    prepared = dataclasses.replace(PROTOCOLS[name], crop_border=0).prepare(*both, 2)
-    return float(psnr(*prepared))
+    sr, truth = (to_tensor(each[top : top + side, left : left + side])[None] for each in (image, gt))
+    return float(psnr(*dataclasses.replace(PROTOCOLS[name], crop_border=0).prepare(sr, truth, 2)))
 
 
 def test_the_crop_is_the_same_everywhere_with_its_psnr(seen):
