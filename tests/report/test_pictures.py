@@ -72,6 +72,11 @@ def test_pictures_that_do_not_fit_are_cut_to_exact_windows():
         assert height == width >= LEAST_WINDOW
         np.testing.assert_array_equal(decoded(image.pixels["GT"]), each["GT"][top : top + height, left : left + width])
     assert "3 of 3 pictures are cut" in window_sentence(cut)
+    # Windows of windows have their places in the whole picture too.
+    (again,) = fitted(cut[:1], "GT", cut[0].num_bytes * 2 // 3)
+    top, left, height, width = again.window
+    inside = columns[0]["GT"][top : top + height, left : left + width]
+    np.testing.assert_array_equal(decoded(again.pixels["GT"]), inside)
 
 
 def test_a_budget_that_no_window_meets_is_refused():
