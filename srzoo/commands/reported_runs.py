@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Files by which a folder is known as that of a run.
 _MARKS = ("options.yml", "options_test.yml", "train.log", "results")
 
+# Files of a dataset that the page lists.
+_MOST_NAMES = 200
+
 
 @dataclass(frozen=True, eq=False)
 class ReportedRun:
@@ -112,9 +115,19 @@ def record_of(run: ReportedRun) -> RunRecord:
     for file in sorted(run.folder.glob("options*.yml")):
         texts[f"Options: {file.name}"] = _options_text(file)
     for file in sorted(run.folder.glob("manifest*.json")):
-        texts[f"Data and weights: {file.name}"] = json.dumps(without_paths(_json(file)), indent=2, ensure_ascii=False)
+        content = without_paths(_shortened(_json(file)))
+        texts[f"Data and weights: {file.name}"] = json.dumps(content, indent=1, ensure_ascii=False)
     return RunRecord(run.name, [(fact, text_without_paths(value)) for fact, value in facts], commands,
                      _protocols(run), texts)  # fmt: skip
+
+
+def _shortened(value: object) -> object:
+    """Return nested names and values with the first ones of long lists only: a manifest may name a million files."""
+    if not isinstance(value, Mapping):
+        return value
+    kept = {key: _shortened(item) for key, item in list(value.items())[:_MOST_NAMES]}
+    left = len(value) - len(kept)
+    return kept if not left else kept | {"...": f"{left:,} more"}
 
 
 def _facts_of_result(run: ReportedRun) -> list[tuple[str, str]]:
