@@ -49,16 +49,16 @@ def reported_runs(words: Sequence[Path]) -> list[ReportedRun]:
 
 
 def tested_again(runs: Sequence[ReportedRun]) -> dict[str, str]:
-    """Return the trainings whose validation a test repeats, with the same weights on the same datasets, and that test.
+    """Return the trainings whose last weights a test among the runs has scored, and that test.
 
-    Their scores are left out, as they would be compared with themselves.
+    Scores of their validation are left out, as networks would be compared with themselves.
     """
     doubled: dict[str, str] = {}
     results = {run.name: run.result for run in runs if run.result is not None}
     for name, validation in results.items():
         for other, test in results.items():
             same = validation.weights is not None and validation.weights == test.weights
-            if same and validation.step is not None and test.step is None and set(validation.sets) <= set(test.sets):
+            if same and validation.step is not None and test.step is None:
                 doubled[name] = other
     return doubled
 
