@@ -56,6 +56,7 @@ EXTRAS["dev"] = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6",
+    "playwright>=1.49",
     "ruff==0.17.5",
     "pyright[nodejs]==1.1.414",
     # Builds the wheel that a test installs; basicsr 1.4.2 needs pkg_resources, which 82 removed.
@@ -76,7 +77,7 @@ setup(
     # folder as an empty namespace package.
     package_dir={"": "."},
     packages=find_packages(include=["srzoo", "srzoo.*"]),
-    package_data={"srzoo": ["py.typed", "packaged/*"]},
+    package_data={"srzoo": ["py.typed", "packaged/*", "report/assets/*"]},
     cmdclass={"build_py": BuildWithOptionFiles},
     install_requires=[
         # torchvision 0.26, 0.27 and 0.28 belong to torch 2.11, 2.12 and 2.13.

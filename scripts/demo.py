@@ -67,6 +67,7 @@ def report() -> None:
         "checkpoint": Path(scores["trained"]["weights"]["path"]),
         "results": RUNS["trained"] / "results/held_out.json",
         "side by side": picture,
+        "report": Path("experiments/demo/report.html"),
     }
     lines += ["", *(f"{label + ':':14}{path.resolve()}" for label, path in paths.items())]
     sys.stdout.write("\n" + "\n".join(lines) + "\n")

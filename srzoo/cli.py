@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("srzoo.commands.compare", "compare networks image by image: intervals, tests, tables"),
     "upscale": ("srzoo.commands.upscale", "enlarge images and videos by a network"),
     "blend": ("srzoo.commands.blend", "interpolate between the weights of two networks"),
+    "report": ("srzoo.commands.report", "write one HTML page about runs: scores, curves, pictures, provenance"),
     "profile": ("srzoo.commands.profile", "count and measure what networks cost, side by side"),
     "fuse": ("srzoo.commands.fuse", "merge re-parameterisable blocks for deployment"),
     "export": ("srzoo.commands.export", "write a network for another runtime: ONNX, ncnn, TFLite, torch.export"),

@@ -69,6 +69,7 @@ def test_the_wheel_has_the_package_alone_with_every_option_file(installed):
         return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     assert contents(packages / "srzoo" / "option_files") == contents(ROOT / "options")
+    assert contents(packages / "srzoo" / "report" / "assets") == contents(ROOT / "srzoo" / "report" / "assets")
 
 
 def test_option_files_of_the_wheel_are_found_from_anywhere(installed, tmp_path):

@@ -99,6 +99,9 @@ def test_the_demo_beats_bicubic_by_one_decibel(tmp_path):
     for word in ("steps/s", "ETA", "data ", "held_out: psnr", "bicubic", "gain", "side by side:"):
         assert word in done.stdout
     assert (checkout / "experiments" / "demo" / "side_by_side.png").is_file()
+    report = (checkout / "experiments" / "demo" / "report.html").read_text()
+    for word in ("loss: pixel", "psnr on held_out", "Scores of demo are those of demo_trained", "pixels-0-1-2"):
+        assert word in report
     again = run(demo, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "3000 of 3000 updates done" in again.stdout

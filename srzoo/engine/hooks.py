@@ -17,7 +17,7 @@ from srzoo.engine.log import logger, progress_line, score_line
 from srzoo.engine.loop import Model, Progress
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.scorer import Scorer
-from srzoo.engine.tensorboard import Board
+from srzoo.engine.tensorboard import Board, side_by_side
 from srzoo.engine.watch import EXIT_STOPPED, Watch
 from srzoo.state import TrainingState, num_bytes, save_state
 
@@ -199,8 +199,9 @@ class Validate:
         weights = file if ranks.on_main(file.is_file) else None
 
         def show(dataset: str, index: int, sr: Tensor) -> None:
-            if index < self.num_tb_img:
-                self.board.image(f"{dataset}/{index}", sr[0], step)
+            if index < self.num_tb_img and self.board.is_on:
+                sample = self.scorer.datasets[dataset][index]
+                self.board.image(f"{dataset}/{index}", side_by_side(sample["lq"], sr[0], sample.get("gt")), step)
 
         for results in self.scorer.score(net, weights, step=step, show=show, interrupted=self.watch.requested):
             mean = results.mean()

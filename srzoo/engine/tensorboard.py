@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from srzoo import ranks
+from srzoo.ops.resize import imresize
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter as EventWriter
+
+
+# White pixels between images beside each other.
+_GAP = 4
 
 
 class Board:
@@ -32,6 +38,11 @@ class Board:
                 ) from error
             self._writer = SummaryWriter(str(folder), purge_step=purge_step)
 
+    @property
+    def is_on(self) -> bool:
+        """True if anything is written."""
+        return self._writer is not None
+
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write numbers by name."""
         if self._writer is not None:
@@ -47,3 +58,22 @@ class Board:
         """Write everything that is still in memory."""
         if self._writer is not None:
             self._writer.close()
+
+
+def side_by_side(lq: Tensor, sr: Tensor, gt: Tensor | None) -> Tensor:
+    """Lay LQ, its bicubic enlargement, SR and (if there is one) GT beside each other, at one size, with gaps.
+
+    Args:
+        lq: (C, h, w) in [0, 1].
+        sr: (C, scale*h, scale*w).
+        gt: the same size as `sr`.
+
+    Returns:
+        (C, scale*h, 4 * scale*w + 3 gaps), on the CPU.
+    """
+    scale = sr.shape[-1] // lq.shape[-1]
+    squares = lq.repeat_interleave(scale, -2).repeat_interleave(scale, -1)  # (C, scale*h, scale*w)
+    images = [squares, imresize(lq.float(), scale), sr] + ([] if gt is None else [gt])
+    white = torch.ones(*sr.shape[:-1], _GAP)
+    parts = [part for image in images for part in (white, image.detach().float().cpu())]
+    return torch.cat(parts[1:], -1)

@@ -10,7 +10,7 @@ from srzoo.images.header import Header
 from srzoo.images.kinds import EXTENSIONS
 from srzoo.images.layout import FileLayout
 from srzoo.images.messages import console_lock
-from srzoo.images.pixels import encode_image, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
+from srzoo.images.pixels import encode_image, encode_webp, jpeg_decoded, to_levels, to_tensor, to_uint8, write_image
 from srzoo.images.profiles import colour_profile, resolution
 from srzoo.images.reading import (
     MAX_PIXELS,
@@ -39,6 +39,7 @@ __all__ = [
     "console_lock",
     "decode_image",
     "encode_image",
+    "encode_webp",
     "header_of",
     "image_size",
     "jpeg_decoded",

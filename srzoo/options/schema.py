@@ -253,7 +253,7 @@ class ValOptions(Section):
         val_freq: interval between validations during training; null: only at the end [updates].
         metrics: metrics to compute, by name.
         save_img: write the output images to visualization/.
-        num_tb_img: output images per dataset shown in TensorBoard [images].
+        num_tb_img: images per dataset shown in TensorBoard, as LQ, bicubic, SR and GT beside each other [images].
         fused: score a re-parameterisable network in its merged form, the one that is deployed.
         tile: side of the tiles that the network is applied to, for images that do not fit into memory; auto: the
             largest that fits, whole images where they do; null: no tiles [LQ pixels].
