@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("srzoo.commands.train", "train a network"),
     "sweep": ("srzoo.commands.sweep", "train, test and compare the variants of a study"),
     "test": ("srzoo.commands.test", "score a network on test datasets"),
+    "compare": ("srzoo.commands.compare", "compare networks image by image: intervals, tests, tables"),
     "upscale": ("srzoo.commands.upscale", "enlarge images and videos by a network"),
     "blend": ("srzoo.commands.blend", "interpolate between the weights of two networks"),
     "profile": ("srzoo.commands.profile", "count and measure what networks cost, side by side"),

@@ -89,11 +89,13 @@ def hierarchical_interval(
         raise ValueError(f"expected (seeds, n) and (seeds, n) with the same images, got {first.shape}, {second.shape}")
     generator = np.random.default_rng(seed)
     n = first.shape[1]
-    means = np.empty(num_resamples)
-    for number in range(num_resamples):
-        images = generator.integers(0, n, n)
-        each = [scores[generator.integers(0, len(scores), len(scores))][:, images].mean() for scores in (first, second)]
-        means[number] = each[0] - each[1]
+    # How often each image and each seed is drawn; images are the same for both methods.
+    images = generator.multinomial(n, np.full(n, 1 / n), num_resamples)  # (num_resamples, n)
+    means = np.zeros(num_resamples)
+    for sign, scores in ((1, first), (-1, second)):
+        num_seeds = len(scores)
+        seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
+        means += sign * ((seeds @ scores) * images).sum(1) / (num_seeds * n)  # (num_resamples, n) -> (num_resamples,)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
 

@@ -104,6 +104,9 @@ class Scorer:
             protocol = getattr(metric, "protocol", None)
             known = isinstance(protocol, Protocol)
             protocols[name] = protocol.describe(self.scale) if known else {"name": type(metric).__name__}
+            # A protocol belongs to several metrics, of which each has a direction.
+            protocols[name]["metric"] = type(metric).__name__
+            protocols[name]["higher_is_better"] = bool(getattr(metric, "higher_is_better", True))
             # The crop of GT before LQ was made, and that of LQ before the network, decide the number too.
             protocols[name]["modcrop"] = getattr(dataset, "modcrop", None)
             protocols[name]["lq_multiple"] = getattr(dataset, "lq_multiple", 1)

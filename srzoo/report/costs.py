@@ -70,21 +70,22 @@ def _pressure_rows(results: Sequence[Pressure]) -> Rows:
 
 def text(table: Rows, size: tuple[int, int], conditions: Mapping[str, str | int] | None) -> str:
     """Format a table with aligned columns and its notes."""
-    return "\n".join([_aligned(table), *_notes(size, conditions)])
+    return "\n".join([aligned(table), *_notes(size, conditions)])
 
 
 def text_of_pressure(results: Sequence[Pressure]) -> str:
     """Format the pressure test of a network."""
-    return _aligned(_pressure_rows(results))
+    return aligned(_pressure_rows(results))
 
 
-def _aligned(table: Rows) -> str:
+def aligned(table: Rows, texts: int = 1) -> str:
+    """Format rows of cells in columns: the first `texts` aligned to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    # Names are aligned to the left, numbers to the right.
     lines = []
-    for name, *numbers in table:
-        cells = (cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True))
-        lines.append("  ".join([name.ljust(widths[0]), *cells]))
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row[:texts], widths[:texts], strict=True)]
+        cells += [cell.rjust(width) for cell, width in zip(row[texts:], widths[texts:], strict=True)]
+        lines.append("  ".join(cells))
     return "\n".join(lines)
 
 

@@ -34,27 +34,32 @@ def rows(networks: Sequence[ScoredNetwork], *, exact: bool = False) -> Rows:
     """Return the cells of the table, its head first; `exact`: numbers as they are, for programs."""
     measures = list(dict.fromkeys(measure for network in networks for measure in network.scores))
     timed = any(network.speed is not None for network in networks)
-    table = [["network", "parameters", "multiply-adds", *(["latency [ms]"] if timed else []), *measures]]
+    table = [["network", *cost_head(timed=timed), *measures]]
     for network in networks:
-        cells = [network.name]
-        if network.cost is None:
-            cells += ["unknown", "unknown"]
-        else:
-            # Papers on transformers count attention products too; the sum compares all kinds of networks.
-            multiply_adds = network.cost.multiply_adds_with_attention_products
-            cells += [str(network.cost.params_deployed), str(multiply_adds)] if exact else [
-                in_units(network.cost.params_deployed), in_units(multiply_adds)
-            ]  # fmt: skip
-        if timed:
-            latency = None if network.speed is None else network.speed.latency_p50_ms
-            cells.append(_cell(latency, 1, exact))
-        cells += [_score(network.scores.get(measure), exact) for measure in measures]
-        table.append(cells)
+        cells = [network.name, *cost_cells(network.cost, network.speed, timed=timed, exact=exact)]
+        table.append(cells + [score_cell(network.scores.get(measure), exact=exact) for measure in measures])
     return table
 
 
-def _score(value: float | None, exact: bool) -> str:
-    # SSIM and the like are given with more decimals than PSNR.
+def cost_head(*, timed: bool) -> list[str]:
+    """Return the heads of the columns of costs; `timed`: with latency."""
+    return ["parameters", "multiply-adds", *(["latency [ms]"] if timed else [])]
+
+
+def cost_cells(cost: Cost | None, speed: Speed | None, *, timed: bool, exact: bool = False) -> list[str]:
+    """Return the cells of the costs of a network, under :func:`cost_head`."""
+    cells = ["unknown", "unknown"]
+    if cost is not None:
+        # Papers on transformers count attention products too; the sum compares all kinds of networks.
+        numbers = cost.params_deployed, cost.multiply_adds_with_attention_products
+        cells = [str(number) if exact else in_units(number) for number in numbers]
+    if timed:
+        cells.append(_cell(None if speed is None else speed.latency_p50_ms, 1, exact))
+    return cells
+
+
+def score_cell(value: float | None, *, exact: bool = False) -> str:
+    """Write a score as papers do: SSIM and the like with more decimals than PSNR."""
     return _cell(value, 2 if value is None or abs(value) > 1 else 4, exact)
 
 
@@ -64,11 +69,12 @@ def _cell(value: float | None, decimals: int, exact: bool) -> str:
     return repr(value) if exact else f"{value:.{decimals}f}"
 
 
-def note(size: tuple[int, int], device: str) -> str:
-    """Return the line below the table: what its costs mean."""
+def note(size: tuple[int, int], device: str | None) -> str:
+    """Return the line below the table: what its costs mean; `device`: where latency was measured, None: nowhere."""
+    latency = "" if device is None else f", median latency on {device}"
     return (
         f"Costs of the deployed form for an LQ image of {size[0]}x{size[1]}: parameters, multiply-adds (1 per "
-        f"multiply-add, attention products included), median latency on {device}."
+        f"multiply-add, attention products included){latency}."
     )
 
 
@@ -91,7 +97,7 @@ def formatted(networks: Sequence[ScoredNetwork], file: Path, below: str) -> str:
 
 def _latex(table: Rows, below: str) -> str:
     """Return a tabular without packages: names to the left, numbers to the right."""
-    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in table]
+    lines = [" & ".join(map(latex_text, row)) + r" \\" for row in table]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}",
@@ -107,5 +113,7 @@ def _latex(table: Rows, below: str) -> str:
     )
 
 
-def _escaped(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
+def latex_text(text: str) -> str:
+    """Return text that LaTeX shows as it is."""
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(words.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)

@@ -65,6 +65,7 @@ def test_each_dataset_is_scored_in_the_form_asked_for_and_written(scorer, tmp_pa
         assert content["network"] == {"type": "Bicubic", "scale": 2}
         assert content["weights"]["path"] == str(weights)
         facts = PSNR(scale=2).protocol.describe(2) | {"modcrop": 2, "lq_multiple": 1}
+        facts |= {"metric": "PSNR", "higher_is_better": True}
         assert content["protocols"]["psnr"] == json.loads(json.dumps(facts))
         assert content["inference"] == {"tile": None, "fused": False}
         assert content["device"] == "cpu"
