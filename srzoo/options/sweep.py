@@ -4,6 +4,7 @@ Each dotted key of the block has a list of values, and the variants are all comb
 grid have names under ``variants``, each with the options that it sets; they come before the grid.
 """
 
+import difflib
 import itertools
 import math
 import re
@@ -75,7 +76,9 @@ def read_sweep(file: Path, overrides: Sequence[str], files: OptionFiles) -> Swee
     whole = files.read(file, overrides)
     sweep, test = whole.value.pop("sweep", None), whole.value.pop("test", None)
     if sweep is None:
-        whole.fault(("sweep",), f"this is no study: to train it use `srzoo train -opt {file}`")
+        meant = difflib.get_close_matches("sweep", whole.value, n=1)
+        hint = f"did you mean `sweep` by {meant[0]!r}?" if meant else f"to train it use `srzoo train -opt {file}`"
+        whole.fault(("sweep",), f"this is no study; {hint}")
     if "stages" in whole.value:
         whole.fault(("stages",), "a chain of trainings cannot be swept: sweep one of its stages, or use `srzoo train`")
         del whole.value["stages"]
@@ -182,7 +185,7 @@ def _axes(tree: Tree, sweep: Mapping[str, Any]) -> dict[KeyPath, list[Setting]]:
 
 
 def _leaves(value: Any, option: KeyPath, place: KeyPath) -> Iterator[Setting]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and (value or not option):
         for key, item in value.items():
             yield from _leaves(item, (*option, *key.split(".")), (*place, key))
     else:
@@ -208,7 +211,7 @@ def _add_grid(tree: Tree, variants: dict[str, tuple[Setting, ...]], axes: Mappin
     labels = _labels(list(axes))
     for combination in itertools.product(*axes.values()):
         name = "_".join(f"{labels[option]}-{_slug(value)}" for option, value, _ in combination) or "base"
-        if name in variants and all(len(place) == 3 and place[1] == "variants" for _, _, place in variants[name]):
+        if name in variants and all(place[1] == "variants" for _, _, place in variants[name]):
             tree.fault(("sweep", "variants", name), "is the name of a variant of the grid too: choose another")
         count = 1
         while name in variants:  # long or nested values may differ where their names do not

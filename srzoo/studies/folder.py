@@ -70,6 +70,20 @@ class StudyFolder:
             and _without_places(record.read_text()) == _without_places(run.test.text)
         )
 
+    def is_done(self, run: StudyRun) -> bool:
+        """Return True if nothing is left to do for a training and its test."""
+        return self.is_trained(run) and self.is_tested(run)
+
+    @property
+    def table(self) -> Path:
+        """Tables of the study."""
+        return self.path / "results.md"
+
+    @property
+    def numbers(self) -> Path:
+        """Numbers of the tables."""
+        return self.path / "results.json"
+
     def write_plan(self, study: Study) -> None:
         """Write study.json, which says which run belongs to which variant and seed, and the option file of each run."""
         for run in study.runs:

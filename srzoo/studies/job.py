@@ -25,17 +25,26 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True, help="process whose end stops the job")
     arguments = parser.parse_args()
     end_with(arguments.parent)
+    sys.exit(run_job(arguments.train, arguments.test))
+
+
+def run_job(training: Path | None, testing: Path | None) -> int:
+    """Run `srzoo train --resume auto` and `srzoo test --overwrite`, and return the exit code of the last that ran.
+
+    Args:
+        training: option file of the training; None: it is done.
+        testing: option file of the test; None: there is none.
+    """
     code = 0
-    if arguments.train is not None:
+    if training is not None:
         from srzoo.train import train
 
-        settings = {"opt": arguments.train, "resume": "auto", "accept_changes": False}
-        code = execute(train, Arguments(**settings, set=[], debug=False))
-    if code == 0 and arguments.test is not None:
+        code = execute(train, Arguments(opt=training, set=[], resume="auto", accept_changes=False, debug=False))
+    if code == 0 and testing is not None:
         from srzoo.test import test
 
-        code = execute(test, Arguments(opt=[arguments.test], overwrite=True, set=[], debug=False))
-    sys.exit(code)
+        code = execute(test, Arguments(opt=[testing], set=[], overwrite=True, debug=False))
+    return code
 
 
 def end_with(parent: int) -> None:

@@ -1,13 +1,23 @@
-"""Scores of a study: mean over seeds with its interval, for each variant, dataset and metric."""
+"""Scores of a study: means over seeds with their intervals, and the comparison of each variant with the first."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from srzoo.analysis.comparison import Comparison, compare
+from srzoo.analysis.scored import Method
 from srzoo.analysis.seeds import SeedMean, mean_over_seeds
 from srzoo.options import Study
+from srzoo.report.compared import DIFFERENCES_HEAD, Compared, difference_rows
+from srzoo.report.compared_notes import Looks, notes
+from srzoo.report.compared_numbers import json_text
+from srzoo.report.costs import Rows, aligned, markdown_table
+from srzoo.report.results import read_groups
+from srzoo.report.seeds import gather
 from srzoo.studies.folder import StudyFolder
+
+_MARGIN = "± is half the 95 % interval of the mean over seeds (Student's t)"
 
 
 @dataclass(frozen=True)
@@ -19,75 +29,133 @@ class VariantScore:
         metric: name of the metric.
         protocol: of the metric.
         variant: name of the variant.
-        seeds: of the trainings that have this score.
-        values: mean over images for each of the seeds.
+        by_seed: seed -> mean over images.
     """
 
     dataset: str
     metric: str
     protocol: str
     variant: str
-    seeds: tuple[int, ...]
-    values: tuple[float, ...]
+    by_seed: Mapping[int, float]
 
     @property
     def over_seeds(self) -> SeedMean:
         """Mean over seeds with the 95 % interval."""
-        return mean_over_seeds(self.values)
+        return mean_over_seeds(list(self.by_seed.values()))
 
 
-def study_scores(study: Study, folder: StudyFolder) -> list[VariantScore]:
-    """Read the scores of all trainings that are done, ordered by metric, dataset and variant.
+@dataclass(frozen=True, eq=False)
+class StudyScores:
+    """Scores of the trainings of a study that are done.
 
-    A variant that is the same as another has the scores of that one.
+    Args:
+        study: the study.
+        methods: a network for each variant with a training that is done, with its seeds.
     """
-    found: dict[tuple[str, str, str], dict[str, dict[int, float]]] = {}
-    for run in study.runs:
-        if not (folder.is_trained(run) and folder.is_tested(run)):
-            continue
-        place, names = folder.scored(run)
-        for name in names:
-            results = json.loads(place.results_of(name).read_bytes())
-            for metric, value in results["mean"].items():
-                key = (metric, name, str(results["protocols"][metric]["name"]))
-                # JSON has no infinity: an infinite PSNR is text there.
-                found.setdefault(key, {}).setdefault(run.variant, {})[run.seed] = float(value)
-    trained = {variant.name: variant.same_as or variant.name for variant in study.variants}
-    metrics = list(dict.fromkeys(metric for metric, _, _ in found))
-    return [
-        VariantScore(dataset, metric, protocol, name, tuple(by_seed), tuple(by_seed.values()))
-        for (metric, dataset, protocol), by_variant in sorted(found.items(), key=lambda item: metrics.index(item[0][0]))
-        for name, own in trained.items()
-        if (by_seed := by_variant.get(own))
-    ]
+
+    study: Study
+    methods: Sequence[Method]
+
+    @property
+    def table(self) -> list[VariantScore]:
+        """Scores by metric, dataset and variant; a variant that is the same as another has those of that one."""
+        seeds = {run.name: run.seed for run in self.study.runs}
+        methods = {method.name: method for method in self.methods}
+        every = [
+            (metric, dataset) for each in self.methods for dataset in each.datasets for metric in each.metrics(dataset)
+        ]
+        metrics = list(dict.fromkeys(metric for metric, _ in every))
+        scores: list[VariantScore] = []
+        for metric, dataset in sorted(dict.fromkeys(every), key=lambda pair: metrics.index(pair[0])):
+            for variant in self.study.variants:
+                method = methods.get(variant.same_as or variant.name)
+                if method is None or dataset not in method.datasets or metric not in method.metrics(dataset):
+                    continue
+                protocol = str(method.any_scores(dataset).protocols[metric].get("name"))
+                means = [float(mean) for mean in method.seed_means(dataset, metric)]
+                by_seed = dict(zip((seeds[name] for name in method.seeds), means, strict=True))
+                scores.append(VariantScore(dataset, metric, protocol, variant.name, by_seed))
+        return scores
+
+    def comparison(self) -> Comparison | None:
+        """Compare each variant with the first; None if that, or every other, has no scores.
+
+        Raises:
+            ValueError: scores cannot be compared, because their conditions differ.
+        """
+        baseline = self.study.variants[0].name
+        first = [method for method in self.methods if method.name == baseline]
+        others = [method for method in self.methods if method.name != baseline]
+        return compare(first[0], others) if first and others else None
 
 
-def score_rows(study: Study, scores: Sequence[VariantScore]) -> list[list[str]]:
-    """Lay out scores as rows of text, the first of which is the head: a row per metric, dataset and variant."""
-    same = {variant.name: variant.same_as for variant in study.variants}
-    rows = [["metric", "dataset", "variant", "mean over seeds", "seeds"]]
-    before = ("", "")
-    for score in scores:
+def read_scores(study: Study, folder: StudyFolder) -> StudyScores:
+    """Read the results of all trainings that are done.
+
+    Raises:
+        ValueError: results are damaged, or two seeds of a variant have equal weights.
+    """
+    groups = []
+    for variant in study.variants:
+        done = [run for run in study.runs if run.variant == variant.name and folder.is_done(run)]
+        if done:
+            groups.append((variant.name, [folder.scored(run)[0].path for run in done]))
+    return StudyScores(study, gather(read_groups(groups)).methods if groups else [])
+
+
+def score_rows(scores: StudyScores) -> Rows:
+    """Lay out scores as rows of cells under a head: a row per metric, dataset and variant."""
+    same = {variant.name: variant.same_as for variant in scores.study.variants}
+    rows, before = [["metric", "set", "variant", "mean over seeds", "seeds"]], ("", "")
+    for score in scores.table:
         here = (f"{score.metric} ({score.protocol})", score.dataset)
         variant = f"{score.variant} (= {same[score.variant]})" if same[score.variant] else score.variant
-        spread = score.over_seeds
+        # Equal cells below each other are shown once.
         shown = [name if here[: number + 1] != before[: number + 1] else "" for number, name in enumerate(here)]
-        rows.append([*shown, variant, number_with_margin(spread), str(spread.num_seeds)])
+        rows.append([*shown, variant, number_with_margin(score.over_seeds), str(score.over_seeds.num_seeds)])
         before = here
     return rows
 
 
 def number_with_margin(spread: SeedMean) -> str:
-    """Write a mean with its margin; four decimals, and five for scores up to 1, as papers give SSIM."""
+    """Write a mean with its margin: four decimals, and five for scores up to 1, as papers give SSIM."""
     decimals = 5 if abs(spread.mean) <= 1 else 4
     margin = "" if spread.margin is None else f" ± {spread.margin:.{decimals}f}"
     return f"{spread.mean:.{decimals}f}{margin}"
 
 
-def scores_as_json(study: Study, scores: Sequence[VariantScore]) -> str:
-    """Return the content of results.json: a value per seed, and mean and margin, for each score."""
+def text(scores: StudyScores, comparison: Comparison | None) -> str:
+    """Return the tables and their notes as aligned text."""
+    parts = [aligned(score_rows(scores), texts=3) + f"\n{_MARGIN}"]
+    if comparison is not None:
+        looks = Looks()
+        rows = [DIFFERENCES_HEAD, *difference_rows(comparison, looks.approximate)]
+        parts += [f"compared with {comparison.baseline}:\n{aligned(rows, texts=3)}"]
+        parts += ["\n".join(_notes(comparison, looks))]
+    return "\n\n".join(parts)
+
+
+def markdown(scores: StudyScores, comparison: Comparison | None) -> str:
+    """Return the tables and their notes in Markdown."""
+    parts = [f"# {scores.study.name}", markdown_table(score_rows(scores)), f"{_MARGIN}."]
+    if comparison is not None:
+        rows = [DIFFERENCES_HEAD, *difference_rows(comparison, Looks().approximate)]
+        parts += [f"Compared with {comparison.baseline}:", markdown_table(rows)]
+        parts += ["\n".join(f"* {note}" for note in _notes(comparison, Looks()))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _notes(comparison: Comparison, looks: Looks) -> list[str]:
+    """Return the notes of a comparison without those on marks and deviations, which are not shown here."""
+    lines = notes(comparison, comparison, (), looks)
+    shown = (line.replace("; ± is their standard deviation", "") for line in lines)
+    return [line for line in shown if not line.startswith(f"{looks.star}: ")]
+
+
+def numbers(scores: StudyScores, comparison: Comparison | None) -> str:
+    """Return the content of results.json: each score by seed, mean and margin, and everything about the comparison."""
     rows = []
-    for score in scores:
+    for score in scores.table:
         spread = score.over_seeds
         rows.append(
             {
@@ -95,25 +163,21 @@ def scores_as_json(study: Study, scores: Sequence[VariantScore]) -> str:
                 "metric": score.metric,
                 "protocol": score.protocol,
                 "variant": score.variant,
-                "by_seed": {str(seed): _finite(value) for seed, value in zip(score.seeds, score.values, strict=True)},
+                "by_seed": {str(seed): _finite(value) for seed, value in score.by_seed.items()},
                 "mean": _finite(spread.mean),
                 "margin_95": spread.margin,
             }
         )
-    content = {"study": study.name, "baseline": study.variants[0].name, "scores": rows}
+    content = {"study": scores.study.name, "scores": rows, "comparison": None}
+    if comparison is not None:
+        compared = json.loads(json_text(Compared(scores.methods, comparison, comparison, {})))
+        # Variants are compared with the first alone.
+        content["comparison"] = {
+            key: value for key, value in compared.items() if key not in ("pairs", "family_of_pairs")
+        }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Format rows as a Markdown table."""
-    head, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body]) + "\n"
-
-
 def _finite(value: float) -> float | str:
-    return value if abs(value) != float("inf") else str(value)
-
-
-def results_files(folder: StudyFolder) -> tuple[Path, Path]:
-    """Return the places of the table and of its numbers: results.md and results.json."""
-    return folder.path / "results.md", folder.path / "results.json"
+    # JSON has no infinity, which is text there.
+    return value if math.isfinite(value) else str(value)

@@ -21,7 +21,7 @@ from srzoo.options import LoadedOptions, Study, StudyRun, load_study
 from srzoo.options.plain import plain
 from srzoo.studies.folder import StudyFolder, changed_options, remaining_hours
 from srzoo.studies.local import Job, LocalJobs
-from srzoo.studies.scores import markdown_table, results_files, score_rows, scores_as_json, study_scores
+from srzoo.studies.scores import markdown, numbers, read_scores, text
 from srzoo.studies.slurm import SlurmJobs
 
 # Exit codes of jobs that a signal ended: saved, interrupted in a test, or before Python could react.
@@ -74,10 +74,15 @@ def run_study(
         folder.write_plan(study)
         _wait_for_earlier(study)
         failed, unfinished = _run_jobs(study, folder, at_once, slurm)
-        _report(study, folder)
-    if failed:
-        lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
-        raise ValueError(f"{len(failed)} of {len(study.runs)} trainings failed:\n{lines}")
+        faults = [f"  {name}: {reason}" for name, reason in failed.items()]
+        if faults:
+            faults = [f"{len(failed)} of {len(study.runs)} trainings failed:", *faults]
+        try:
+            _report(study, folder)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n".join(faults))
     if unfinished:
         logger.info(f"{len(unfinished)} of {len(study.runs)} trainings are not done; --resume auto continues the study")
         raise SystemExit(EXIT_STOPPED)
@@ -204,12 +209,11 @@ def _run_jobs(
 
 def _job(run: StudyRun, folder: StudyFolder) -> Job | None:
     """Return what is left to do for a training, None if nothing is."""
-    trained = folder.is_trained(run)
-    if trained and folder.is_tested(run):
+    if folder.is_done(run):
         return None
     return Job(
         run.name,
-        None if trained else folder.options_of(run),
+        None if folder.is_trained(run) else folder.options_of(run),
         None if run.test is None else folder.test_options_of(run),
         folder.log_of(run),
     )
@@ -221,14 +225,25 @@ def _last_line(log: Path) -> str:
 
 
 def _report(study: Study, folder: StudyFolder) -> None:
-    """Write results.md and results.json, and log the table."""
-    scores = study_scores(study, folder)
-    if not scores:
+    """Write results.md and results.json, and log the tables.
+
+    Raises:
+        ValueError: scores cannot be compared; their table is written all the same.
+    """
+    scores = read_scores(study, folder)
+    if not scores.methods:
         logger.info("no training has scores yet")
         return
-    rows = score_rows(study, scores)
-    text, numbers = results_files(folder)
-    note = "± is half the 95 % interval of the mean over seeds (Student's t)."
-    write_text(text, f"{markdown_table(rows)}\n{note}\n")
-    write_text(numbers, scores_as_json(study, scores))
-    logger.info(f"\n{table(rows)}\n{note}\nwritten to {text} and {numbers}")
+    reason = ""
+    try:
+        comparison = scores.comparison()
+    except ValueError as error:
+        comparison, reason = None, str(error)
+    write_text(folder.table, markdown(scores, comparison))
+    write_text(folder.numbers, numbers(scores, comparison))
+    logger.info(f"\n{text(scores, comparison)}\nwritten to {folder.table} and {folder.numbers}")
+    if comparison is not None:
+        runs = folder.path / ("*_s*" if study.runs[0].test is None else "test/*")
+        logger.info(f"all pairs, LaTeX, figures: srzoo compare {runs} --baseline {comparison.baseline}")
+    if reason:
+        raise ValueError(reason)
