@@ -46,6 +46,7 @@ class JobsHere:
     """Jobs in this process, without the time that a process takes to start."""
 
     def __init__(self, at_once, num_gpu):
+        del at_once, num_gpu
         self.stopped = False
 
     def run(self, jobs, started, ended):
@@ -137,6 +138,7 @@ def test_without_a_test_file_validation_is_compared(tmp_path):
 def test_a_failing_training_leaves_the_others_and_the_table(tmp_path, capsys, monkeypatch):
     class OneFails(JobsHere):
         def run(self, jobs, started, ended):
+            del started
             for job in jobs:
                 if job.name == "num_feat-6_s0":
                     job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +195,7 @@ class Script(Job):
     code: str = ""
 
     def command(self, parent):
+        del parent
         return [sys.executable, "-c", self.code]
 
 
@@ -203,7 +206,7 @@ def script(tmp_path, name, code):
 def run_scripts(jobs, at_once=1):
     ended = {}
     runner = LocalJobs(at_once, 0)
-    runner.run(jobs, lambda job: None, lambda job, code, seconds: ended.setdefault(job.name, code))
+    runner.run(jobs, lambda _: None, lambda job, code, _: ended.setdefault(job.name, code))
     return runner, ended
 
 
@@ -236,7 +239,12 @@ def test_jobs_take_the_gpus_in_turn(monkeypatch):
 
 
 def test_a_signal_reaches_the_jobs_and_no_more_are_started(tmp_path):
-    waiting = f"import signal, sys, time, pathlib\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\npathlib.Path({str(tmp_path / 'up')!r}).touch()\ntime.sleep(60)"
+    waiting = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+        f"pathlib.Path({str(tmp_path / 'up')!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
 
     def interrupt():
         while not (tmp_path / "up").exists():
@@ -254,6 +262,7 @@ def test_a_signal_reaches_the_jobs_and_no_more_are_started(tmp_path):
 def test_a_stopped_study_ends_with_75_and_says_how_to_continue(tmp_path, capsys, monkeypatch):
     class Stopped(JobsHere):
         def run(self, jobs, started, ended):
+            del started
             ended(jobs[0], run_job(jobs[0].train, jobs[0].test), 1.0)
             ended(jobs[1], 75, 1.0)
             self.stopped = True
@@ -271,7 +280,7 @@ def start_study(file, *words):
     )  # fmt: skip
 
 
-def wait_for(condition, process=None, seconds=240):
+def wait_for(condition, process=None, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -292,7 +301,7 @@ def test_a_killed_study_of_2_x_2_x_2_continues_to_the_same_weights_and_table(tmp
     done = len(list(study.glob("*/models/net_g_60.safetensors")))
     assert done < 8
     again = start_study(file, "--jobs", "2", "--resume", "auto")
-    said, _ = again.communicate(timeout=280)
+    said, _ = again.communicate(timeout=900)
     assert again.returncode == 0, said
     results = json.loads((study / "results.json").read_text())
     assert {score["variant"] for score in results["scores"]} == NAMES
@@ -321,7 +330,7 @@ def test_sigterm_saves_the_training_and_ends_the_study_with_75(tmp_path):
     run_folder = tmp_path / "experiments" / "study" / "num_feat-4_s0"
     wait_for(lambda: list(run_folder.glob("states/*.state")), process)
     process.terminate()
-    said, _ = process.communicate(timeout=200)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 75, said
     assert "num_feat-4_s0: stopped after" in said
     assert "2 of 2 trainings are not done" in said
@@ -333,7 +342,7 @@ def test_a_job_array_trains_through_submitit(tmp_path):
     pytest.importorskip("submitit")
     file = write_study(tmp_path, {"network_g.num_feat": [4, 6]})
     process = start_study(file, "--slurm", "cluster=local", "timeout_min=10")
-    said, _ = process.communicate(timeout=280)
+    said, _ = process.communicate(timeout=900)
     assert process.returncode == 0, said
     assert "num_feat-6" in (tmp_path / "experiments" / "study" / "results.md").read_text()
 

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "Check an option file and print every option that a run with it would use: the files that it inherits from, "
         "the overrides and all defaults in one YAML document (one per stage for a chain of trainings, one per variant "
-        "for a study, with its first seed). Plugins of the file are not run: entries whose type only a plugin knows are printed as written and marked unchecked.",
+        "for a study, with its first seed). Plugins of the file are not run: entries whose type only a plugin knows "
+        "are printed as written and marked unchecked.",
         "options/train/imdn/IMDN_x4.yml --set train.total_iter=1000",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="option file (YAML)")
