@@ -20,7 +20,7 @@ from srzoo.options import load_study
 from srzoo.studies import sweep
 from srzoo.studies.folder import StudyFolder, changed_options, remaining_hours
 from srzoo.studies.job import run_job
-from srzoo.studies.local import Job, LocalJobs
+from srzoo.studies.local import LocalJobs, StudyJob
 from srzoo.weights import read_weights
 from tests.support import ROOT, training_options, write_options
 
@@ -189,7 +189,7 @@ def test_hours_come_from_the_speed_that_trainings_logged(tmp_path):
 
 
 @dataclass(frozen=True)
-class Script(Job):
+class Script(StudyJob):
     """A job that runs a Python program."""
 
     code: str = ""

@@ -15,7 +15,7 @@ MAX_VALUES = 40_000
 MAX_INHERITED = 25_000
 MAX_STAGES = 100
 # Of a study.
-MAX_VARIANTS = 300
+MAX_VARIANTS = 100
 MAX_SEEDS = 100
 # Mappings and lists inside each other.
 MAX_DEPTH = 32

@@ -168,21 +168,24 @@ def _study(
         same = known.setdefault(_deciding(each.options), name)
         settings = {dotted(option): value for option, value, _ in sweep.variants[name]}
         variants.append(StudyVariant(name, settings, "" if same == name else same))
-    runs: list[StudyRun] = []
+    trained = {each.name: loaded[each.name] for each in variants if not each.same_as}
+    tests: dict[str, LoadedOptions] = {}
     faults: list[OptionFault] = []
-    for seed in seeds:
-        for variant in (variant for variant in variants if not variant.same_as):
-            training = _with_seed(loaded[variant.name], seed)
-            try:
-                tested = None if test is None else _load_test(file, test, training, weights_after, run_plugins)
-            except OptionsError as error:
-                faults += [fault for fault in error.faults if fault not in faults]
-                continue
-            if tested is None and not training.options.datasets.val:
-                faults = faults or [OptionFault(str(file), ("test",), "nothing to compare: add `test` or datasets.val")]
-            runs.append(StudyRun(variant.name, seed, training, tested))
+    for name, training in trained.items() if test is not None else ():
+        try:
+            tests[name] = _load_test(file, test, training, run_plugins)
+        except OptionsError as error:
+            faults += [fault for fault in error.faults if fault not in faults]
+    if test is None and any(not training.options.datasets.val for training in trained.values()):
+        faults.append(OptionFault(str(file), ("test",), "nothing to compare: add `test` or datasets.val"))
     if faults:
         raise OptionsError(file, faults)
+    runs: list[StudyRun] = []
+    for seed in seeds:
+        for name, training in trained.items():
+            own = _of_seed(training, seed)
+            weights = weights_after(own.options).absolute()
+            runs.append(StudyRun(name, seed, own, _of_seed(tests[name], seed, weights) if name in tests else None))
     return Study(first.run_folder.parent.name, first.run_folder.parent, variants, seeds, runs)
 
 
@@ -196,11 +199,17 @@ def _deciding(options: Options) -> str:
     return repr(plain(dataclasses.replace(options, name="_", network_g=network)))
 
 
-def _with_seed(loaded: LoadedOptions, seed: int) -> LoadedOptions:
-    name = f"{loaded.options.name}_s{seed}"
-    options = dataclasses.replace(loaded.options, seed=seed, name=name)
-    text = yaml.safe_load(loaded.text) | {"seed": seed, "name": name}
-    return dataclasses.replace(loaded, options=options, text=yaml.safe_dump(text, sort_keys=False, width=120))
+def _of_seed(loaded: LoadedOptions, seed: int, weights: Path | None = None) -> LoadedOptions:
+    """Return the options of a variant for one of its seeds, under the run's name; `weights` are those to test."""
+    options, text = loaded.options, yaml.safe_load(loaded.text)
+    name = f"{options.name}_s{seed}"
+    path = options.path
+    if weights is not None:
+        path = dataclasses.replace(path, pretrain_network_g=weights)
+        text["path"]["pretrain_network_g"] = str(weights)
+    options = dataclasses.replace(options, seed=seed, name=name, path=path)
+    written = yaml.safe_dump(text | {"seed": seed, "name": name}, sort_keys=False, width=120)
+    return dataclasses.replace(loaded, options=options, text=written)
 
 
 def _test_tree(sweep: Sweep, files: OptionFiles, overrides: Sequence[str]) -> Tree | None:
@@ -229,12 +238,10 @@ def _test_tree(sweep: Sweep, files: OptionFiles, overrides: Sequence[str]) -> Tr
     return tree
 
 
-def _load_test(
-    file: Path, test: Tree, training: LoadedOptions, weights_after: WeightsAfter, run_plugins: bool
-) -> LoadedOptions:
-    """Return the options that score a training: all of the test file but network, scale and weights.
+def _load_test(file: Path, test: Tree, training: LoadedOptions, run_plugins: bool) -> LoadedOptions:
+    """Return the options that score a variant: all of the test file but network, scale and weights.
 
-    The run of the test lies below ``test/`` of the study.
+    The run of the test lies below ``test/`` of the study. :func:`_of_seed` sets the weights of each seed.
     """
     tree, trained = copy.deepcopy(test), yaml.safe_load(training.text)
     tree.faults = []
@@ -245,7 +252,7 @@ def _load_test(
     path = dict(path) if isinstance(path, dict) else {}
     path |= {
         "experiments": str((options.run_folder.parent / "test").absolute()),
-        "pretrain_network_g": str(weights_after(options).absolute()),
+        "pretrain_network_g": "weights of a seed",
         "param_key_g": "auto",
         "load": "strict",
     }

@@ -22,7 +22,7 @@ _INTERVAL = 0.2
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """A training, its test, or both.
 
     Args:
@@ -66,12 +66,15 @@ class LocalJobs:
     def __init__(self, at_once: int, num_gpu: int) -> None:
         self._at_once = at_once
         self._gpus = _visible_gpus(num_gpu)
-        self._running: dict[int, tuple[Job, subprocess.Popen[bytes], float]] = {}  # by slot
+        self._running: dict[int, tuple[StudyJob, subprocess.Popen[bytes], float]] = {}  # by slot
         self._received = 0.0
         self.stopped = False
 
     def run(
-        self, jobs: Sequence[Job], started: Callable[[Job], None], ended: Callable[[Job, int, float], None]
+        self,
+        jobs: Sequence[StudyJob],
+        started: Callable[[StudyJob], None],
+        ended: Callable[[StudyJob, int, float], None],
     ) -> None:
         """Run jobs in order until all have ended or a signal stops them.
 
@@ -96,7 +99,7 @@ class LocalJobs:
                 # After an error none may be left behind.
                 self._signal_all(signal.SIGTERM)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: StudyJob) -> None:
         slot = next(number for number in range(self._at_once) if number not in self._running)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from srzoo.studies.local import SIGNALS, Job, job_environment
+from srzoo.studies.local import SIGNALS, StudyJob, job_environment
 
 if TYPE_CHECKING:
     import submitit
@@ -26,7 +26,7 @@ _MAX_REQUEUES = 1000
 class SlurmTask:
     """One job, in the process that submitit starts on a node."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: StudyJob) -> None:
         self.job = job
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -79,7 +79,10 @@ class SlurmJobs:
         self.stopped = False
 
     def run(
-        self, jobs: Sequence[Job], started: Callable[[Job], None], ended: Callable[[Job, int, float], None]
+        self,
+        jobs: Sequence[StudyJob],
+        started: Callable[[StudyJob], None],
+        ended: Callable[[StudyJob, int, float], None],
     ) -> None:
         """Submit the jobs as one array and wait until all have ended, or a signal cancels them.
 

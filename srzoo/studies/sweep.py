@@ -20,7 +20,7 @@ from srzoo.engine.watch import EXIT_STOPPED
 from srzoo.options import LoadedOptions, Study, StudyRun, load_study
 from srzoo.options.plain import plain
 from srzoo.studies.folder import StudyFolder, changed_options, remaining_hours
-from srzoo.studies.local import Job, LocalJobs
+from srzoo.studies.local import LocalJobs, StudyJob
 from srzoo.studies.scores import markdown, numbers, read_scores, text
 from srzoo.studies.slurm import SlurmJobs
 
@@ -185,7 +185,7 @@ def _run_jobs(
     jobs = [job for run in study.runs if (job := _job(run, folder)) is not None]
     failed: dict[str, str] = {}
 
-    def ended(job: Job, code: int, seconds: float) -> None:
+    def ended(job: StudyJob, code: int, seconds: float) -> None:
         left.remove(job.name)
         if code == 0:
             # Of the time that passed: waiting, tests and all jobs at a time are in it.
@@ -207,11 +207,11 @@ def _run_jobs(
     return failed, [*unfinished, *left]
 
 
-def _job(run: StudyRun, folder: StudyFolder) -> Job | None:
+def _job(run: StudyRun, folder: StudyFolder) -> StudyJob | None:
     """Return what is left to do for a training, None if nothing is."""
     if folder.is_done(run):
         return None
-    return Job(
+    return StudyJob(
         run.name,
         None if folder.is_trained(run) else folder.options_of(run),
         None if run.test is None else folder.test_options_of(run),

@@ -114,8 +114,10 @@ def check_misspelt_keys(own, probe, every):
         in_a_stage = keys[0] == "stages" and len(keys) > 1
         stage, inside = (str(list(keys)[1]), keys[2:]) if in_a_stage else (next(iter(resolved)), keys)
         if keys[:2] == ("sweep", "variants") and len(keys) == 3:
-            continue  # a name that the file's author chose
-        if not inside or ".<name>" in options_at(inside[:-1], resolved[stage]):
+            continue  # the name of a variant
+        if keys[0] == "sweep":
+            inside = keys[-1].split(".")
+        if not inside or ".<name>" in options_at(tuple(inside[:-1]), resolved[stage]):
             continue  # a name that the file's author chose, such as Set5: any other is as good
         if stage not in list(resolved)[:2]:
             continue  # further stages of a grid have the same keys
