@@ -49,6 +49,7 @@ EXTRAS = {
         "pnnx>=20250530",
         "ncnn>=1.0.20250503",
     ],
+    "slurm": ["submitit>=1.5"],
 }
 # Tests and types cover these parts; LiteRT is too large for that.
 EXTRAS["dev"] = [

@@ -18,6 +18,7 @@ from srzoo.command import Arguments, HelpText, execute, load_command, parser_of
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("srzoo.commands.train", "train a network"),
     "test": ("srzoo.commands.test", "score a network on test datasets"),
+    "sweep": ("srzoo.commands.sweep", "train, test and compare the variants of a study"),
     "compare": ("srzoo.commands.compare", "compare networks image by image: intervals, tests, tables"),
     "upscale": ("srzoo.commands.upscale", "enlarge images and videos by a network"),
     "blend": ("srzoo.commands.blend", "interpolate between the weights of two networks"),

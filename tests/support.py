@@ -181,6 +181,17 @@ def write_options(path: Path, options: dict[str, Any]) -> Path:
     return path
 
 
+def trainings(file: Path) -> dict[str, Any]:
+    """Load every training of an option file: the only one (under ""), stages of a chain, or variants of a study."""
+    from srzoo.chain import weights_after
+    from srzoo.options import is_study, load_chain, load_study
+
+    if not is_study(file):
+        return dict(load_chain(file, (), weights_after))
+    runs = load_study(file, (), weights_after).runs
+    return {run.variant: run.training for run in reversed(runs)}
+
+
 def run_train(
     file: Path, *overrides: str, resume: str = "none", debug: bool = False, accept_changes: bool = False
 ) -> int:

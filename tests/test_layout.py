@@ -25,7 +25,7 @@ LEVELS = {
     "export": 5, "infer": 5, "models": 5,
     "analysis": 6, "compat": 6, "engine": 6, "options": 6, "report": 6,
     "benchmark": 7, "chain": 7, "cli": 7, "command": 7, "commands": 7, "components": 7, "inputs": 7,
-    "micro_batches": 7, "test": 7, "train": 7, "training": 7,
+    "micro_batches": 7, "studies": 7, "test": 7, "train": 7, "training": 7,
 }  # fmt: skip
 # Arrows within a level, each with its reason.
 SAME_LEVEL = {

@@ -41,6 +41,11 @@ class Dropout:
     prob: Probability = 0.5
     position: str | tuple[str, ...] = "last"
 
+    @property
+    def idle(self) -> bool:
+        """Return True if nothing is ever dropped: the network is that without the option, in training too."""
+        return self.prob == 0
+
 
 class FeatureDropout(nn.Module):
     """Drop channels or values of (B, C, H, W) in training; the identity in evaluation and at `prob` 0.

@@ -2,6 +2,7 @@
 
 from srzoo.options.load import LoadedOptions, load_architecture, load_chain, load_options
 from srzoo.options.schema import Options
+from srzoo.options.study import Study, StudyRun, StudyVariant, is_study, load_study
 from srzoo.options.tree import OptionFault, OptionsError
 
 __all__ = [
@@ -9,7 +10,12 @@ __all__ = [
     "OptionFault",
     "Options",
     "OptionsError",
+    "Study",
+    "StudyRun",
+    "StudyVariant",
+    "is_study",
     "load_architecture",
     "load_chain",
     "load_options",
+    "load_study",
 ]

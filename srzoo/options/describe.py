@@ -27,6 +27,10 @@ A name that begins with `options/`, here or after `-opt`, may also mean a file t
 below that of the chain, and each starts from the weights of the one before unless it sets
 `path.pretrain_network_g` itself (docs/recipes.md).
 
+`sweep:` makes a file a study, for `srzoo sweep`: dotted options with lists of values, all of whose combinations are
+trained; `variants:`, names with options each; `seed:`, repetitions. `test:` names the file with datasets and metrics
+(docs/studies.md).
+
 `docs/options.schema.json` is the JSON schema for editors. With the YAML language server, begin a file with
 `# yaml-language-server: $schema=PATH/TO/docs/options.schema.json`.
 
@@ -98,6 +102,16 @@ def editor_schema() -> dict[str, Any]:
         "description": "trainings in order, by name: options merged over the rest of this file",
         "type": "object",
         "additionalProperties": {"$ref": "#"},
+    }
+    schema["properties"]["test"] = {"description": "option file that a study is tested with", "type": "string"}
+    schema["properties"]["sweep"] = {
+        "description": "a study: dotted options with lists of values (a grid); named variants; seeds",
+        "type": "object",
+        "properties": {
+            "seed": {"type": "array", "items": {"type": "integer"}},
+            "variants": {"type": "object", "additionalProperties": {"type": "object"}},
+        },
+        "additionalProperties": True,
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "srzoo option file"} | schema
 

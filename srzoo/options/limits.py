@@ -14,6 +14,9 @@ MAX_VALUES = 40_000
 # That pass from bases to the files that inherit from them, and from a chain to its stages.
 MAX_INHERITED = 25_000
 MAX_STAGES = 100
+# Of a study.
+MAX_VARIANTS = 100
+MAX_SEEDS = 100
 # Mappings and lists inside each other.
 MAX_DEPTH = 32
 # A file, its base, the base of its base, and so on.

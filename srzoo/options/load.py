@@ -68,10 +68,11 @@ def load_options(file: Path, overrides: Sequence[str] = (), purpose: Purpose = "
     file = find_option_file(file)
     tree = read_tree(file, overrides)
     _refuse_basicsr_file(file, tree)
+    refuse_study(file, tree)
     if "stages" in tree.value:
         tree.fault(("stages",), "a chain of trainings is for train.py; here, name a file with one training or network")
         raise OptionsError(file, tree.faults)
-    return _load(file, tree, purpose)
+    return load_tree(file, tree, purpose)
 
 
 def load_architecture(name: str, scale: int, overrides: Sequence[str] = ()) -> LoadedOptions:
@@ -83,7 +84,7 @@ def load_architecture(name: str, scale: int, overrides: Sequence[str] = ()) -> L
     source = "--arch"
     tree = Tree({"name": name, "scale": scale, "network_g": {"type": name}}, {(): source})
     apply_overrides(tree, overrides)
-    return _load(Path(source), tree, "network")
+    return load_tree(Path(source), tree, "network")
 
 
 def load_chain(
@@ -111,10 +112,11 @@ def load_chain(
     weights: Path | None = None
     for name, stage in read_stages(file, overrides).items():
         _refuse_basicsr_file(file, stage.tree)
+        refuse_study(file, stage.tree)
         if name:
             set_defaults_from_chain(stage, name, weights)
         try:
-            chain[name] = _load(file, stage.tree, "run", run_plugins)
+            chain[name] = load_tree(file, stage.tree, "run", run_plugins)
         except OptionsError as error:
             # Stages share the rest of the file, and so its faults.
             faults = _distinct([*faults, *error.faults])
@@ -133,7 +135,24 @@ def _refuse_basicsr_file(file: Path, tree: Tree) -> None:
         raise OptionsError(file, tree.faults)
 
 
-def _load(file: Path, tree: Tree, purpose: Purpose, run_plugins: bool = True) -> LoadedOptions:
+def refuse_study(file: Path, tree: Tree) -> None:
+    """Refuse the options of a study where those of one training, network or chain are expected.
+
+    Raises:
+        OptionsError: the tree has a key `sweep`.
+    """
+    if "sweep" in tree.value:
+        command = f"srzoo sweep -opt {file}"
+        tree.fault(("sweep",), f"this is a study of several trainings, side by side; to run it: {command}")
+        raise OptionsError(file, tree.faults)
+
+
+def load_tree(file: Path, tree: Tree, purpose: Purpose, run_plugins: bool = True) -> LoadedOptions:
+    """Check the options of one training, test or network that were read from a file.
+
+    Raises:
+        OptionsError: every fault of the tree.
+    """
     if tree.unreadable:
         raise OptionsError(file, tree.faults)
     # Plugins first: the types that they register decide which keys exist.

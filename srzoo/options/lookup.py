@@ -135,7 +135,7 @@ def suggestion(path: KeyPath, data: Any) -> str:
     name, siblings = str(path[-1]), list(options_at(path[:-1], data))
     if name in _BASICSR_KEYS:
         return f"that is BasicSR's: {_BASICSR_KEYS[name]}"
-    hint = closest(name, siblings + (["base", "stages"] if len(path) == 1 else []))
+    hint = closest(name, siblings + (["base", "stages", "sweep"] if len(path) == 1 else []))
     elsewhere = _paths_by_name(registered_types()).get(name)
     if elsewhere and not hint.startswith("did you mean"):
         hint += f"; there is {' and '.join(elsewhere[:3])}"

@@ -118,8 +118,10 @@ def overflows(text: str) -> bool:
 
 
 def _resolve_names_of_files(tree: Tree, folder: Path) -> None:
-    """Plugins, and the bases of stages, are named relative to the file that names them."""
+    """Plugins, the bases of stages and the test file of a study are named relative to the file that names them."""
     _resolve_plugins(tree, tree.value, (), folder)
+    if isinstance(tree.value.get("test"), str):
+        tree.value["test"] = str(find_option_file(tree.value["test"], folder.absolute()))
     stages = tree.value.get("stages")
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         if isinstance(stage, dict):

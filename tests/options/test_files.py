@@ -5,11 +5,10 @@ import copy
 import pytest
 import yaml
 
-from srzoo.chain import weights_after
 from srzoo.components import build_metrics, build_network
-from srzoo.options import OptionsError, load_chain
+from srzoo.options import OptionsError
 from srzoo.options.lookup import options_at
-from tests.support import ROOT
+from tests.support import ROOT, trainings
 
 FILES = sorted((ROOT / "options").rglob("*.yml"))
 PARTS = [path for path in FILES if path.name.startswith("_") or path.parent.name == "degradations"]
@@ -29,7 +28,9 @@ def test_there_are_option_files():
     ],
 )
 def test_it_loads_and_builds(path):
-    for loaded in load_chain(path, (), weights_after).values():
+    # Loading tries the networks of all variants of a study without memory for weights: one is built.
+    found = list(trainings(path).values())
+    for loaded in found[:1] if "sweep" in yaml.safe_load(path.read_text()) else found:
         net = build_network(loaded.options)
         build_metrics(loaded.options)
         if loaded.options.train is not None:
@@ -80,10 +81,23 @@ def standing_alone(path):
         own["datasets"]["train"] = train | own["datasets"].get("train", {})
         losses = {"pixel": {"type": "L1Loss"}}
         own.setdefault("train", {"total_iter": 1, "optim_g": {"type": "Adam"}, "losses": losses})
+    if "sweep" in own:
+        # Every variant has the same keys: a few are enough.
+        sweep = {key: value[:1] for key, value in own["sweep"].items() if key != "variants"}
+        variants = list(own["sweep"].get("variants", {}).items())[-2:]
+        own["sweep"] = sweep | ({"variants": dict(variants)} if variants else {})
+    if "test" in own:
+        own["test"] = str((path.parent / own["test"]).resolve()) if own["test"].startswith("..") else own["test"]
     for part in (own, *own.get("stages", {}).values()):
         bases = part.get("base", [])
         part["base"] = [str(path.parent / base) for base in ([bases] if isinstance(bases, str) else bases)]
     return own
+
+
+def names(fault, wrong, in_sweep):
+    """Return True if a fault names a misspelt key; a key of a sweep may be dotted, and one of its parts is wrong."""
+    parts = wrong.split(".") if in_sweep else [wrong]
+    return bool({*parts, wrong} & set(fault.path if in_sweep else fault.path[-1:])) or repr(wrong) in fault.message
 
 
 def check_misspelt_keys(own, probe, every):
@@ -92,14 +106,18 @@ def check_misspelt_keys(own, probe, every):
     With `every` above 1 each key is misspelt in one of the three ways, in turn.
     """
     probe.write_text(yaml.safe_dump(own))
-    resolved = {name: yaml.safe_load(stage.text) for name, stage in load_chain(probe, (), weights_after).items()}
+    resolved = {name: yaml.safe_load(stage.text) for name, stage in trainings(probe).items()}
     checked = 0
     for number, keys in enumerate(key_paths(own)):
         if number % every:
             continue
         in_a_stage = keys[0] == "stages" and len(keys) > 1
         stage, inside = (str(list(keys)[1]), keys[2:]) if in_a_stage else (next(iter(resolved)), keys)
-        if not inside or ".<name>" in options_at(inside[:-1], resolved[stage]):
+        if keys[:2] == ("sweep", "variants") and len(keys) == 3:
+            continue  # the name of a variant
+        if keys[0] == "sweep":
+            inside = keys[-1].split(".")
+        if not inside or ".<name>" in options_at(tuple(inside[:-1]), resolved[stage]):
             continue  # a name that the file's author chose, such as Set5: any other is as good
         if stage not in list(resolved)[:2]:
             continue  # further stages of a grid have the same keys
@@ -107,8 +125,8 @@ def check_misspelt_keys(own, probe, every):
         for wrong in ways if every == 1 else ways[number // every % len(ways) :][:1]:
             probe.write_text(yaml.safe_dump(renamed(own, keys, wrong)))
             with pytest.raises(OptionsError) as error:
-                load_chain(probe, (), weights_after)
-            named = any(fault.path[-1:] == (wrong,) or repr(wrong) in fault.message for fault in error.value.faults)
+                trainings(probe)
+            named = any(names(fault, wrong, in_sweep=keys[0] == "sweep") for fault in error.value.faults)
             assert named, f"{wrong}: {error.value}"
             checked += 1
     return checked

@@ -13,7 +13,7 @@ from srzoo.registry import ARCHS
 from srzoo.training import build_degradation, build_loader, build_model
 from srzoo.weights import read_weights
 from tests.options.test_files import WHOLE
-from tests.support import ROOT, run_train, write_options, write_photographs
+from tests.support import ROOT, run_train, trainings, write_options, write_photographs
 
 TRAININGS = [path for path in WHOLE if (ROOT / "options" / "train") in path.parents]
 
@@ -27,7 +27,8 @@ def has_stages(path):
 
 
 CHAINS = [path for path in TRAININGS if has_stages(path)]
-SINGLE = [path for path in TRAININGS if path not in CHAINS]
+STUDIES = [path for path in TRAININGS if "sweep" in yaml.safe_load(path.read_text())]
+SINGLE = [path for path in TRAININGS if path not in CHAINS + STUDIES]
 # The full size of these is for GPUs; a CPU tries the recipe on narrower networks of fewer blocks.
 SMALLER = {
     "RRDBNet": {"num_block": 2, "num_feat": 32, "num_grow_ch": 16},
@@ -61,7 +62,7 @@ def vgg(tmp_path_factory):
     return file
 
 
-def small(loaded, tmp_path, vgg):
+def small(loaded, tmp_path, vgg, keep_swept=False):
     """Return the options with other data, sizes and steps: a training over small crops of photographs."""
     options = loaded.options
     scale, network = options.scale, options.network_g
@@ -80,7 +81,8 @@ def small(loaded, tmp_path, vgg):
         "train": {**images, **train, "use_hflip": True, "use_rot": True},
         "val": {"held_out": images},
     }
-    tree["network_g"] |= SMALLER.get(network.type, {})
+    swept = {key: tree["network_g"][key] for key in ("gc", "levels", "backbone") if key in tree["network_g"]}
+    tree["network_g"] |= SMALLER.get(network.type, {}) | (swept if keep_swept else {})
     tree["path"] = {"experiments": str(tmp_path / "experiments")}
     tree["logger"] |= {"use_tb_logger": False}
     tree["train"]["total_iter"] = 2
@@ -137,6 +139,14 @@ def test_a_chain_trains_from_stage_to_stage(path, tmp_path, vgg):
         assert (tmp_path / "runs" / "chain" / name / "results" / "held_out.json").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", STUDIES, ids=label)
+def test_every_variant_of_a_study_trains(path, tmp_path, vgg):
+    for name, loaded in trainings(path).items():
+        tree = small(loaded, tmp_path, vgg, keep_swept=True)
+        assert run_train(write_options(tmp_path / "small.yml", tree | {"name": name})) == 0, name
+
+
 def gradients_of_terms(tree, tmp_path, monkeypatch):
     """Return name -> True if it has a gradient on the generator's weights, for each term of the generator's loss."""
     (loaded,) = load_chain(write_options(tmp_path / "one.yml", tree), (), weights_after).values()
@@ -163,7 +173,7 @@ def gradients_of_terms(tree, tmp_path, monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("path", by_default(path for path in TRAININGS if "ablation" not in path.stem))
+@pytest.mark.parametrize("path", by_default(SINGLE + CHAINS))
 def test_every_loss_moves_the_generator(path, tmp_path, vgg, monkeypatch):
     for loaded in load_chain(path, (), weights_after).values():
         tree = small(loaded, tmp_path, vgg)

@@ -244,7 +244,8 @@ def test_every_released_training_is_compared():
     single_stages = {"drct/Real-DRCT_x4_MSE", "drct/Real-DRCT_x4_GAN"}
     unreleased = {f"reflash/{net}_x4_noUSM{end}" for net in ("Real-RRDB", "Real-SRResNet") for end in ("", "_dropout")}
     bicubic = {f"reflash/{net}_bicubic_x4{end}" for net in ("RRDB", "SRResNet") for end in ("", "_dropout")}
-    assert shipped - compared == from_scratch | single_stages | unreleased | bicubic | {"reflash/ablation_dropout"}
+    studies = {"drct/ablation_gc", "reflash/ablation_dropout", "reflash/study_dropout_bsds400"}
+    assert shipped - compared == from_scratch | single_stages | unreleased | bicubic | studies
 
 
 IMDN = {

@@ -1,0 +1,1 @@
+"""Studies: variants of one training with several seeds each, trained, tested and compared."""

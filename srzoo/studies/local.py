@@ -1,0 +1,159 @@
+"""Jobs of a study on this machine: processes, one after the other or several at a time."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import srzoo
+
+# Signals that stop a study; each is passed on to the jobs as SIGTERM, on which a training saves and exits with 75.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+# Copies of a signal that follow at once, as from a scheduler that signals twice, are not a second one [s].
+_COPIES = 3.0
+# Between looks at the jobs [s].
+_INTERVAL = 0.2
+
+
+@dataclass(frozen=True)
+class StudyJob:
+    """A training, its test, or both.
+
+    Args:
+        name: of the run.
+        train: option file of the training; None: it is done.
+        test: option file of the test; None: it is done, or there is none.
+        log: file for everything that the job prints.
+    """
+
+    name: str
+    train: Path | None
+    test: Path | None
+    log: Path
+
+    def command(self, parent: int) -> list[str]:
+        """Return the command line; the job stops when the process `parent` ends."""
+        words = [sys.executable, "-m", "srzoo.studies.job", "--parent", str(parent)]
+        for name, file in (("--train", self.train), ("--test", self.test)):
+            words += [name, str(file)] if file is not None else []
+        return words
+
+
+def job_environment() -> dict[str, str]:
+    """Return the environment of a job: this one, in which the same srzoo is imported."""
+    root = str(Path(srzoo.__file__).resolve().parents[1])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
+
+
+class LocalJobs:
+    """Processes on this machine.
+
+    Attributes:
+        stopped: True after a signal: no further job is started, and those that ran were asked to stop.
+
+    Args:
+        at_once: jobs that run at the same time; they share the CPU's cores, and each has one of the GPUs.
+        num_gpu: GPUs of this machine.
+    """
+
+    def __init__(self, at_once: int, num_gpu: int) -> None:
+        self._at_once = at_once
+        self._gpus = _visible_gpus(num_gpu)
+        self._running: dict[int, tuple[StudyJob, subprocess.Popen[bytes], float]] = {}  # by slot
+        self._received = 0.0
+        self.stopped = False
+
+    def run(
+        self,
+        jobs: Sequence[StudyJob],
+        started: Callable[[StudyJob], None],
+        ended: Callable[[StudyJob, int, float], None],
+    ) -> None:
+        """Run jobs in order until all have ended or a signal stops them.
+
+        Args:
+            jobs: to run.
+            started: called with each job when it starts.
+            ended: called with each job, its exit code and its time [s] when it has ended.
+        """
+        waiting = list(jobs)
+        with self._listening():
+            try:
+                while (waiting and not self.stopped) or self._running:
+                    while waiting and not self.stopped and len(self._running) < self._at_once:
+                        started(waiting[0])
+                        self._start(waiting.pop(0))
+                    time.sleep(_INTERVAL)
+                    for slot, (job, process, since) in list(self._running.items()):
+                        if process.poll() is not None:
+                            del self._running[slot]
+                            ended(job, process.returncode, time.monotonic() - since)
+            finally:
+                # After an error none may be left behind.
+                self._signal_all(signal.SIGTERM)
+
+    def _start(self, job: StudyJob) -> None:
+        slot = next(number for number in range(self._at_once) if number not in self._running)
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("ab") as log:
+            # A session of its own: Ctrl-C reaches this process alone, which passes it on.
+            process = subprocess.Popen(
+                job.command(os.getpid()),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=job_environment() | self._share(slot),
+                start_new_session=True,
+            )
+        self._running[slot] = (job, process, time.monotonic())
+
+    def _share(self, slot: int) -> Mapping[str, str]:
+        """Return the variables that give a slot its part of the cores, and its GPU."""
+        threads = max(len(os.sched_getaffinity(0)) // self._at_once, 1)
+        share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
+        if self._gpus:
+            share["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        return share
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        now = time.monotonic()
+        name = signal.Signals(number).name
+        if not self.stopped:
+            self.stopped, self._received = True, now
+            self._signal_all(signal.SIGTERM)
+            _say(f"{name}: the trainings save and stop; a second signal ends them at once")
+        elif now - self._received >= _COPIES:
+            self._signal_all(signal.SIGKILL)
+            _say(f"{name}: the trainings were ended at once")
+
+    def _signal_all(self, number: int) -> None:
+        for _, process, _ in self._running.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+
+def _visible_gpus(num_gpu: int) -> list[str]:
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return (named or [str(number) for number in range(num_gpu)])[:num_gpu]
+
+
+def _say(text: str) -> None:
+    # Not by the log: the signal may have come while a line is being written.
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{text}\n".encode())
