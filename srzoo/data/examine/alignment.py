@@ -12,8 +12,10 @@ import numpy as np
 
 # Standard deviation of detail below which an image is too flat to measure on [levels].
 _FLAT = 1.0
-# Bands of frequencies, the finest first: pairs of cameras agree in coarse structure alone [cycles per pixel].
-_BANDS = ((0.02, 0.3), (0.01, 0.12), (0.01, 0.06))
+# Bands of frequencies, low to high, the finest first: pairs of cameras agree in coarse structure alone [cycles per
+# pixel]. With each, the smallest shift that counts [LQ pixels]: coarse structure is placed less precisely; LQ with
+# blur, noise and JPEG of quality 50 measured up to 0.15 in the second band.
+_BANDS = ((0.02, 0.3, 0.0), (0.01, 0.12, 0.25), (0.01, 0.06, 0.5))
 # Peak from which a band is fine enough; 1: LQ is GT, moved.
 _CLEAR = 0.5
 # Largest shift that is looked for [LQ pixels].
@@ -21,10 +23,10 @@ _REACH = 8
 _STEPS = (0.5, 0.1, 0.02, 0.004)  # of the refinement [LQ pixels]
 # Smallest shift that counts [GT pixels]. Over Set5, Set14 and 30 of BSD100 at x2, x3 and x4, planted shifts of 0.25 to
 # 2.3 are found within 0.03, and LQ made by other antialiased kernels measures below 0.07. The three pairs of RealSR_x1
-# measure 0.01 to 0.12, at peaks of 0.78 to 0.87 in a coarser band.
+# measure 0.01 to 0.12, at peaks of 0.78 to 0.87 in the second band.
 LEAST_SHIFT = 0.2
-# What a peak below 1 adds to the smallest shift [LQ pixels]: JPEG of quality 30 measured up to 0.15 at a peak of 0.75,
-# cubic without antialiasing up to 0.13 at 0.6; `image[::2, ::2]`, a real shift, 0.25 at 0.75.
+# What a peak below 1 adds to it [LQ pixels]: JPEG of quality 30 measured up to 0.15 at a peak of 0.75, cubic without
+# antialiasing up to 0.13 at 0.6; `image[::2, ::2]`, a real shift, 0.25 at 0.75.
 _DOUBT = 0.8
 
 
@@ -35,16 +37,18 @@ class Shift(NamedTuple):
         down: [GT pixels].
         right: [GT pixels].
         peak: height of the correlation peak; 1 if LQ is GT, moved.
+        least: shift that the method cannot tell from none at this peak [GT pixels].
     """
 
     down: float
     right: float
     peak: float
+    least: float
 
-    def counts(self, scale: int) -> bool:
-        """Return True if it is larger than the method's error at this peak."""
-        least = max(LEAST_SHIFT, _DOUBT * (1 - self.peak) * scale)
-        return self.peak >= _CLEAR and max(abs(self.down), abs(self.right)) > least
+    @property
+    def counts(self) -> bool:
+        """True if it is larger than the error of the method."""
+        return self.peak >= _CLEAR and max(abs(self.down), abs(self.right)) > self.least
 
 
 def shift_between(lq: np.ndarray, reduced: np.ndarray, scale: int) -> Shift | None:
@@ -70,14 +74,15 @@ def shift_between(lq: np.ndarray, reduced: np.ndarray, scale: int) -> Shift | No
     cross /= np.maximum(np.abs(cross), 1e-12)
     y, x = np.fft.fftfreq(height), np.fft.fftfreq(width)
     radius = np.hypot(y[:, None], x[None])
-    best = Shift(0.0, 0.0, 0.0)
-    for low, high in _BANDS:
+    best = Shift(0.0, 0.0, 0.0, 0.0)
+    for low, high, least in _BANDS:
         mask = (radius > low) & (radius < high)
         if mask.sum() < 200:  # too few waves for a peak
             break
         down, right, peak = _peak(np.where(mask, cross, 0), y, x, int(mask.sum()))
         if peak > best.peak:
-            best = Shift(down * scale, right * scale, peak)
+            error = max(LEAST_SHIFT, least * scale, _DOUBT * (1 - peak) * scale)
+            best = Shift(down * scale, right * scale, peak, error)
         if peak >= _CLEAR:
             break
     return best

@@ -72,7 +72,7 @@ def jpeg_traces(luma: np.ndarray) -> Compression | None:
     """
     if min(luma.shape) < 40:
         return None
-    plane = centre(luma, _SIDE, 8)
+    plane = centre(luma, _SIDE)
     places = dict.fromkeys([(0, 0), (_edge_phase(plane.T), _edge_phase(plane))])
     return max((_at(plane, place) for place in places), key=lambda found: found.strength)
 

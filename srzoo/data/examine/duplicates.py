@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from srzoo.data.examine.perceptual import Likeness, hashes_of
+from srzoo.data.examine.perceptual import PICTURE, Likeness, are_flat, hashes_of
 from srzoo.data.examine.region import luma_levels
 
 # Number of differing bits, of 128, up to which hashes are alike.
@@ -22,7 +22,7 @@ _PROPORTIONS = 1.04
 # Side at which detail is compared [pixels], correlation from which it is alike, and the least there must be [levels].
 _SIDE, _SAME_DETAIL, _LEAST_DETAIL = 256, 0.6, 1.0
 # Neighbours in the order of a band that are compared: thousands of images share one only where they are plain.
-_NEIGHBOURS = 2000
+_NEIGHBOURS = 500
 _COUNTS = np.array([bin(value).count("1") for value in range(256)], np.uint8)
 
 
@@ -44,11 +44,11 @@ class Candidate(NamedTuple):
 
 def candidates(images: Sequence[Likeness]) -> list[Candidate]:
     """Return the pairs of images whose small pictures are alike, each once, in order; flat images are left out."""
-    kept = np.array([index for index, image in enumerate(images) if not image.is_flat], np.int64)
-    if len(kept) < 2:
+    pictures = np.array([image.picture for image in images], np.uint8).reshape(-1, PICTURE, PICTURE)  # (N, 32, 32)
+    (kept,) = np.nonzero(~are_flat(pictures))
+    pictures, count = pictures[kept], len(kept)
+    if count < 2:
         return []
-    count = len(kept)
-    pictures = np.stack([images[index].picture for index in kept])  # (N, 32, 32)
     proportions = np.array([images[index].width / images[index].height for index in kept])
     # Mirrored pictures come second: 2N hashes, of which two mirrored ones are never compared.
     hashes = np.concatenate([hashes_of(pictures), hashes_of(pictures[:, :, ::-1])])  # (2N, 16)
@@ -69,9 +69,10 @@ def candidates(images: Sequence[Likeness]) -> list[Candidate]:
 
 def _alike(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield (indices, indices, differing bits) of hashes (N, 16) that share a band and differ in few bits."""
-    bands = np.ascontiguousarray(hashes).view(np.uint16)  # (N, 8)
+    bands, halves = hashes.view(np.uint16), hashes.view(np.uint64)  # (N, 8) and (N, 2)
     for band in bands.T:
-        order = np.argsort(band, kind="stable")
+        # Hashes that share the band lie together, equal ones next to each other.
+        order = np.lexsort((halves[:, 1], halves[:, 0], band))
         values = band[order]
         for apart in range(1, min(_NEIGHBOURS, len(values))):
             (places,) = np.nonzero(values[apart:] == values[:-apart])

@@ -53,12 +53,12 @@ def examine(
         processes = num_workers(workers, len(tasks), len(tasks) * _PIXELS)
         results = shown(parallel(measure, tasks, processes), f"examining {label}", len(tasks), delay=1)
         # Results come in any order; findings list images as the dataset does.
-        by_key = {one.pair.key: one for one in results}
-        measured[label] = [by_key[pair.key] for pair in pairs]
+        found = {one.pair: one for one in results}
+        measured[label] = [found[pair] for pair in pairs]
         examined.append(Examined(label, len(dataset.pairs), len(pairs)))
         if "depth" in checks:
             findings += depth_findings(label, dataset)
-        findings += [one for one in findings_of(label, measured[label], dataset.scale, kernel) if one.check in checks]
+        findings += [one for one in findings_of(label, measured[label], kernel) if one.check in checks]
     if "duplicates" in checks and "train" in sets:
         known = {fault.file for _, fault in faults}
         findings += _duplicates(measured, sets["train"].max_pixels, workers, known, allow_overlap)

@@ -11,7 +11,7 @@ from srzoo.data.examine.compression import Compression, jpeg_traces
 from srzoo.data.examine.findings import Check
 from srzoo.data.examine.kernels import residuals
 from srzoo.data.examine.perceptual import Likeness, likeness_of
-from srzoo.data.examine.region import Region, levels, luma_levels, region_of
+from srzoo.data.examine.region import SIDE, Region, centre, levels, luma_levels, region_of
 from srzoo.data.examine.spectrum import Cliff, spectral_cliff
 from srzoo.data.listing import Pair
 from srzoo.data.reduction import reduced
@@ -78,7 +78,8 @@ def measure(task: PairTask) -> Measurement:
     main = np.asarray(main)
     region = region_of(np.asarray(lq), main, task.scale) if lq is not None else None
     order, shift, found = (None, None, {}) if region is None else _measure_pair(region, task)
-    luma = luma_levels(main) if pair.gt is not None and {"enlarged", "compression"} & set(checks) else None
+    wanted = pair.gt is not None and {"enlarged", "compression"} & set(checks)
+    luma = luma_levels(centre(main, SIDE)) if wanted else None
     return Measurement(
         pair,
         order,

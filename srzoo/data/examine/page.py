@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from srzoo.data.examine.findings import SEVERITIES, Case, Examination, Finding
-from srzoo.data.examine.region import luma_levels
+from srzoo.data.examine.region import centre, luma_levels
 from srzoo.data.storage import read_image
 from srzoo.images import encode_image
 
@@ -99,7 +99,7 @@ def _panels(finding: Finding, case: Case) -> list[_Panel]:
         return _compared(case.files, ("first", "second"), mirrored=bool(case.values.get("mirrored")))
     if finding.check == "enlarged":
         image = _eight_bits(read_image(case.files[0]).rgb)
-        return [("GT, its middle", "middle of the image", _middle(image, _SIDE)), _spectrum(image)]
+        return [("GT, its middle", "middle of the image", centre(image, _SIDE)), _spectrum(image)]
     if finding.check == "compression" and case.values:
         return _blocks(_eight_bits(read_image(case.files[0]).rgb))
     return []
@@ -125,7 +125,7 @@ def _compared(files: Sequence[Path], names: tuple[str, str], *, mirrored: bool) 
 
 def _spectrum(image: np.ndarray) -> _Panel:
     """Return the log spectrum of an image, zero frequency in the middle."""
-    part = luma_levels(_middle(image, 512))
+    part = luma_levels(centre(image, 512))
     window = np.outer(np.hanning(part.shape[0]), np.hanning(part.shape[1]))
     decibels = 20 * np.log10(np.abs(np.fft.fftshift(np.fft.fft2((part - part.mean()) * window))) + 1)
     shown = (decibels / max(float(decibels.max()), 1e-6) * 255).astype(np.uint8)[:, :, None]  # (h, w, 1)
@@ -136,19 +136,13 @@ def _spectrum(image: np.ndarray) -> _Panel:
 def _blocks(image: np.ndarray) -> list[_Panel]:
     """Return the middle of an image, enlarged, and its fine structure, in which blocks show."""
     side = 96
-    part = _middle(image, side)
+    part = centre(image, side)
     luma = luma_levels(part)
     fine = ((luma - cv2.GaussianBlur(luma, (0, 0), 2)) * 8 + 128).clip(0, 255).astype(np.uint8)[:, :, None]
     return [
         ("GT, its middle", "middle of the image", _visible(part)),
         ("fine structure x8", "blocks of 8x8 pixels", _visible(fine)),
     ]
-
-
-def _middle(image: np.ndarray, side: int) -> np.ndarray:
-    # Blocks of JPEG begin at multiples of 8.
-    top, left = (max(0, (length - side) // 2) // 8 * 8 for length in image.shape[:2])
-    return image[top : top + side, left : left + side]
 
 
 def _visible(image: np.ndarray) -> np.ndarray:

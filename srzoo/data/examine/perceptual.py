@@ -38,11 +38,6 @@ class Likeness:
     height: int
     width: int
 
-    @property
-    def is_flat(self) -> bool:
-        """True if it has nothing by which images could be told apart."""
-        return float(self.picture.std()) < _FLAT
-
 
 def likeness_of(rgb: np.ndarray) -> Likeness:
     """Reduce (H, W, 3) uint8 or uint16 to a small grey picture."""
@@ -50,6 +45,15 @@ def likeness_of(rgb: np.ndarray) -> Likeness:
     small = cv2.resize(np.ascontiguousarray(rgb), (PICTURE, PICTURE), interpolation=cv2.INTER_AREA)
     eight = (small >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else small
     return Likeness(cv2.cvtColor(eight, cv2.COLOR_RGB2GRAY), height, width)
+
+
+def are_flat(pictures: np.ndarray) -> np.ndarray:
+    """Return where pictures (N, 32, 32) have nothing by which images could be told apart: (N,) bool."""
+    flat = np.empty(len(pictures), bool)
+    for start in range(0, len(pictures), _CHUNK):
+        part = pictures[start : start + _CHUNK].astype(np.float32)
+        flat[start : start + _CHUNK] = part.std((1, 2)) < _FLAT
+    return flat
 
 
 def hashes_of(pictures: np.ndarray) -> np.ndarray:

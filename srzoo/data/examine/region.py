@@ -59,7 +59,7 @@ def luma_levels(rgb: np.ndarray) -> np.ndarray:
     return levels(rgb) @ _LUMA  # (H, W)
 
 
-def centre(plane: np.ndarray, side: int, multiple: int = 1) -> np.ndarray:
-    """Cut the middle of (H, W), at most side x side; it begins at a multiple of `multiple`."""
-    top, left = (max(0, (length - side) // 2) // multiple * multiple for length in plane.shape)
-    return plane[top : top + side, left : left + side]
+def centre(image: np.ndarray, side: int, multiple: int = 8) -> np.ndarray:
+    """Cut the middle of (H, W) or (H, W, C), at most side x side; it begins at a multiple of `multiple`."""
+    top, left = (max(0, (length - side) // 2) // multiple * multiple for length in image.shape[:2])
+    return image[top : top + side, left : left + side]

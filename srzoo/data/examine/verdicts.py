@@ -14,20 +14,19 @@ _NEARLY = 48.0
 _AS_IT_IS = "a published set stays as it is; in your own set, use better originals"
 
 
-def findings_of(label: str, measured: Sequence[Measurement], scale: int, kernel: str) -> list[Finding]:
+def findings_of(label: str, measured: Sequence[Measurement], kernel: str) -> list[Finding]:
     """Judge the measurements of one dataset.
 
     Args:
         label: "train", "val/NAME" or "test/NAME".
         measured: of its images; those that could not be read are left to the pre-flight.
-        scale: GT pixels per LQ pixel.
         kernel: that LQ is expected to be made with.
     """
     usable = [one for one in measured if not one.problem]
     training = label == "train"
     return [
         *_colours(label, usable),
-        *_alignment(label, usable, scale),
+        *_alignment(label, usable),
         *_kernels(label, usable, kernel),
         *_enlarged(label, usable, training),
         *_compression(label, usable, training),
@@ -68,7 +67,7 @@ def _colours(label: str, measured: Sequence[Measurement]) -> list[Finding]:
     ]
 
 
-def _alignment(label: str, measured: Sequence[Measurement], scale: int) -> list[Finding]:
+def _alignment(label: str, measured: Sequence[Measurement]) -> list[Finding]:
     shifts = [(one, one.shift) for one in measured if one.shift is not None]
     cases = [
         Case(
@@ -77,7 +76,7 @@ def _alignment(label: str, measured: Sequence[Measurement], scale: int) -> list[
             {"down": round(shift.down, 3), "right": round(shift.right, 3), "peak": round(shift.peak, 3)},
         )
         for one, shift in shifts
-        if shift.counts(scale)
+        if shift.counts
     ]
     advice = (
         "make LQ from GT again (srzoo data make-lr): image[::scale, ::scale] and corner-aligned filters move it; pairs "
