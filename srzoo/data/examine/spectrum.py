@@ -16,10 +16,10 @@ _SHARPEST = 4  # one in so many blocks is used
 # Frequencies across, up to which spectra are averaged [cycles per block]: below the cliff of an enlargement by 4.
 _NEAR = 8
 # (End of a range of places [cycles per block], height from which a cliff counts there [dB]). Largest over a third of
-# BSDS400 and BSD100, Set14, Set5 and RealSR_x1: 10.6, 9.4, 8.3 and 7.1 in the four ranges; over all 500 of BSDS400 and
-# BSD100 none is nearer to the threshold than 2 dB. Smallest over 14 images enlarged by OpenCV's cubic filter: 10.2 (x1.5,
-# last range), 15.6 (x2), 17.3 (x3) and 22.2 (x4); by its Lanczos filter 15.8 and more. The linear filter is found from x2
-# on. A Gaussian blur of sigma 1 counts too: it leaves no fine detail either.
+# BSDS400 and BSD100, Set14, Set5 and RealSR_x1: 10.6, 9.4, 8.3 and 7.1 in the four ranges; none of all 500 images of
+# BSDS400 and BSD100 is nearer to the threshold than 2 dB. Smallest over 14 images enlarged by OpenCV's cubic filter:
+# 10.2 (x1.5, last range), 15.6 (x2), 17.3 (x3) and 22.2 (x4); by its Lanczos filter 15.8 and more. The linear filter is
+# found from x2 on. A Gaussian blur of sigma 1 counts too: it leaves no fine detail either.
 _HEIGHTS = ((14, 13.0), (27, 12.0), (29, 10.0), (31, 8.5))
 # Cliffs of known factors, measured for cubic and Lanczos filters [cycles per block] -> factor.
 _PLACES = (9.0, 12.7, 16.0, 20.0, 27.0, 30.0)
@@ -64,9 +64,8 @@ def spectral_cliff(luma: np.ndarray) -> Cliff | None:
         return None
     window = np.outer(np.hanning(_BLOCK), np.hanning(_BLOCK))
     power = np.square(np.abs(np.fft.fft2(blocks[sharpest] * window))).mean(0) / np.square(window).sum()
-    decibels = 10 * np.log10(
-        power + 1e-3
-    )  # (_BLOCK, _BLOCK); means of decibels, as lines of periodic textures are narrow
+    # Means are taken of decibels: periodic textures have few frequencies, which would decide means of power.
+    decibels = 10 * np.log10(power + 1e-3)  # (_BLOCK, _BLOCK)
     near = np.abs(np.rint(np.fft.fftfreq(_BLOCK, 1 / _BLOCK))) <= _NEAR
     half = _BLOCK // 2 + 1
     falls = [_falls(decibels[near].mean(0)[:half]), _falls(decibels[:, near].mean(1)[:half])]
