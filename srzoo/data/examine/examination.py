@@ -7,7 +7,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from srzoo.data.examine.depth import depth_findings
-from srzoo.data.examine.duplicates import Candidate, candidates, is_same, same_picture
+from srzoo.data.examine.duplicates import LikelyCopy, is_same, likely_copies, same_picture
 from srzoo.data.examine.findings import CHECKS, SEVERITIES, Case, Check, Examination, Examined, Finding
 from srzoo.data.examine.measure import Measurement, PairTask, measure
 from srzoo.data.examine.verdicts import findings_of
@@ -43,38 +43,54 @@ def examine(
         allow_overlap: training images in evaluation sets are notes.
     """
     sets = {label: dataset for label, dataset in datasets.items() if isinstance(dataset, ImageSet)}
-    findings = _preflight(faults, sets)
+    findings: list[Finding] = []
     examined: list[Examined] = []
     measured: dict[str, list[Measurement]] = {}
     for label, dataset in sets.items():
-        pairs = _sampled(dataset.pairs, sample)
         kernel = getattr(dataset, "lq_kernel", "other")
-        tasks = [PairTask(pair, dataset.scale, kernel, dataset.max_pixels, checks) for pair in pairs]
-        processes = num_workers(workers, len(tasks), len(tasks) * _PIXELS)
-        results = shown(parallel(measure, tasks, processes), f"examining {label}", len(tasks), delay=1)
-        # Results come in any order; findings list images as the dataset does.
-        found = {one.pair: one for one in results}
-        measured[label] = [found[pair] for pair in pairs]
-        examined.append(Examined(label, len(dataset.pairs), len(pairs)))
+        measured[label] = _measured(label, dataset, kernel, sample, checks, workers)
+        examined.append(Examined(label, len(dataset.pairs), len(measured[label])))
         if "depth" in checks:
             findings += depth_findings(label, dataset)
         findings += [one for one in findings_of(label, measured[label], kernel) if one.check in checks]
     if "duplicates" in checks and "train" in sets:
         known = {fault.file for _, fault in faults}
         findings += _duplicates(measured, sets["train"].max_pixels, workers, known, allow_overlap)
-    findings.sort(key=lambda one: SEVERITIES.index(one.severity))
+    findings += _preflight(faults, measured, sets)
+    findings.sort(key=lambda one: (SEVERITIES.index(one.severity), CHECKS.index(one.check)))
     return Examination(examined, findings)
 
 
-def _preflight(faults: Sequence[tuple[str, Fault]], sets: Mapping[str, ImageSet]) -> list[Finding]:
-    """Return the faults of the pre-flight as one finding per dataset."""
-    by_label: dict[str, list[Case]] = {}
+def _measured(
+    label: str, dataset: ImageSet, kernel: str, sample: int | None, checks: Collection[Check], workers: int
+) -> list[Measurement]:
+    """Measure a sample of a dataset, in its order."""
+    pairs = _sampled(dataset.pairs, sample)
+    # A dataset that is converted to grey has no order of colours.
+    own = [check for check in checks if check != "colours" or dataset.color == "rgb"]
+    tasks = [PairTask(pair, dataset.scale, kernel, dataset.max_pixels, own) for pair in pairs]
+    processes = num_workers(workers, len(tasks), len(tasks) * _PIXELS)
+    results = shown(parallel(measure, tasks, processes), f"examining {label}", len(tasks), delay=1)
+    found = {one.pair: one for one in results}  # results come in any order
+    return [found[pair] for pair in pairs]
+
+
+def _preflight(
+    faults: Sequence[tuple[str, Fault]], measured: Mapping[str, Sequence[Measurement]], sets: Mapping[str, ImageSet]
+) -> list[Finding]:
+    """Return the faults of the pre-flight, and files that could not be decoded, as one finding per dataset."""
+    cases: dict[str, list[Case]] = {}
     for label, fault in faults:
-        by_label.setdefault(label, []).append(Case((fault.file,), fault.reason))
+        cases.setdefault(label, []).append(Case((fault.file,), fault.reason))
+    known = {fault.file for _, fault in faults}
+    for label, several in measured.items():
+        for one in several:
+            if one.unreadable is not None and one.unreadable.file not in known:
+                cases.setdefault(label, []).append(Case((one.unreadable.file,), one.unreadable.reason))
     problem = "faults that stop a training or test"
     return [
-        Finding("fault", "pre-flight", label, problem, "", cases, len(sets[label].pairs) if label in sets else 0)
-        for label, cases in by_label.items()
+        Finding("fault", "pre-flight", label, problem, "", found, len(sets[label].pairs) if label in sets else 0)
+        for label, found in cases.items()
     ]
 
 
@@ -91,7 +107,7 @@ class _Comparison:
 
     first: Path
     second: Path
-    candidate: Candidate
+    copy: LikelyCopy
     max_pixels: int
 
 
@@ -110,29 +126,29 @@ def _duplicates(
         if one.likeness is not None and one.pair.main_file not in known
     ]
     comparisons = [
-        _Comparison(images[candidate.first][1], images[candidate.second][1], candidate, max_pixels)
-        for candidate in candidates([likeness for _, _, likeness in images])
-        if "train" in (images[candidate.first][0], images[candidate.second][0])
+        _Comparison(images[copy.first][1], images[copy.second][1], copy, max_pixels)
+        for copy in likely_copies([likeness for _, _, likeness in images])
+        if "train" in (images[copy.first][0], images[copy.second][0])
     ]
     processes = num_workers(workers, len(comparisons), 2 * len(comparisons) * _PIXELS)
     compared = shown(parallel(_compare, comparisons, processes), "comparing", len(comparisons), delay=1)
     cases: dict[str, list[Case]] = {}
-    for comparison, correlation in sorted(compared, key=lambda result: result[0].candidate):
+    for comparison, correlation in sorted(compared, key=lambda result: result[0].copy):
         if not is_same(correlation):
             continue
-        candidate = comparison.candidate
+        copy = comparison.copy
         # Training images come first: the other image's dataset is the one that shares them.
-        label = next((images[i][0] for i in (candidate.second, candidate.first) if images[i][0] != "train"), "train")
-        how = "mirrored, " * candidate.mirrored
-        text = f"{how}{candidate.bits} of 128 bits differ, detail correlates {correlation:.2f}"
-        values = {"mirrored": candidate.mirrored, "bits": candidate.bits, "correlation": round(correlation, 3)}
+        label = next((images[i][0] for i in (copy.second, copy.first) if images[i][0] != "train"), "train")
+        how = "mirrored, " * copy.mirrored
+        text = f"{how}{copy.bits} of 128 bits differ, detail correlates {correlation:.2f}"
+        values = {"mirrored": copy.mirrored, "bits": copy.bits, "correlation": round(correlation, 3)}
         cases.setdefault(label, []).append(Case((comparison.first, comparison.second), text, values))
     return [_duplicate_finding(label, found, len(images), allow_overlap) for label, found in cases.items()]
 
 
 def _compare(comparison: _Comparison) -> tuple[_Comparison, float]:
     first, second = (read_image(path, comparison.max_pixels).rgb for path in (comparison.first, comparison.second))
-    return comparison, same_picture(first, second, comparison.candidate.mirrored)
+    return comparison, same_picture(first, second, comparison.copy.mirrored)
 
 
 def _duplicate_finding(label: str, cases: Sequence[Case], of: int, allow_overlap: bool) -> Finding:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from srzoo.data.examine.kernels import residuals
 from srzoo.data.examine.perceptual import Likeness, likeness_of
 from srzoo.data.examine.region import SIDE, Region, centre, levels, luma_levels, region_of
 from srzoo.data.examine.spectrum import Cliff, spectral_cliff
-from srzoo.data.listing import Pair
+from srzoo.data.listing import Fault, Pair
 from srzoo.data.reduction import reduced
 from srzoo.data.storage import read_header, read_image
 
@@ -51,7 +52,7 @@ class Measurement:
         stored_as: kind of the GT file.
         padded: GT holds 8 bits in 16.
         likeness: small picture.
-        problem: reason why it could not be read; "": none.
+        unreadable: file that could not be read, and why; None: all could.
     """
 
     pair: Pair
@@ -63,20 +64,22 @@ class Measurement:
     stored_as: str = ""
     padded: bool = False
     likeness: Likeness | None = None
-    problem: str = ""
+    unreadable: Fault | None = None
 
 
 def measure(task: PairTask) -> Measurement:
     """Read and measure an image or pair."""
     pair, checks = task.pair, task.checks
-    try:
-        stored_as = read_header(pair.main_file, task.max_pixels).kind
-        main = read_image(pair.main_file, task.max_pixels).rgb
-        lq = read_image(pair.lq, task.max_pixels).rgb if pair.gt is not None and pair.lq is not None else None
-    except (ValueError, OSError) as error:
-        return Measurement(pair, problem=str(error))
-    main = np.asarray(main)
-    region = region_of(np.asarray(lq), main, task.scale) if lq is not None else None
+    images: dict[Path, np.ndarray] = {}
+    for path in (pair.gt, pair.lq):
+        try:
+            if path is not None:
+                images[path] = read_image(path, task.max_pixels).rgb
+        except (ValueError, OSError) as error:
+            return Measurement(pair, unreadable=Fault(path, str(error).removeprefix(f"{path}: ")))
+    main, lq = images[pair.main_file], images[pair.lq] if pair.gt is not None and pair.lq is not None else None
+    stored_as = read_header(pair.main_file, task.max_pixels).kind
+    region = region_of(lq, main, task.scale) if lq is not None else None
     order, shift, found = (None, None, {}) if region is None else _measure_pair(region, task)
     wanted = pair.gt is not None and {"enlarged", "compression"} & set(checks)
     luma = luma_levels(centre(main, SIDE)) if wanted else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from srzoo.data.examine.findings import SEVERITIES, Case, Examination, Finding
 from srzoo.data.examine.region import centre, luma_levels
+from srzoo.data.reduction import reduced
 from srzoo.data.storage import read_image
 from srzoo.images import encode_image
 
@@ -74,10 +75,8 @@ def _section(finding: Finding) -> str:
 def _case(finding: Finding, case: Case) -> str:
     try:
         panels = _panels(finding, case)
-    except (ValueError, OSError) as error:  # a file of the pre-flight, which cannot be read
-        panels = []
-        if finding.check != "pre-flight":
-            return f'<p class="case">{_named(case)} ({_text(str(error))})</p>'
+    except (ValueError, OSError) as error:  # a file that is gone since
+        return f'<p class="case">{_named(case)} ({_text(str(error))})</p>'
     figures = "".join(
         f'<figure><img alt="{_text(alternative)}" src="{_source(pixels)}">'
         f"<figcaption>{_text(caption)}</figcaption></figure>"
@@ -94,9 +93,17 @@ def _named(case: Case) -> str:
 def _panels(finding: Finding, case: Case) -> list[_Panel]:
     """Return the pictures of a case."""
     if finding.check in ("colours", "alignment", "kernel") and len(case.files) == 2:
-        return _compared(case.files, ("LQ", "GT"), mirrored=False)
+        lq, gt = (_eight_bits(read_image(path).rgb) for path in case.files)
+        scale = max(1, gt.shape[0] // lq.shape[0])
+        gt = gt[: lq.shape[0] * scale, : lq.shape[1] * scale]
+        # Pixel for pixel: resizing would hide the differences of kernels.
+        pair = [centre(lq, _SIDE), centre(gt if scale == 1 else reduced(gt, scale), _SIDE)]
+        return _beside(pair, ("LQ", "GT, reduced"), case.files)
     if finding.check == "duplicates":
-        return _compared(case.files, ("first", "second"), mirrored=bool(case.values.get("mirrored")))
+        first, second = (_eight_bits(read_image(path).rgb) for path in case.files)
+        mirrored = bool(case.values.get("mirrored"))
+        pair = _at_one_size([first, second[:, ::-1] if mirrored else second])
+        return _beside(pair, ("first", "second" + ", mirrored" * mirrored), case.files)
     if finding.check == "enlarged":
         image = _eight_bits(read_image(case.files[0]).rgb)
         return [("GT, its middle", "middle of the image", centre(image, _SIDE)), _spectrum(image)]
@@ -105,22 +112,21 @@ def _panels(finding: Finding, case: Case) -> list[_Panel]:
     return []
 
 
-def _compared(files: Sequence[Path], names: tuple[str, str], *, mirrored: bool) -> list[_Panel]:
-    """Return two images and their difference at the smaller of their sizes."""
-    images = [_eight_bits(read_image(path).rgb) for path in files]
-    if mirrored:
-        images[1] = images[1][:, ::-1]
+def _at_one_size(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Resize images to the smallest of their sizes, but not larger than a picture of the page."""
     height = min(image.shape[0] for image in images)
     width = min(image.shape[1] for image in images)
-    # At the size of LQ or of the smaller copy, but not larger than a picture of the page.
     factor = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = [cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA) for image in images]
-    difference = (small[0].astype(np.int16) - small[1]) * _GAIN + 128
-    shown = [*small, difference.clip(0, 255).astype(np.uint8)]
-    captions = [names[0], names[1] + ", mirrored" * mirrored, f"difference x{_GAIN}, 0 is grey"]
-    alternatives = [f"{names[0]}: {files[0].name}", f"{names[1]}: {files[1].name}", "difference of both"]
-    return [(caption, alt, _visible(image)) for caption, alt, image in zip(captions, alternatives, shown, strict=True)]
+    return [cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA) for image in images]
+
+
+def _beside(pair: Sequence[np.ndarray], captions: tuple[str, str], files: Sequence[Path]) -> list[_Panel]:
+    """Return two images of one size and their difference."""
+    difference = ((pair[0].astype(np.int16) - pair[1]) * _GAIN + 128).clip(0, 255).astype(np.uint8)
+    named = [(caption, f"{caption}: {file.name}") for caption, file in zip(captions, files, strict=True)]
+    named.append((f"difference x{_GAIN}, 0 is grey", "difference of both"))
+    return [(*words, _visible(image)) for words, image in zip(named, [*pair, difference], strict=True)]
 
 
 def _spectrum(image: np.ndarray) -> _Panel:
@@ -138,10 +144,10 @@ def _blocks(image: np.ndarray) -> list[_Panel]:
     side = 96
     part = centre(image, side)
     luma = luma_levels(part)
-    fine = ((luma - cv2.GaussianBlur(luma, (0, 0), 2)) * 8 + 128).clip(0, 255).astype(np.uint8)[:, :, None]
+    fine = ((luma - cv2.GaussianBlur(luma, (0, 0), 2)) * 4 + 128).clip(0, 255).astype(np.uint8)[:, :, None]
     return [
         ("GT, its middle", "middle of the image", _visible(part)),
-        ("fine structure x8", "blocks of 8x8 pixels", _visible(fine)),
+        ("fine structure x4", "blocks of 8x8 pixels", _visible(fine)),
     ]
 
 

@@ -22,7 +22,7 @@ def findings_of(label: str, measured: Sequence[Measurement], kernel: str) -> lis
         measured: of its images; those that could not be read are left to the pre-flight.
         kernel: that LQ is expected to be made with.
     """
-    usable = [one for one in measured if not one.problem]
+    usable = [one for one in measured if one.unreadable is None]
     training = label == "train"
     return [
         *_colours(label, usable),

@@ -148,6 +148,13 @@ def damaged(check):
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def damaged_inside(check):
+    path = check.path(4, "LQ")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
+    path.write_bytes(content)
+
+
 FAULTS = {
     moved: ("alignment", "train", "fault", [["1.png", "1.png"]], "right of GT"),
     swapped: ("colours", "val/own", "fault", [["4.png", "4.png"]], "LQ is stored as BGR"),
@@ -161,6 +168,7 @@ FAULTS = {
     leaked: ("duplicates", "val/own", "fault", [["1.png", "3.png"]], "mirrored"),
     repeated: ("duplicates", "train", "warning", [["0.png", "2.png"]], "near-duplicates within training"),
     without_colour: ("colours", "train", "warning", [["0.png", "0.png"]], "LQ is grey"),
+    damaged_inside: ("pre-flight", "val/own", "fault", [["4.png"]], "cannot be decoded"),
     damaged: ("pre-flight", "train", "fault", [["1.png"]], "truncated"),
 }
 
@@ -238,6 +246,16 @@ def test_lq_that_no_kernel_explains_is_a_note(check):
     assert code == 0
     assert set(findings) == {("kernel", "train", "note"), ("kernel", "val/own", "note")}
     assert "no known kernel explains LQ" in out
+
+
+def test_colours_do_not_matter_for_a_grey_dataset(check):
+    without_colour(check)
+    # Luma of GT and means of channels differ, which is no kernel.
+    assert ("colours", "train", "warning") in check("--skip", "kernel")[2]
+    check.options["network_g"]["num_in_ch"] = 1
+    for entry in (check.options["datasets"]["train"], check.options["datasets"]["val"]["own"]):
+        entry["color"] = "grey"
+    assert check("--skip", "kernel")[0] == 0
 
 
 def test_checks_can_be_left_out(check):

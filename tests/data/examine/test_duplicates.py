@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from srzoo.data.examine.duplicates import candidates, is_same, same_picture
+from srzoo.data.examine.duplicates import is_same, likely_copies, same_picture
 from srzoo.data.examine.perceptual import PICTURE, Likeness, hashes_of, likeness_of
 from srzoo.images import jpeg_decoded, read_image
 from tests.support import SHARED, needs_shared, photograph
@@ -33,7 +33,7 @@ COPIES = {
 
 def found_among(images):
     """Return the confirmed pairs (first, second, mirrored)."""
-    pairs = candidates([likeness_of(image) for image in images])
+    pairs = likely_copies([likeness_of(image) for image in images])
     return [
         (pair.first, pair.second, pair.mirrored)
         for pair in pairs
@@ -62,7 +62,7 @@ def test_flat_and_smooth_tiles_are_no_copies():
     walls = [np.full((160, 160, 3), 90 + n) + rng.normal(0, 1, (160, 160, 3)) for n in range(6)]
     images = [image.round().astype(np.uint8) for image in skies + walls]
     # The gradients look alike as a whole.
-    assert candidates([likeness_of(image) for image in images])
+    assert likely_copies([likeness_of(image) for image in images])
     assert found_among(images) == []
 
 
@@ -86,8 +86,8 @@ def test_hashes_of_a_copy_differ_in_few_bits():
 
 
 def test_few_or_no_images():
-    assert candidates([]) == []
-    assert candidates([likeness_of(photograph(64, 64))]) == []
+    assert likely_copies([]) == []
+    assert likely_copies([likeness_of(photograph(64, 64))]) == []
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_twenty_thousand_images_take_seconds():
     images = [Likeness(picture, 100, 100) for picture in pictures]
     images[12_345] = Likeness(np.ascontiguousarray(images[77].picture[:, ::-1]), 50, 50)
     start = time.monotonic()
-    found = candidates(images)
+    found = likely_copies(images)
     assert [(pair.first, pair.second, pair.mirrored) for pair in found] == [(77, 12_345, True)]
     # A comparison of all pairs would take minutes; the machine may be busy.
     assert time.monotonic() - start < 60
