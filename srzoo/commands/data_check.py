@@ -88,7 +88,7 @@ def _wanted(arguments: Arguments) -> "list[Check]":
     """
     from srzoo.data.examine.findings import CHECKS
 
-    optional = [check for check in CHECKS if check != "pre-flight"]
+    optional: list[Check] = [check for check in CHECKS if check != "pre-flight"]
     unknown = [name for name in arguments.skip if name not in optional]
     if unknown:
         raise ValueError(f"--skip: unknown check {unknown[0]!r}; known: {', '.join(optional)}")

@@ -107,7 +107,7 @@ def _peak(cross: np.ndarray, y: np.ndarray, x: np.ndarray, count: int) -> tuple[
         grid_y, grid_x = down + step * offsets, right + step * offsets
         # The inverse transform at the points of the grid alone, (21, h) @ (h, w) @ (w, 21).
         waves_y, waves_x = np.exp(2j * np.pi * np.outer(grid_y, y)), np.exp(2j * np.pi * np.outer(x, grid_x))
-        values = (waves_y @ cross @ waves_x).real / count
+        values = np.real(waves_y @ cross @ waves_x) / count  # (21, 21)
         row, column = np.unravel_index(np.argmax(values), values.shape)
         down, right, height = float(grid_y[row]), float(grid_x[column]), float(values[row, column])
     return down, right, height

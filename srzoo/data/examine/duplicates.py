@@ -53,7 +53,7 @@ def likely_copies(images: Sequence[Likeness]) -> list[LikelyCopy]:
     pictures, count = pictures[kept], len(kept)
     if count < 2:
         return []
-    proportions = np.array([images[index].width / images[index].height for index in kept])
+    proportions = np.array([image.width / image.height for image in images])[kept]
     # Mirrored pictures come second: 2N hashes, of which two mirrored ones are never compared.
     hashes = np.concatenate([hashes_of(pictures), hashes_of(pictures[:, :, ::-1])])  # (2N, 16)
     found: dict[tuple[int, int], LikelyCopy] = {}

@@ -67,7 +67,7 @@ def _measured(
     """Measure a sample of a dataset, in its order."""
     pairs = _sampled(dataset.pairs, sample)
     # A dataset that is converted to grey has no order of colours.
-    own = [check for check in checks if check != "colours" or dataset.color == "rgb"]
+    own: list[Check] = [check for check in checks if check != "colours" or dataset.color == "rgb"]
     tasks = [PairTask(pair, dataset.scale, kernel, dataset.max_pixels, own) for pair in pairs]
     processes = num_workers(workers, len(tasks), len(tasks) * _PIXELS)
     results = shown(parallel(measure, tasks, processes), f"examining {label}", len(tasks), delay=1)

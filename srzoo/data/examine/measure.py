@@ -71,10 +71,9 @@ def measure(task: PairTask) -> Measurement:
     """Read and measure an image or pair."""
     pair, checks = task.pair, task.checks
     images: dict[Path, np.ndarray] = {}
-    for path in (pair.gt, pair.lq):
+    for path in [path for path in (pair.gt, pair.lq) if path is not None]:
         try:
-            if path is not None:
-                images[path] = read_image(path, task.max_pixels).rgb
+            images[path] = read_image(path, task.max_pixels).rgb
         except (ValueError, OSError) as error:
             return Measurement(pair, unreadable=Fault(path, str(error).removeprefix(f"{path}: ")))
     main, lq = images[pair.main_file], images[pair.lq] if pair.gt is not None and pair.lq is not None else None

@@ -43,7 +43,7 @@ def likeness_of(rgb: np.ndarray) -> Likeness:
     """Reduce (H, W, 3) uint8 or uint16 to a small grey picture."""
     height, width = rgb.shape[:2]
     small = cv2.resize(np.ascontiguousarray(rgb), (PICTURE, PICTURE), interpolation=cv2.INTER_AREA)
-    eight = (small >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else small
+    eight = (np.asarray(small) // 256).astype(np.uint8) if rgb.dtype == np.uint16 else small
     return Likeness(cv2.cvtColor(eight, cv2.COLOR_RGB2GRAY), height, width)
 
 
