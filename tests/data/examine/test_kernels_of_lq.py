@@ -55,11 +55,13 @@ def test_rounding_once_is_no_other_kernel():
     assert better_kernel(values, "matlab") is None
 
 
-@pytest.mark.parametrize("change", ["blur", "noise", "jpeg", "brightness"])
+@pytest.mark.parametrize("change", ["blur", "noise", "nearest and noise", "jpeg", "brightness"])
 def test_lq_that_no_kernel_explains_is_not_blamed(change):
     gt = photograph(192, 224, top=60, left=100)
-    lq = reduced(cv2.GaussianBlur(gt, (0, 0), 2), 2) if change == "blur" else reduced(gt, 2, "pil")
-    if change == "noise":
+    lq = gt[::2, ::2] if "nearest" in change else reduced(gt, 2, "pil")
+    if change == "blur":
+        lq = reduced(cv2.GaussianBlur(gt, (0, 0), 2), 2)
+    elif "noise" in change:
         lq = (lq + np.random.default_rng(0).normal(0, 5, lq.shape)).clip(0, 255).round().astype(np.uint8)
     elif change == "jpeg":
         lq = jpeg_decoded(lq, 90)
