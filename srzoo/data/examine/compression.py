@@ -37,7 +37,7 @@ _OTHER_PLACES = ((4, 4), (0, 4), (3, 5))
 # Median strength over the coefficients from which an image was compressed: 0.02 to 0.13 in 40 images of Set5, Set14
 # and BSD100 that were not or at quality 95 (whose steps are 1 and 2), 0.3 to 0.56 in three of Set14 that were and seem
 # to be edited since, 0.58 and more at quality 90, 0.77 and more at 75.
-_COMPRESSED = 0.25
+COMPRESSED = 0.25
 
 # Basis of the 8-point DCT, orthonormal: (frequency, place).
 _DCT = np.cos((2 * np.arange(8)[None] + 1) * np.arange(8)[:, None] * np.pi / 16) * 0.5
@@ -61,7 +61,7 @@ class Compression(NamedTuple):
     @property
     def counts(self) -> bool:
         """True if the image was compressed."""
-        return self.strength > _COMPRESSED
+        return self.strength > COMPRESSED
 
 
 def jpeg_traces(luma: np.ndarray) -> Compression | None:
@@ -82,7 +82,7 @@ def _at(plane: np.ndarray, place: tuple[int, int]) -> Compression:
     top, left = place
     excess = _combs(plane[top:, left:])  # (coefficients, steps)
     # Other places can only lower the strength, so that most images need none of them.
-    if np.median(excess.max(1)) > _COMPRESSED:
+    if np.median(excess.max(1)) > COMPRESSED:
         others = [_combs(plane[top + y :, left + x :]) for y, x in _OTHER_PLACES]
         excess = excess - np.maximum.reduce([*others, np.zeros_like(excess)])
     strengths, steps = excess.max(1), _STEPS[excess.argmax(1)]

@@ -13,6 +13,7 @@ from srzoo.data.examine.measure import Measurement, PairTask, measure
 from srzoo.data.examine.verdicts import findings_of
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault, Pair
+from srzoo.data.paired import PairedImages
 from srzoo.data.prepare.parallel import num_workers, parallel
 from srzoo.data.storage import read_image
 from srzoo.progress import shown
@@ -43,11 +44,11 @@ def examine(
         allow_overlap: training images in evaluation sets are notes.
     """
     sets = {label: dataset for label, dataset in datasets.items() if isinstance(dataset, ImageSet)}
-    findings: list[Finding] = []
+    findings = [_unknown(label, dataset) for label, dataset in datasets.items() if label not in sets]
     examined: list[Examined] = []
     measured: dict[str, list[Measurement]] = {}
     for label, dataset in sets.items():
-        kernel = getattr(dataset, "lq_kernel", "other")
+        kernel = dataset.lq_kernel if isinstance(dataset, PairedImages) else "other"
         measured[label] = _measured(label, dataset, kernel, sample, checks, workers)
         examined.append(Examined(label, len(dataset.pairs), len(measured[label])))
         if "depth" in checks:
@@ -59,6 +60,11 @@ def examine(
     findings += _preflight(faults, measured, sets)
     findings.sort(key=lambda one: (SEVERITIES.index(one.severity), CHECKS.index(one.check)))
     return Examination(examined, findings)
+
+
+def _unknown(label: str, dataset: Dataset[object]) -> Finding:
+    problem = f"{type(dataset).__name__} is not examined: its files are not known"
+    return Finding("note", "pre-flight", label, problem, "classes derived from ImageSet are examined", [], 0)
 
 
 def _measured(

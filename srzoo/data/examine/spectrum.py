@@ -33,19 +33,19 @@ class Cliff(NamedTuple):
     Args:
         place: fraction of Nyquist, above which there is next to nothing.
         height: [dB].
-        excess: of the height over the threshold at this place [dB].
+        least: height that counts at this place [dB].
         factor: by which an image with such a spectrum was enlarged, about.
     """
 
     place: float
     height: float
-    excess: float
+    least: float
     factor: float
 
     @property
     def counts(self) -> bool:
         """True if photographs have no such fall."""
-        return self.excess > 0
+        return self.height > self.least
 
 
 def spectral_cliff(luma: np.ndarray) -> Cliff | None:
@@ -64,11 +64,7 @@ def spectral_cliff(luma: np.ndarray) -> Cliff | None:
         return None
     window = np.outer(np.hanning(_BLOCK), np.hanning(_BLOCK))
     power = np.square(np.abs(np.fft.fft2(blocks[sharpest] * window))).mean(0) / np.square(window).sum()
-    # Means are taken of decibels: periodic textures have few frequencies, which would decide means of power.
-    decibels = 10 * np.log10(power + 1e-3)  # (_BLOCK, _BLOCK)
-    near = np.abs(np.rint(np.fft.fftfreq(_BLOCK, 1 / _BLOCK))) <= _NEAR
-    half = _BLOCK // 2 + 1
-    falls = [_falls(decibels[near].mean(0)[:half]), _falls(decibels[:, near].mean(1)[:half])]
+    falls = [_falls(_profile(power, axis)) for axis in (0, 1)]
     # A fall counts where both axes have it, two bins further or nearer included.
     shared = {
         place: min(max(fall[near] for near in range(place - 2, place + 3) if near in fall) for fall in falls)
@@ -76,10 +72,9 @@ def spectral_cliff(luma: np.ndarray) -> Cliff | None:
         if place >= 8
     }
     place = max(shared, key=lambda place: shared[place] - _least(place))
-    excess = shared[place] - _least(place)
     around = [near for near in falls[0] if abs(near - place) <= 4]
     exact = max(around, key=lambda near: falls[0][near] + falls[1][near])
-    return Cliff(exact / (_BLOCK // 2), shared[place], excess, _factor(exact))
+    return Cliff(exact / (_BLOCK // 2), shared[place], _least(place), _factor(exact))
 
 
 def _blocks(plane: np.ndarray) -> np.ndarray:
@@ -87,6 +82,14 @@ def _blocks(plane: np.ndarray) -> np.ndarray:
     tops, lefts = (range(0, length - _BLOCK + 1, _BLOCK // 2) for length in plane.shape)
     blocks = [plane[top : top + _BLOCK, left : left + _BLOCK] for top in tops for left in lefts]
     return np.stack(blocks) if blocks else np.empty((0, _BLOCK, _BLOCK))
+
+
+def _profile(power: np.ndarray, axis: int) -> np.ndarray:
+    """Average a power spectrum (_BLOCK, _BLOCK) over the low frequencies of an axis: (_BLOCK / 2 + 1,) [dB]."""
+    near = np.flatnonzero(np.abs(np.rint(np.fft.fftfreq(_BLOCK, 1 / _BLOCK))) <= _NEAR)
+    part = np.take(power, near, axis) + 1e-3
+    # Means of decibels: periodic textures have few frequencies, which would decide means of power.
+    return (10 * np.log10(part)).mean(axis)[: _BLOCK // 2 + 1]
 
 
 def _falls(decibels: np.ndarray) -> dict[int, float]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from srzoo.data.examine.compression import COMPRESSED
 from srzoo.data.examine.findings import Case, Check, Finding, Severity
 from srzoo.data.examine.kernels import EXACT, EXPLAINED, NAMES, better_kernel
 from srzoo.data.examine.measure import Measurement
@@ -72,8 +73,9 @@ def _alignment(label: str, measured: Sequence[Measurement]) -> list[Finding]:
     cases = [
         Case(
             _files(one),
-            f"LQ lies {shift.down:+.2f} down, {shift.right:+.2f} right of GT [GT pixels] (peak {shift.peak:.2f})",
-            {"down": round(shift.down, 3), "right": round(shift.right, 3), "peak": round(shift.peak, 3)},
+            f"LQ lies {shift.down:+.2f} down, {shift.right:+.2f} right of GT [GT pixels] (more than {shift.least:.2f} "
+            f"counts at a peak of {shift.peak:.2f})",
+            {name: round(value, 3) for name, value in shift._asdict().items()},
         )
         for one, shift in shifts
         if shift.counts
@@ -134,9 +136,14 @@ def _enlarged(label: str, measured: Sequence[Measurement], training: bool) -> li
     cases = [
         Case(
             (one.pair.main_file,),
-            f"nothing above {cliff.place:.2f} of Nyquist (it falls by {cliff.height:.0f} dB), as if enlarged "
-            f"x{cliff.factor:g}",
-            {"nyquist": round(cliff.place, 3), "fall_db": round(cliff.height, 2), "factor": cliff.factor},
+            f"nothing above {cliff.place:.2f} of Nyquist, as if enlarged x{cliff.factor:g} (it falls by "
+            f"{cliff.height:.1f} dB there; more than {cliff.least:.1f} counts)",
+            {
+                "nyquist": round(cliff.place, 3),
+                "fall_db": round(cliff.height, 2),
+                "least_db": cliff.least,
+                "factor": cliff.factor,
+            },
         )
         for one, cliff in cliffs
         if cliff.counts
@@ -148,20 +155,24 @@ def _enlarged(label: str, measured: Sequence[Measurement], training: bool) -> li
 
 def _compression(label: str, measured: Sequence[Measurement], training: bool) -> list[Finding]:
     traces = [(one, one.compression) for one in measured if one.compression is not None]
-    # By the kind of the file: True for JPEG.
-    cases: dict[bool, list[Case]] = {True: [], False: []}
+    again: list[Case] = []
+    stored: list[Case] = []
     for one, found in traces:
+        text, values = "", {}
         if found.counts:
-            text = f"steps of JPEG quality about {found.quality} on the 8x8 grid (strength {found.strength:.2f})"
-            values = {"quality": found.quality, "strength": round(found.strength, 3), "step": found.step}
-            cases[one.stored_as == "JPEG"].append(Case((one.pair.main_file,), text, values))
-    stored = [Case((one.pair.main_file,)) for one, _ in traces if one.stored_as == "JPEG"]
+            text = f"steps of JPEG quality about {found.quality} on the 8x8 grid (strength {found.strength:.2f}; more "
+            text += f"than {COMPRESSED:g} counts)"
+            values = {"quality": found.quality, "strength": round(found.strength, 3), "least": COMPRESSED}
+        case = Case((one.pair.main_file,), text, values)
+        if one.stored_as == "JPEG":
+            stored.append(case)
+        elif found.counts:
+            again.append(case)
     advice = "use their originals, or leave them out: a network learns the artefacts of GT" if training else _AS_IT_IS
     severity: Severity = "warning" if training else "note"
-    again, low = "GT was compressed as JPEG and saved again", "GT is JPEG of low quality"
+    problem = "GT was compressed as JPEG and saved again"
     return [
-        *_finding(severity, "compression", label, again, advice, cases[False], len(traces)),
-        *_finding(severity, "compression", label, low, advice, cases[True], len(traces)),
+        *_finding(severity, "compression", label, problem, advice, again, len(traces)),
         *_finding("note", "compression", label, "GT is stored as JPEG", "", stored, len(traces)),
     ]
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import skimage.data
 import yaml
+from torch.utils.data import Dataset
 
+from srzoo.data.examine.examination import examine
 from srzoo.data.examine.findings import Case, Examination, Examined, Finding
 from srzoo.data.reduction import reduced
 from srzoo.images import decode_image, jpeg_decoded, write_image
@@ -317,6 +319,26 @@ def test_gt_alone_is_examined(check):
         "type": "GTImages", "gt": str(check.folder / "train/GT"), "gt_size": 32, "batch_size": 2,
     }  # fmt: skip
     assert check()[2].keys() == {("compression", "train", "warning")}
+
+
+def test_gt_that_is_stored_as_jpeg_is_a_note(check):
+    for number in range(3):
+        check.path(number).unlink()
+        write_image(check.path(number).with_suffix(".jpg"), np.ascontiguousarray(check.gt[number]))
+    check.options["datasets"]["train"]["lq_kernel"] = "other"
+    code, _, findings = check()
+    assert code == 0
+    assert names(findings["compression", "train", "note"]) == [["0.jpg"], ["1.jpg"], ["2.jpg"]]
+
+
+def test_a_dataset_of_another_class_is_named():
+    class Own(Dataset):
+        def __len__(self):
+            return 3
+
+    (finding,) = examine({"train": Own()}, []).findings
+    assert (finding.severity, finding.dataset) == ("note", "train")
+    assert finding.problem.startswith("Own is not examined")
 
 
 def test_stages_are_examined_one_by_one(check):
