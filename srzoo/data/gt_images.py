@@ -22,7 +22,7 @@ from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 # The antialiased cubic kernel reaches 2 LQ pixels to each side; one is spare.
 _MARGIN = 3
 # End of the names that BasicSR's script gives to the sub-images of an image: NAME_s001, NAME_s002, ...
-_SUB_IMAGE = re.compile(r"_s\d{3,}$")
+SUB_IMAGE = re.compile(r"_s\d{3,}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +190,6 @@ def _collect_sources(sources: dict[str, Source]) -> tuple[PairListing, list[rang
 
 def _first(files: Sequence[ImageFile], limit: int | None) -> list[ImageFile]:
     """Return the files of the first `limit` images; files that are sub-images of one image belong together."""
-    images = list(dict.fromkeys(_SUB_IMAGE.sub("", file.key) for file in files))
+    images = list(dict.fromkeys(SUB_IMAGE.sub("", file.key) for file in files))
     wanted = set(images[:limit])
-    return [file for file in files if _SUB_IMAGE.sub("", file.key) in wanted]
+    return [file for file in files if SUB_IMAGE.sub("", file.key) in wanted]

@@ -11,6 +11,7 @@ from srzoo.data.examine.duplicates import LikelyCopy, is_same, likely_copies, sa
 from srzoo.data.examine.findings import CHECKS, SEVERITIES, Case, Check, Examination, Examined, Finding
 from srzoo.data.examine.measure import Measurement, PairTask, measure
 from srzoo.data.examine.verdicts import findings_of
+from srzoo.data.gt_images import SUB_IMAGE
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault, Pair
 from srzoo.data.paired import PairedImages
@@ -126,15 +127,16 @@ def _duplicates(
 ) -> list[Finding]:
     """Report near-duplicates within training, and between training and evaluation sets."""
     images = [
-        (label, one.pair.main_file, one.likeness)
+        (label, one.pair, one.likeness)
         for label, several in measured.items()
         for one in several
         if one.likeness is not None and one.pair.main_file not in known
     ]
     comparisons = [
-        _Comparison(images[copy.first][1], images[copy.second][1], copy, max_pixels)
+        _Comparison(images[copy.first][1].main_file, images[copy.second][1].main_file, copy, max_pixels)
         for copy in likely_copies([likeness for _, _, likeness in images])
         if "train" in (images[copy.first][0], images[copy.second][0])
+        and not _of_one_image(images[copy.first][1], images[copy.second][1])
     ]
     processes = num_workers(workers, len(comparisons), 2 * len(comparisons) * _PIXELS)
     compared = shown(parallel(_compare, comparisons, processes), "comparing", len(comparisons), delay=1)
@@ -150,6 +152,12 @@ def _duplicates(
         values = {"mirrored": copy.mirrored, "bits": copy.bits, "correlation": round(correlation, 3)}
         cases.setdefault(label, []).append(Case((comparison.first, comparison.second), text, values))
     return [_duplicate_finding(label, found, len(images), allow_overlap) for label, found in cases.items()]
+
+
+def _of_one_image(first: Pair, second: Pair) -> bool:
+    """Return True for sub-images of one image, which overlap on purpose."""
+    names = [SUB_IMAGE.sub("", pair.key) for pair in (first, second)]
+    return names[0] == names[1] and first.key != names[0] != second.key
 
 
 def _compare(comparison: _Comparison) -> tuple[_Comparison, float]:

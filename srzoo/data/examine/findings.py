@@ -40,7 +40,7 @@ class Finding:
         problem: in words.
         advice: what to do.
         cases: images concerned.
-        of: number of images examined for it.
+        of: number of images examined for it; 0: none, as for folders that are missing.
     """
 
     severity: Severity
@@ -60,9 +60,16 @@ class Finding:
         ]
         return {**plain, "cases": cases}
 
+    @property
+    def extent(self) -> str:
+        """Number of cases, of those examined."""
+        if not self.cases:
+            return ""
+        return f"; {len(self.cases)}" + (f" of {self.of}" if self.of else "")
+
     def lines(self) -> list[str]:
         """Return the finding in lines of text."""
-        lines = [f"{self.dataset}: {self.problem} [{self.check}; {len(self.cases)} of {self.of}]"]
+        lines = [f"{self.dataset}: {self.problem} [{self.check}{self.extent}]"]
         for case in self.cases[:_LISTED]:
             files = " and ".join(map(str, case.files))
             lines.append(f"    {files}{': ' * bool(case.text)}{case.text}")

@@ -64,10 +64,9 @@ def _section(finding: Finding) -> str:
     rest = finding.cases[_SHOWN:]
     listed = "".join(f"<li>{_named(case)}</li>" for case in rest)
     more = f"<details><summary>{len(rest)} more</summary><ul>{listed}</ul></details>" if rest else ""
-    count = f"{len(finding.cases)} of {finding.of}"
     advice = f"<p>{_text(finding.advice)}</p>" if finding.advice else ""
     return (
-        f"<section><h3>{_text(finding.dataset)}: {_text(finding.problem)} ({finding.check}, {count})</h3>\n"
+        f"<section><h3>{_text(finding.dataset)}: {_text(finding.problem)} [{finding.check}{finding.extent}]</h3>\n"
         f"{advice}{shown}{more}</section>\n"
     )
 

@@ -12,15 +12,17 @@ from srzoo.data.examine.region import centre
 
 _BLOCK = 64  # side of the blocks that are transformed [pixels]
 _SIDE = 512  # of the part that is examined [pixels]
-_SHARPEST = 4  # one in so many blocks is used
+_SHARPEST = 4  # one in so many blocks is used, and at least as many
+_LEAST_BLOCKS = 9  # that an image must have
 # Frequencies across, up to which spectra are averaged [cycles per block]: below the cliff of an enlargement by 4.
 _NEAR = 8
 # (End of a range of places [cycles per block], height from which a cliff counts there [dB]). Largest over a third of
-# BSDS400 and BSD100, Set14, Set5 and RealSR_x1: 10.6, 9.4, 8.3 and 7.1 in the four ranges; none of all 500 images of
-# BSDS400 and BSD100 is nearer to the threshold than 2 dB. Smallest over 14 images enlarged by OpenCV's cubic filter:
-# 10.2 (x1.5, last range), 15.6 (x2), 17.3 (x3) and 22.2 (x4); by its Lanczos filter 15.8 and more. The linear filter is
-# found from x2 on. A Gaussian blur of sigma 1 counts too: it leaves no fine detail either.
-_HEIGHTS = ((14, 13.0), (27, 12.0), (29, 10.0), (31, 8.5))
+# BSDS400 and BSD100, Set14, Set5 and RealSR_x1: 10.6, 10.2, 9.4, 8.3 and 7.1 in the five ranges (15.5 in the first for
+# small tiles of sky); none of all 500 images of BSDS400 and BSD100 is nearer to the threshold than 2 dB. Smallest over
+# 14 images enlarged by OpenCV's cubic filter: 10.2 (x1.5, last range), 15.6 (x2), 17.3 (x3) and 22.2 (x4); by its
+# Lanczos filter 15.8 and more. The linear filter is found from x2 on. A Gaussian blur of sigma 1 counts too: it leaves
+# no fine detail either.
+_HEIGHTS = ((10, 18.0), (14, 15.0), (27, 12.0), (29, 10.0), (31, 8.5))
 # Cliffs of known factors, measured for cubic and Lanczos filters [cycles per block] -> factor.
 _PLACES = (9.0, 12.7, 16.0, 20.0, 27.0, 30.0)
 _FACTORS = (4.0, 3.0, 2.5, 2.0, 1.5, 1.3)
@@ -55,7 +57,7 @@ def spectral_cliff(luma: np.ndarray) -> Cliff | None:
         luma: (H, W), levels from 0 to 255.
     """
     blocks = _blocks(centre(luma, _SIDE))
-    if len(blocks) < _SHARPEST:
+    if len(blocks) < _LEAST_BLOCKS:
         return None
     blocks = blocks - blocks.mean((1, 2), keepdims=True)
     detail = np.abs(np.diff(blocks, axis=1)).mean((1, 2)) + np.abs(np.diff(blocks, axis=2)).mean((1, 2))

@@ -250,6 +250,17 @@ def test_lq_that_no_kernel_explains_is_a_note(check):
     assert "no known kernel explains LQ" in out
 
 
+def test_sub_images_of_one_image_overlap_on_purpose(check):
+    for number, (top, left) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        image = skimage.data.coffee()[100 + top : 252 + top, 200 + left : 352 + left]
+        for kind, pixels in (("GT", image), ("LQ", reduced(np.ascontiguousarray(image), 2))):
+            check.path(number, kind).unlink()
+            name = f"a_s{number:03}" if number < 2 else "b"
+            write_image(check.folder / "train" / kind / f"{name}.png", np.ascontiguousarray(pixels))
+    (finding,) = [found for name, found in check()[2].items() if name[0] == "duplicates"]
+    assert names(finding) == [["a_s000.png", "b.png"], ["a_s001.png", "b.png"]]
+
+
 def test_colours_do_not_matter_for_a_grey_dataset(check):
     without_colour(check)
     # Luma of GT and means of channels differ, which is no kernel.
