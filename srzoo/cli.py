@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data list": ("srzoo.commands.data_list", "write a list of pairs"),
     "data meta-info": ("srzoo.commands.data_meta_info", "write a BasicSR meta_info file"),
     "data degrade": ("srzoo.commands.data_degrade", "make the test degradations of Reflash Dropout"),
+    "data check": ("srzoo.commands.data_check", "examine the datasets of an option file before a training"),
     "data pack": ("srzoo.commands.data_pack", "pack a folder of images for fast training"),
     "data manifest": ("srzoo.commands.data_manifest", "compare the files that two runs used"),
     "analyze lam": ("srzoo.commands.analyze_lam", "local attribution maps, diffusion index"),

@@ -114,6 +114,28 @@ def build_datasets(
     Raises:
         DataError: all faults of the files at once.
     """
+    built, labelled, faults = open_datasets(options, splits)
+    full = full_check or options.data.check == "full"
+    faults += ranks.on_main(lambda: preflight(options, labelled, full=full))
+    if set_aside:
+        faults = _set_aside(labelled, faults)
+    if faults:
+        raise DataError(faults)
+    for label, dataset in labelled.items():
+        if isinstance(dataset, ImageSet):
+            logger.info(f"datasets.{label.replace('/', '.')}: {dataset.describe()}")
+    return built
+
+
+def open_datasets(
+    options: Options, splits: Sequence[str]
+) -> tuple[dict[str, Datasets], Datasets, list[tuple[str, Fault]]]:
+    """Build the datasets of these splits, unchecked.
+
+    Returns:
+        (split -> name -> dataset), the same datasets by label ("train", "val/NAME", "test/NAME"), and (label, fault) of
+        those that cannot be built.
+    """
     built: dict[str, Datasets] = {split: {} for split in splits}
     labelled: Datasets = {}
     faults: list[tuple[str, Fault]] = []
@@ -131,20 +153,14 @@ def build_datasets(
             faults.append((label, Fault(Path(f"datasets.{label.replace('/', '.')}"), str(error))))
             continue
         built[split][name] = labelled[label] = dataset
-    full = full_check or options.data.check == "full"
+    return built, labelled, faults
+
+
+def preflight(options: Options, datasets: Datasets, *, full: bool) -> list[tuple[str, Fault]]:
+    """Return the faults of datasets, by label, as (label, fault); `full` decodes every file."""
     # SSIM needs a whole window: a smaller evaluation image would stop the run at its first validation.
     least = max((getattr(metric, "least_side", 1) for metric in build_metrics(options).values()), default=1)
-    faults += ranks.on_main(
-        lambda: check_datasets(labelled, full=full, allow_overlap=options.data.allow_overlap, least_side=least)
-    )
-    if set_aside:
-        faults = _set_aside(labelled, faults)
-    if faults:
-        raise DataError(faults)
-    for label, dataset in labelled.items():
-        if isinstance(dataset, ImageSet):
-            logger.info(f"datasets.{label.replace('/', '.')}: {dataset.describe()}")
-    return built
+    return check_datasets(datasets, full=full, allow_overlap=options.data.allow_overlap, least_side=least)
 
 
 def _set_aside(datasets: Datasets, faults: list[tuple[str, Fault]]) -> list[tuple[str, Fault]]:

@@ -51,10 +51,11 @@ def run(arguments: Arguments) -> None:
         raise ValueError(f"--scale: expected whole numbers such as 2,3,4, got {arguments.scale!r}")
     scales = list(dict.fromkeys(map(int, words)))
     jobs, faults = lr_jobs(arguments.gt, arguments.out, scales, arguments.kernel)
+    kernel = "" if arguments.kernel == "matlab" else f", lq_kernel: {arguments.kernel}"
     lines = [
         f"{{type: PairedImages, gt: {yaml_path(arguments.gt)}, "
         f"lq: {yaml_path(arguments.out / lr_folder(scale, arguments.kernel))}, "
-        f'lq_template: "{{}}x{scale}"}}'
+        f'lq_template: "{{}}x{scale}"{kernel}}}'
         for scale in scales
     ]
     prepare(jobs, faults, arguments, "make-lr", lines)

@@ -26,7 +26,7 @@ from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 # The antialiased cubic kernel reaches 2 LQ pixels to each side; one is spare.
 _MARGIN = 3
 # End of the names that BasicSR's script gives to the sub-images of an image: NAME_s001, NAME_s002, ...
-_SUB_IMAGE = re.compile(r"_s\d{3,}$")
+SUB_IMAGE = re.compile(r"_s\d{3,}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +195,7 @@ def _first(files: Sequence[ImageFile], limit: int | None) -> Sequence[ImageFile]
     images: set[str] = set()
     chosen = array("i")
     for index, key in enumerate(keys):
-        image = _SUB_IMAGE.sub("", key)
+        image = SUB_IMAGE.sub("", key)
         if len(images) < limit:
             images.add(image)
         if image in images:

@@ -1,6 +1,7 @@
 """Pairs of LQ and GT files."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from srzoo.data.folders import match_folders
 from srzoo.data.imageset import Color, ImageSet, Phase
 from srzoo.data.listing import Fault, Pair
 from srzoo.data.lists import find_images, read_pair_list
+from srzoo.data.reduction import Kernel
 from srzoo.images import MAX_PIXELS
 from srzoo.registry import DATASETS, PositiveInt
 
@@ -34,6 +36,8 @@ class PairedImages(ImageSet):
         modcrop: GT was cropped to multiples of this before LQ was made; default: the scale [GT pixels].
         lq_multiple: cut LQ at the bottom and right to multiples of this and GT to match, as RT4KSR's authors do with 2
             (evaluation) [LQ pixels].
+        lq_kernel: kernel that LQ files were made with, which `srzoo data check` compares; other: none of these, as for
+            pairs of cameras.
         cache: keep decoded images; true or ram: in the memory of each worker; disk: as raw pixels in the user's cache,
             written before the first step; auto: measure, choose one of these or none, and log it.
         color: channels of the network that images are converted to: rgb, or grey for one channel.
@@ -56,6 +60,7 @@ class PairedImages(ImageSet):
         use_rot: bool = False,
         modcrop: PositiveInt | None = None,
         lq_multiple: PositiveInt = 1,
+        lq_kernel: Kernel | Literal["other"] = "matlab",
         cache: Cache = False,
         color: Color = "rgb",
         max_pixels: int = MAX_PIXELS,
@@ -66,6 +71,7 @@ class PairedImages(ImageSet):
         if lq_multiple > 1 and phase == "train":
             raise ValueError("lq_multiple belongs to evaluation; training uses crops: remove it")
         self.lq_multiple = lq_multiple
+        self.lq_kernel = lq_kernel
         self.is_list = pairs is not None
         if pairs is not None and (gt is None) == (lq is None) and meta_info is None:
             listing = read_pair_list(pairs, gt, lq)

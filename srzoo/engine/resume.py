@@ -18,6 +18,7 @@ from srzoo.tensor_files import CheckpointError, read_metadata
 _FREE = ("logger.", "val.", "datasets.val.", "datasets.test.", "data.", "train.total_iter", "train.max_time", "name")
 _FREE += ("path.experiments", "path.pretrain_network_g", "path.pretrain_network_d", "path.param_key_g", "path.load")
 _FREE += ("network_g.init", "train.accumulate", "parallel")
+_FREE += ("datasets.train.lq_kernel",)  # checked by `srzoo data check` alone
 # Options that older states do not have -> the value that they were trained under.
 _ADDED = {
     "datasets.train.round_lq": True,

@@ -35,6 +35,11 @@ def test_options_added_since_have_their_earlier_effect(resume):
             resume(before, changed)
 
 
+def test_the_kernel_that_checks_expect_may_differ(resume):
+    options = {"datasets": {"train": {"gt_size": 64}}}
+    assert resume(options, {"datasets": {"train": {"gt_size": 64, "lq_kernel": "pil"}}}) == 3
+
+
 def test_dropout_in_every_second_block_was_called_half(resume):
     before = {"network_g": {"type": "SRResNet", "dropout": {"position": "half"}}}
     same = {"network_g": {"type": "SRResNet", "init": "published", "dropout": {"position": "every_2"}}}

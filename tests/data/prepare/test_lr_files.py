@@ -115,6 +115,12 @@ def test_the_printed_option_reads_what_gt_images_computes(dtype, tmp_path, make_
         assert torch.equal(pairs[0][name], computed[0][name])
 
 
+def test_the_printed_option_names_another_kernel(tmp_path, make_lr, capsys):
+    write_photographs(tmp_path / "gt", 1, 48, 60)
+    assert make_lr("--scale", "2", "--kernel", "pil") == 0
+    assert 'LRpilx2, lq_template: "{}x2", lq_kernel: pil}' in capsys.readouterr().out
+
+
 def test_a_second_run_writes_nothing_and_more_scales_add_theirs(tmp_path, make_lr, capsys):
     write_photographs(tmp_path / "gt", 2, 40, 50)
     assert make_lr("--scale", "2") == 0
