@@ -41,6 +41,7 @@ EXTRAS = {
     "report": ["matplotlib>=3.8", "scikit-learn>=1.4"],
     "metrics": ["lpips>=0.1.4", "piq>=0.8", "DISTS-pytorch>=0.1"],
     "compat": ["spandrel>=0.4.2"],
+    "video": ["av>=18"],
     "export": [
         "onnx>=1.17",
         "onnxscript>=0.5",

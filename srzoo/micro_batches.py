@@ -12,7 +12,8 @@ from srzoo import ranks, training
 from srzoo.components import Datasets
 from srzoo.engine import loop
 from srzoo.engine.log import logger
-from srzoo.engine.trouble import TrainingError, is_out_of_memory
+from srzoo.engine.trouble import TrainingError
+from srzoo.infer.memory import is_out_of_memory
 from srzoo.options import Options
 from srzoo.state import TrainingState
 

@@ -135,7 +135,7 @@ def build_model(
     iteration = Iteration(0 if state is None else state["step"])
     idle = getattr(options.model.plugin, "has_idle_parameters", False)
     # One check for all learners. On a GPU it waits for the next line, score or file, so that the device need not.
-    finite = FiniteCheck(deferred=alone or device.type != "cpu")
+    finite = FiniteCheck(deferred=alone or device.type != "cpu", alone=alone)
     g = _learner(options, net, "g", iteration, finite, alone=alone, ema_decay=train.ema_decay, has_idle_parameters=idle)
     d = None
     if options.network_d is not None and train.optim_d is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import srzoo
 from srzoo import ranks
+from srzoo.infer.memory import free_memory, is_out_of_memory
 
 # Sides of square inputs of the pressure test [LQ pixels].
 PRESSURE_SIDES = (128, 256, 512, 800, 1024, 1280, 1600, 2048, 2560, 3200, 4096, 5120, 6400, 8192)
@@ -155,8 +156,8 @@ def pressure_test(
         growth = (side / previous) ** 2
         if speed is not None:
             # A process that exceeds a CPU's memory is killed, and its results are lost.
-            needed, free = growth * (speed.peak_memory_mib or 0), _free_memory()
-            if device.type == "cpu" and free is not None and needed > 0.8 * free:
+            needed, free = growth * (speed.peak_memory_mib or 0), free_memory(device) / 2**20
+            if device.type == "cpu" and needed > 0.8 * free:
                 yield Pressure(side, None, f"would need {needed:,.0f} MiB, {free:,.0f} are free")
                 return
             if growth * speed.latency_p50_ms > 1000 * limit:
@@ -165,26 +166,11 @@ def pressure_test(
         try:
             speed = measure_speed(run, torch.rand(1, num_in_ch, side, side, device=device), runs=5, seconds=5.0)
         except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            if not is_out_of_memory(error):
                 raise
             yield Pressure(side, None, "out of memory")
             return
         yield Pressure(side, speed)
-
-
-def _free_memory() -> float | None:
-    """Return the memory that this process may still take [MiB]; None: unknown."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 1024
-    except (OSError, StopIteration):
-        return None
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # "max": no limit
-        return free
-    return min(free, (limit - used) / 2**20)
 
 
 def hardware(device: torch.device) -> dict[str, str | int]:

@@ -32,6 +32,9 @@ class SRVGGNetCompact(nn.Module):
         num_feat: width of the features [channels].
         num_conv: convolutions between the first and the last.
         act: activation after each convolution but the last; lrelu has slope 0.1.
+        border: surroundings of the image. zeros: each convolution pads its input with zeros (published), which
+            colours the outermost pixels of a plain image; replicate: the image is continued by its outermost pixels,
+            as far as the network sees.
     """
 
     scales = None
@@ -47,15 +50,18 @@ class SRVGGNetCompact(nn.Module):
         num_feat: PositiveInt = 64,
         num_conv: PositiveInt = 16,
         act: Literal["prelu", "relu", "lrelu"] = "prelu",
+        border: Literal["zeros", "replicate"] = "zeros",
     ) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.border = scale, border
         # All convolutions at LQ resolution: the first, num_conv, the last.
         self.receptive_radius = num_conv + 2
-        self.body = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, 1, 1), _activation(act, num_feat))
+        # Without padding each convolution takes one replicated pixel off every side.
+        padding = 1 if border == "zeros" else 0
+        self.body = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, 1, padding), _activation(act, num_feat))
         for _ in range(num_conv):
-            self.body.extend([nn.Conv2d(num_feat, num_feat, 3, 1, 1), _activation(act, num_feat)])
-        self.body.append(nn.Conv2d(num_feat, num_in_ch * scale**2, 3, 1, 1))
+            self.body.extend([nn.Conv2d(num_feat, num_feat, 3, 1, padding), _activation(act, num_feat)])
+        self.body.append(nn.Conv2d(num_feat, num_in_ch * scale**2, 3, 1, padding))
         self.upsampler = nn.PixelShuffle(scale)
 
     @staticmethod
@@ -76,5 +82,8 @@ class SRVGGNetCompact(nn.Module):
             }
 
     def forward(self, lq: Tensor) -> Tensor:
+        image = lq
+        if self.border == "replicate":
+            image = F.pad(lq, (self.receptive_radius,) * 4, mode="replicate")  # (B, C, H + 2 * radius, W + 2 * radius)
         # (B, C * scale**2, H, W) -> (B, C, scale * H, scale * W)
-        return self.upsampler(self.body(lq)) + F.interpolate(lq, scale_factor=self.scale, mode="nearest")
+        return self.upsampler(self.body(image)) + F.interpolate(lq, scale_factor=self.scale, mode="nearest")

@@ -46,6 +46,12 @@ class Print:
         terms, speed, waiting = progress.take(self.device)
         lr = self.model.g.lr
         logger.info(progress_line(step, self.total, terms, lr, speed, waiting))
+        passes = self.model.g.take_passes()
+        if passes.again:
+            logger.info(
+                f"{passes.again} of {passes.number} forward passes overflowed in fp16 and were computed again with the "
+                "range of float32"
+            )
         self.board.scalars({f"loss/{name}": value for name, value in terms.items()}, step)
         self.board.scalars({"lr": lr, "speed/steps_per_s": speed, "speed/data_share": waiting}, step)
 

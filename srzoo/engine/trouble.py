@@ -4,7 +4,6 @@ import re
 
 import torch
 
-_NO_MEMORY = r"out of memory|can't allocate memory|std::bad_alloc"
 # Texts in errors of PyTorch -> cause and remedy. `%s` is the beginning of the error.
 _ADVICE = {
     r"No space left on device.*shm|shm.*No space left|unable to (open|allocate) shared memory|Bus error": (
@@ -15,7 +14,7 @@ _ADVICE = {
         "a loader process has ended (%s); the system may have ended it for lack of memory: lower "
         "datasets.train.num_workers, or set it to 0 to see its own error"
     ),
-    _NO_MEMORY: (
+    r"out of memory|can't allocate memory|std::bad_alloc": (
         "not enough memory (%s): raise train.accumulate (auto: found by trial), which keeps the total batch, or lower "
         "datasets.train.gt_size"
     ),
@@ -36,11 +35,6 @@ _ADVICE = {
 
 class TrainingError(ValueError):
     """A training that ended for a reason outside srzoo; the message says what to do."""
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return True if an operation found no memory, on a GPU or a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or re.search(_NO_MEMORY, str(error), re.IGNORECASE) is not None
 
 
 def explained(error: Exception, step: int) -> TrainingError | None:

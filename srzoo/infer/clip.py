@@ -10,7 +10,7 @@ from srzoo.images import FileLayout
 from srzoo.infer.picture import OpenPicture, output_size, upscaled_bands
 from srzoo.infer.upscale import Upscaler
 from srzoo.progress import Meter
-from srzoo.video import FrameReader, FrameWriter, Video
+from srzoo.video import Video, frame_reader, frame_writer
 
 logger = logging.getLogger("srzoo")
 
@@ -34,8 +34,8 @@ def upscale_clip(clip: Video, upscaler: Upscaler, path: Path, magnification: flo
     size = output_size(clip.size, magnification)
     layout = FileLayout(*size, 3, 8 if clip.bits == 8 else 16)
     with (
-        FrameReader(clip) as reader,
-        FrameWriter(path, clip, size) as writer,
+        frame_reader(clip) as reader,
+        frame_writer(path, clip, size) as writer,
         ThreadPoolExecutor(1) as reading,
         ThreadPoolExecutor(1) as writing,
     ):

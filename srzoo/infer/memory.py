@@ -1,15 +1,16 @@
-"""Memory of a network per pixel, memory that is free, and errors that mean too little of it."""
+"""Memory that computations take, memory that is free, and errors that mean too little of it."""
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "alloc_failed", "bad_alloc")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -18,7 +19,7 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # PyTorch's CPU allocator and the libraries of NVIDIA raise RuntimeError.
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in _MESSAGES)
 
 
 def free_memory(device: torch.device) -> int:
@@ -64,43 +65,53 @@ def peak_memory(compute: Callable[[], Tensor], device: torch.device) -> int:
         compute()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with _Storages() as storages:
+    with AllocatedStorages() as storages:
         compute()
     return storages.peak
 
 
-class _Storages(TorchDispatchMode):
-    """Sum of the storages that operations allocate inside the ``with`` block, while they are alive."""
+class AllocatedStorages(TorchDispatchMode):
+    """Sum of the storages that operations allocate inside the ``with`` block, while they are alive.
+
+    Attributes:
+        now: alive at this moment [bytes].
+        peak: most that was alive at any moment [bytes].
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.alive: dict[int, int] = {}
         self.now = self.peak = 0
+        self._alive: dict[int, int] = {}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # PyTorch's signature
+    def __torch_dispatch__(
+        self,
+        func: object,
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         del types
-        result = func(*args, **(kwargs or {}))
-        for tensor in _tensors(result):
-            self._count(tensor)
+        result = func(*args, **(kwargs or {}))  # pyright: ignore[reportCallIssue]
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._count(tensor)
         return result
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
+        # Views share the storage of the tensor that they show: it counts once.
         key = storage._cdata
-        if key in self.alive:
+        if key in self._alive:
             return
-        self.alive[key] = storage.nbytes()
-        self.now += self.alive[key]
+        self._alive[key] = storage.nbytes()
+        self.now += self._alive[key]
         self.peak = max(self.peak, self.now)
+        # A storage is freed as soon as the last tensor in it is gone.
         weakref.finalize(storage, self._free, key)
+        self.check()
+
+    def check(self) -> None:
+        """React to a storage that has just been added; here, not at all."""
 
     def _free(self, key: int) -> None:
-        self.now -= self.alive.pop(key, 0)
-
-
-def _tensors(result: object) -> Iterator[Tensor]:
-    if isinstance(result, Tensor):
-        yield result
-    elif isinstance(result, list | tuple):
-        for item in result:
-            yield from _tensors(item)
+        self.now -= self._alive.pop(key, 0)

@@ -1,10 +1,11 @@
 """The check that losses and gradients are finite, on all ranks together.
 
 On a CPU each number is checked as soon as it is known. Reading a number from a GPU waits for all work before it, so
-there the numbers stay on the device until something is printed, scored or saved.
+there the numbers stay on the device until something is printed, scored or saved. Outputs of passes in fp16 are checked
+at once everywhere, because a pass that overflows is computed again before its loss.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,12 +27,22 @@ class Moment(NamedTuple):
     Args:
         update: number of the update that it belongs to, from 1.
         lr: learning rate of that update.
-        advice: further remedy, for the error message; "" or words that end with a comma.
     """
 
     update: int
     lr: float
-    advice: str = ""
+
+
+class Passes(NamedTuple):
+    """Forward passes in fp16, the same on every rank.
+
+    Args:
+        number: of all of them.
+        again: those that overflowed on some rank and were computed again.
+    """
+
+    number: int = 0
+    again: int = 0
 
 
 class _Waiting(NamedTuple):
@@ -46,11 +57,28 @@ class FiniteCheck:
 
     Args:
         deferred: keep the numbers on their device until :meth:`verify` is called.
+        alone: ask no other rank about the outputs of passes; for trials, which are never verified.
     """
 
-    def __init__(self, *, deferred: bool = False) -> None:
-        self.deferred = deferred
+    def __init__(self, *, deferred: bool = False, alone: bool = False) -> None:
+        self.deferred, self.alone = deferred, alone
         self._waiting: list[_Waiting] = []
+        self._passes = Passes()
+
+    def outputs(self, tensors: Iterable[Tensor]) -> bool:
+        """Return True if the outputs of a pass in fp16 are finite on all ranks, and count the pass.
+
+        Every rank calls this, with as many passes. On a GPU it waits for the pass.
+        """
+        finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()
+        fine = bool(finite) if self.alone else ranks.all_true(finite)
+        self._passes = Passes(self._passes.number + 1, self._passes.again + (not fine))
+        return fine
+
+    def take_passes(self) -> Passes:
+        """Return the passes in fp16 since the last call."""
+        passes, self._passes = self._passes, Passes()
+        return passes
 
     def loss(self, loss: Tensor, terms: Mapping[str, Tensor], keys: Sequence[str], moment: Moment) -> None:
         """Check the loss of one micro-batch, before its backward pass; every rank calls this.
@@ -106,10 +134,17 @@ class FiniteCheck:
         return advice(moment, harm)
 
 
-def advice(moment: Moment, harm: str) -> str:
-    """Return the end of the message about a number that is not finite: its moment, the harm done, remedies."""
+def advice(moment: Moment, harm: str, *, fp16: bool = False) -> str:
+    """Return the end of the message about a number that is not finite: its moment, the harm done, remedies.
+
+    Args:
+        moment: of the number.
+        harm: sentence without its full stop.
+        fp16: the number left the range of fp16.
+    """
+    wider_range = " or train in bf16, which has the range of float32," if fp16 else ""
     return (
         f"in update {moment.update} at learning rate {moment.lr:.3g}. {harm} and the files saved before are intact; if "
         "resuming from the newest state fails in the same way, go back to an older one. Lower the learning rate, add "
-        f"train.grad_clip,{moment.advice} or look at the samples."
+        f"train.grad_clip,{wider_range} or look at the samples."
     )

@@ -10,10 +10,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srzoo import ranks
 from srzoo.batch import StateDict, Terms
+from srzoo.contract import contract_of
 from srzoo.optim.compilation import CompileMode, compiled
 from srzoo.optim.ema import EMA
-from srzoo.optim.finite import FiniteCheck
-from srzoo.optim.precision import DTYPES, Autocast, Precision
+from srzoo.optim.finite import FiniteCheck, Passes
+from srzoo.optim.precision import DTYPES, Autocast, Precision, usable
 from srzoo.optim.schedules import Iteration, Schedule
 from srzoo.optim.stepper import Stepper
 
@@ -46,7 +47,8 @@ class Learner:
         has_idle_parameters: True if some parameters may get no gradient in an iteration.
         precision: of passes through `net`; weights, losses and updates are float32.
         compile: mode of ``torch.compile`` for `net`; False: none.
-        finite: check of losses and gradients, shared by the learners of a run.
+        finite: check of losses, gradients and outputs in fp16, shared by the learners of a run; None: one for this
+            learner, at once.
         alone: exchange no gradients with other ranks.
         sharding: of the network, made before its optimiser; None: every rank has the whole network.
     """
@@ -78,8 +80,10 @@ class Learner:
         self._exchanging = _distributed(module, has_idle_parameters) if exchanging else module
         self.net = compiled(self._exchanging, compile)
         device_type = next(module.parameters()).device.type
+        finite = finite or FiniteCheck()  # one for outputs, losses and gradients
         if precision in DTYPES:
-            self.net = Autocast(self.net, precision, device_type)
+            wider = usable("bf16", contract_of(module))
+            self.net = Autocast(self.net, precision, device_type, wider=wider, finite=finite)
         self.stepper = Stepper(
             module,
             optimizer,
@@ -143,6 +147,10 @@ class Learner:
             NonFiniteLossError: on every rank, if one of them is NaN or infinite on any rank.
         """
         self.stepper.finite.verify()
+
+    def take_passes(self) -> Passes:
+        """Return the passes in fp16 of this run's learners since the last call, and those computed again."""
+        return self.stepper.finite.take_passes()
 
     @property
     def inference_net(self) -> nn.Module:

@@ -2,7 +2,8 @@
 
 Micikevicius et al., "Mixed Precision Training", ICLR 2018, arXiv:1710.03740: weights, losses and updates stay in
 float32; passes through the network use half precision. With fp16 the loss is scaled up before the backward pass, so
-that small gradients do not vanish (:class:`srzoo.optim.stepper.Stepper`).
+that small gradients do not vanish (:class:`srzoo.optim.stepper.Stepper`), and a forward pass whose output leaves the
+range of fp16 is computed again in a wider precision.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from srzoo.contract import NetworkContract
+from srzoo.optim.finite import FiniteCheck
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 
@@ -99,21 +101,61 @@ def autocast(precision: Precision, device_type: str) -> contextlib.AbstractConte
 class Autocast(nn.Module):
     """`net` in half precision with float32 outputs, so that losses are computed in float32; called as `net` is.
 
+    fp16 ends at 65504. A pass whose output is NaN or infinite on some rank is computed again on all of them, before
+    anything is learned from it. Dropout draws a new mask then.
+
     Args:
         net: the network to call, with float32 weights.
         precision: bf16 or fp16.
         device_type: where the network is: "cpu", "cuda", ...
+        wider: precision for passes that overflow in fp16, bf16 or fp32.
+        finite: check of the outputs in fp16, shared by the learners of a run; None: one for this network.
     """
 
-    def __init__(self, net: nn.Module, precision: Precision, device_type: str) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        precision: Precision,
+        device_type: str,
+        *,
+        wider: Precision = "fp32",
+        finite: FiniteCheck | None = None,
+    ) -> None:
         super().__init__()
-        self.net, self.device_type = net, device_type
+        self.net, self.device_type, self.finite = net, device_type, finite or FiniteCheck()
         self.precision: Precision = precision
+        self.wider: Precision = wider
 
     def forward(self, *inputs: object, **options: object) -> object:
-        with autocast(self.precision, self.device_type):
+        if self.precision != "fp16":
+            return self._pass(self.precision, inputs, options)
+        buffers = [buffer.clone() for buffer in self.net.buffers()]
+        output = self._pass("fp16", inputs, options)
+        if self.finite.outputs(tensors_in(output)):
+            return output
+        del output  # with all that was kept for its backward pass
+        with torch.no_grad():
+            # Running statistics have averaged the overflow.
+            for buffer, before in zip(self.net.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+        return self._pass(self.wider, inputs, options)
+
+    def _pass(self, precision: Precision, inputs: tuple[object, ...], options: Mapping[str, object]) -> object:
+        with autocast(precision, self.device_type):
             output = self.net(*inputs, **options)
         return in_float32(output)
+
+
+def tensors_in(output: object) -> Iterator[Tensor]:
+    """Yield the tensors of a network's output, inside dataclasses and lists too."""
+    if isinstance(output, Tensor):
+        yield output
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for item in dataclasses.fields(output):
+            yield from tensors_in(getattr(output, item.name))
+    elif isinstance(output, Mapping | list | tuple):
+        for value in output.values() if isinstance(output, Mapping) else output:
+            yield from tensors_in(value)
 
 
 def in_float32(output: object) -> object:

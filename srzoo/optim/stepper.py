@@ -117,7 +117,7 @@ class Stepper:
         finite = bool(torch.isfinite(norm))
         if not finite and scaler.get_scale() <= 1:
             # A loss that is not scaled up overflows in float32 too.
-            message = advice(self._moment(), "No weight was changed by it")
+            message = advice(self._moment(), "No weight was changed by it", fp16=True)
             raise NonFiniteLossError(f"non-finite gradients (finite loss) {message}")
         scaler.update()
         if not finite:
@@ -143,8 +143,7 @@ class Stepper:
             ) from error
 
     def _moment(self) -> Moment:
-        range_of_fp16 = "" if self.scaler is None else " or train in bf16, which has the range of float32,"
-        return Moment(self.iteration.number + 1, self.lr, range_of_fp16)
+        return Moment(self.iteration.number + 1, self.lr)
 
     def state_dict(self) -> StateDict:
         """Return the optimiser's state, the number of updates and the factor of the loss; the schedule needs none."""

@@ -1,4 +1,4 @@
-"""Facts of a video file, read with ffprobe."""
+"""Facts of a video file, read with ffprobe or, without it, with the package av."""
 
 import itertools
 import json
@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from srzoo.video import library, programs
 from srzoo.video.clip import MATRICES, Video, bits_of
-from srzoo.video.programs import told_about
 
 _WITHOUT = ("", "unknown", "reserved", "unspecified")
 
@@ -16,13 +16,18 @@ def probe(path: Path) -> Video:
     """Read the facts of a video; refuse, by name, what cannot be carried over.
 
     Raises:
-        FileNotFoundError: no such file, or no ffmpeg.
+        FileNotFoundError: no such file, or neither ffmpeg nor av.
         ValueError: not a video or a damaged one; interlaced, of variable frame rate, with alpha, of more than 10 bits,
             or with colours that ffmpeg's scaler cannot convert.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
-    told = json.loads(told_about(path, "-show_streams", "-show_format", "-of", "json"))
+    through_programs = programs.installed()
+    if not through_programs and not library.installed():
+        raise FileNotFoundError(
+            'videos need the program ffmpeg (apt-get install ffmpeg) or the package av (pip install "srzoo[video]")'
+        )
+    told = json.loads(programs.description(path) if through_programs else library.description(path))
     streams = told.get("streams", [])
     videos = [stream for stream in streams if stream["codec_type"] == "video" and not _is_cover(stream)]
     if not videos:
@@ -32,7 +37,9 @@ def probe(path: Path) -> Video:
     height, width = int(video["height"]), int(video["width"])
     if _rotation(video) % 180:
         height, width = width, height
-    rate, frames = _rate(path, video)
+    index = int(video["index"])
+    times = programs.packet_times(path) if through_programs else library.packet_times(path, index)
+    rate, frames = _rate(path, video, times)
     told_range = video.get("color_range", "")
     aspect = video.get("sample_aspect_ratio", "1:1").replace(":", "/")
     others = [stream["codec_type"] for stream in streams if stream["codec_type"] not in ("video", "audio")]
@@ -91,18 +98,15 @@ def _rotation(video: dict[str, object]) -> int:
     return next((int(entry["rotation"]) for entry in entries if "rotation" in entry), 0)
 
 
-def _rate(path: Path, video: dict[str, str]) -> tuple[Fraction, int]:
+def _rate(path: Path, video: dict[str, str], shown: list[int | None]) -> tuple[Fraction, int]:
     """Return the exact rate and the number of frames, from the times of all packets.
 
     Raises:
         ValueError: no frames, or frames at irregular times.
     """
-    lines = told_about(path, "-select_streams", "V:0", "-show_entries", "packet=pts,flags", "-of", "csv=p=0").split()
-    # Packets with the flag D are there for decoding alone and not shown.
-    shown = [line.split(",") for line in lines if "D" not in line.split(",")[1]]
     if not shown:
         raise ValueError(f"{path} has no frames")
-    times = sorted(int(pts) for pts, *_ in shown if pts.lstrip("-").isdigit())
+    times = sorted(time for time in shown if time is not None)
     base = Fraction(video["time_base"])
     candidates = [_fraction(video.get(name, "")) for name in ("r_frame_rate", "avg_frame_rate")]
     for rate in filter(None, candidates):

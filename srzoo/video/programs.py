@@ -7,6 +7,11 @@ import subprocess
 from pathlib import Path
 
 
+def installed() -> bool:
+    """Return True if both programs are there."""
+    return all(shutil.which(name) is not None for name in ("ffmpeg", "ffprobe"))
+
+
 def program(name: str) -> str:
     """Return the path of a program.
 
@@ -40,7 +45,20 @@ def last_line(text: str) -> str:
     return lines[-1].strip()[:300] if lines else "no reason given"
 
 
-def told_about(path: Path, *arguments: str) -> str:
+def description(path: Path) -> str:
+    """Return the facts of a file as ffprobe's JSON; errors as in :func:`_told_about`."""
+    return _told_about(path, "-show_streams", "-show_format", "-of", "json")
+
+
+def packet_times(path: Path) -> list[int | None]:
+    """Return the times of the packets of the picture that are shown, in ticks; errors as in :func:`_told_about`."""
+    words = ("-select_streams", "V:0", "-show_entries", "packet=pts,flags", "-of", "csv=p=0")
+    packets = [line.split(",") for line in _told_about(path, *words).split()]
+    # Packets with the flag D are there for decoding alone and not shown.
+    return [int(pts) if pts.lstrip("-").isdigit() else None for pts, flags, *_ in packets if "D" not in flags]
+
+
+def _told_about(path: Path, *arguments: str) -> str:
     """Return what ffprobe writes about a file.
 
     Raises:

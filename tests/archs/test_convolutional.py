@@ -105,6 +105,29 @@ def test_dropped_features_are_zero_and_kept_ones_scaled(prob, mode, seed):
         assert ((kept.all((2, 3))) | (~kept).all((2, 3))).all()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (9, 2), (20, 23)])
+def test_a_replicated_border_keeps_a_plain_image_plain(size):
+    torch.manual_seed(0)
+    net = ARCHS.build("SRVGGNetCompact", {"num_feat": 8, "num_conv": 2, "border": "replicate"}, scale=2)
+    colour = net(torch.full((1, 3, *size), 0.7))
+    for row in range(2):  # each position of a pixel in its block of 2 x 2 has a value of its own
+        for column in range(2):
+            same = colour[..., row::2, column::2]
+            torch.testing.assert_close(same, same[..., :1, :1].expand_as(same), rtol=0, atol=1e-6)
+
+
+def test_away_from_a_replicated_border_nothing_changes():
+    torch.manual_seed(0)
+    net = ARCHS.build("SRVGGNetCompact", {"num_feat": 8, "num_conv": 2, "border": "replicate"}, scale=3)
+    published = ARCHS.build("SRVGGNetCompact", {"num_feat": 8, "num_conv": 2}, scale=3)
+    published.load_state_dict(net.state_dict())
+    lq, inside = torch.rand(1, 3, 19, 24), slice(3 * net.receptive_radius, -3 * net.receptive_radius)
+    one, other = net(lq), published(lq)
+    assert one.shape == other.shape
+    torch.testing.assert_close(one[..., inside, inside], other[..., inside, inside], rtol=0, atol=1e-6)
+    assert (one - other).abs().max() > 1e-3
+
+
 def test_unknown_dropout_positions_are_refused():
     for position in ("middle", "block_0", "block_17", "every_0", "every_two", []):
         with pytest.raises(ValueError, match="must be last, all, half, quarter, every_k, block_1 to block_16"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from srzoo.optim import compilation
 from srzoo.optim.precision import set_process
 from srzoo.state import load_state
+from tests.engine.test_sharding import run
 from tests.support import ROOT, needs_compiler, run_test, run_train, training_options, write_options
 
 
@@ -87,6 +89,75 @@ def test_two_processes_in_fp16_equal_one(options, tmp_path):
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
+    one, two = (weights(tmp_path, name) for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=1e-5)
+
+
+OVERFLOWING = '''
+"""A small network whose features leave the range of fp16 for images that are not dark."""
+import torch
+from torch import nn
+from srzoo.registry import ARCHS
+
+@ARCHS.register
+class Overflowing(nn.Module):
+    """Two convolutions, (B, C, h, w) -> (B, C, scale*h, scale*w)."""
+
+    half_safe = ("float16",)
+
+    def __init__(self, *, scale: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 3 * scale**2, 3, 1, 1), nn.PixelShuffle(scale), nn.Dropout(0.1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        factor = torch.where(x.mean((1, 2, 3), keepdim=True) > 0.7, 1e6, 1.0)
+        return self.body(x * factor) / factor
+'''
+
+
+@pytest.fixture
+def overflowing(options, tmp_path):
+    """Options of a training in fp16 some of whose passes overflow."""
+    (tmp_path / "overflowing.py").write_text(OVERFLOWING)
+    sgd = {"optim_g": {"type": "SGD", "lr": 0.05}, "total_iter": 4}
+    network = {"type": "Overflowing", "num_modules": None}
+    # One crop decides, so that ranks differ.
+    return options(
+        precision="fp16",
+        train=sgd,
+        network_g=network,
+        plugins=["overflowing.py"],
+        datasets={"train": {"batch_size": 2, "gt_size": 16}},
+    )
+
+
+def again(folder, name):
+    """Numbers of passes computed again, and of all passes of those intervals."""
+    log = (folder / "experiments" / name / "train.log").read_text()
+    return re.findall(r"(\d+) of (\d+) forward passes overflowed in fp16 and were computed again", log)
+
+
+def test_a_run_whose_passes_overflow_resumes_exactly(overflowing, tmp_path):
+    assert run_train(overflowing, "name=whole") == 0
+    assert run_train(overflowing, "name=halves", "train.total_iter=2") == 0
+    assert run_train(overflowing, "name=halves", resume="auto") == 0
+    assert equal(weights(tmp_path, "whole"), weights(tmp_path, "halves"))
+    found = again(tmp_path, "whole")
+    assert found == again(tmp_path, "halves") != []
+    assert {passes for _, passes in found} == {"2"}
+    assert any(number != "2" for number, _ in found)
+
+
+@pytest.mark.ranks
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_ranks_agree_on_passes_that_overflow(overflowing, tmp_path, parallel):
+    without_masks = tmp_path / "overflowing.py"  # which differ between ranks
+    without_masks.write_text(OVERFLOWING.replace("Dropout(0.1)", "Dropout(0.0)"))
+    assert run_train(overflowing, "name=one") == 0
+    run(tmp_path, "two", f"parallel={parallel}", num_ranks=2)
+    assert again(tmp_path, "one") == again(tmp_path, "two") != []
     one, two = (weights(tmp_path, name) for name in ("one", "two"))
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-3, atol=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from srzoo import ranks
 from srzoo.contract import NetworkContract
 from srzoo.optim import compilation
 from srzoo.optim.compilation import CompiledForScoring, compiled
@@ -147,6 +148,77 @@ def test_the_factor_of_the_loss_is_in_the_state():
         assert torch.equal(own.module.weight, other.module.weight)
         assert own.stepper.scaler.state_dict() == other.stepper.scaler.state_dict()
     assert "scaler" not in learner(Amplified(), precision="bf16").state_dict()["step_g"]
+
+
+class Bright(nn.Module):
+    """A convolution and running statistics whose values leave the range of fp16 for images of mean above 0.5."""
+
+    half_safe: tuple[str, ...] = ("float16",)
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, 1, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        factor = torch.where(x.mean((1, 2, 3), keepdim=True) > 0.5, 1e6, 1.0)  # (B, 1, 1, 1)
+        return self.norm(self.conv(x * factor) / factor)
+
+
+def train_on(own, *means):
+    """One update per mean of its images; return the terms."""
+    terms = []
+    for mean in means:
+        image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.2 + mean - 0.1
+        with own.micro_batch():
+            terms.append({"pixel": (own.net(image) - image).abs().mean()})
+            own.minimise(terms[-1], ["a"])
+    return [term["pixel"].item() for term in terms]
+
+
+def test_a_pass_that_overflows_in_fp16_is_computed_again_before_its_loss():
+    plain, half = (learner(Bright(), 0.1, type="SGD", precision=name) for name in ("fp32", "fp16"))
+    half.stepper.scaler.set_growth_interval(3)
+    assert train_on(half, 0.9) == train_on(plain, 0.9)
+    # Running statistics too have seen the second pass alone.
+    for name, value in plain.module.state_dict().items():
+        torch.testing.assert_close(half.module.state_dict()[name], value, rtol=1e-6, atol=0)
+    assert half.take_passes() == (1, 1)
+    train_on(half, 0.2, 0.9, 0.2)
+    assert half.take_passes() == (3, 1)
+    assert half.take_passes() == plain.take_passes() == (0, 0)
+
+
+def test_a_pass_that_overflows_on_another_rank_is_computed_again_here(monkeypatch):
+    half, passes = learner(Bright(), precision="fp16"), []
+    half.module.conv.register_forward_hook(lambda *given: passes.append(given[2].dtype))
+    monkeypatch.setattr(ranks, "all_true", lambda condition: bool(condition) and len(passes) != 1)
+    train_on(half, 0.2, 0.2)
+    assert passes == [torch.float16, torch.float32, torch.float16]
+    assert half.take_passes() == (2, 1)
+    half.stepper.finite.alone = True  # as in a trial, during which no rank waits for another
+    monkeypatch.delattr(ranks, "all_true")
+    assert half.stepper.finite.outputs([torch.ones(2)])
+
+
+def test_a_pass_is_computed_again_in_bf16_if_the_network_is_safe_in_it():
+    half, seen = learner(Bright(), precision="fp16"), []
+    safe = Bright()
+    safe.half_safe = ("float16", "bfloat16")
+    for own in (half, learner(safe, precision="fp16")):
+        own.module.conv.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+        train_on(own, 0.9)
+    assert seen == [torch.float16, torch.float32, torch.float16, torch.bfloat16]
+
+
+def test_a_pass_that_is_not_finite_in_float32_either_ends_the_run():
+    for precision in ("fp16", "bf16"):
+        own = learner(Bright(), precision=precision)
+        with torch.no_grad():
+            own.module.conv.bias[0] = torch.nan
+        with pytest.raises(NonFiniteLossError, match=r"non-finite loss .*'pixel': nan.* in update 1 ") as error:
+            train_on(own, 0.9)
+        assert "bf16" not in str(error.value)  # its range is that of float32
 
 
 @pytest.mark.parametrize(
