@@ -69,7 +69,11 @@ def rows_product(rows: Tensor, weight: Tensor, bias: Tensor | None, window: int)
     """Return rows @ weight^T + bias, (R, num_in) -> (R, num_out), in the fast form of :func:`rows_linear`."""
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
         return F.linear(rows, weight, bias)
-    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / w**2, num_in, w, w)
+    # On one thread PyTorch uses a slower routine for 1x1 convolutions of fewer than 16 images: then each row of pixels
+    # in a window is an image. Training keeps its layout, and so its rounding.
+    few = 1 < len(rows) // window**2 < 16 and not torch.is_grad_enabled()
+    height = 1 if few else window
+    tiles = rows.view(-1, height, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / (height * w), num_in, height, w)
     out = F.conv2d(tiles, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).flatten(0, 2)  # (R, num_out)
 
