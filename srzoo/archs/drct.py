@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from srzoo.contract import PlainValue, count_modules
 from srzoo.layers.attention import attention_by_products, biased_attention
 from srzoo.layers.mean_shift import MeanShift
+from srzoo.layers.plain import in_plain_form
 from srzoo.layers.upsample import subpixel_scale, subpixel_upsampler
 from srzoo.layers.window import (
     Windows,
@@ -30,6 +31,7 @@ from srzoo.layers.window import (
     plain_and_shifted_windows,
     relative_position_index,
     rows_linear,
+    rows_product,
     to_rows,
 )
 from srzoo.ops.pad import crop, pad_to_multiple
@@ -122,9 +124,27 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * settings.mlp_ratio), settings.window, settings.drop)
 
     def forward(self, rows: Tensor, batch: int, windows: Windows) -> Tensor:
-        attended = windows.merge(self.attn(windows.partition(self.norm1(rows)), windows))
-        rows = rows + self._stochastic_depth(attended, batch)
+        rows = rows + self._stochastic_depth(self._attended(rows, windows), batch)
         return rows + self._stochastic_depth(self.mlp(self.norm2(rows)), batch)
+
+    def adjusted(self, rows: Tensor, windows: Windows, adjust: nn.Conv2d) -> Tensor:
+        """Return `adjust`, a 1x1 convolution, of the output, for inference: (R, dim) -> (R, num_out).
+
+        The second layer of the MLP is merged into `adjust`, which has few outputs and is the only reader of x + fc2(h):
+        adjust(x + fc2(h)) = adjust(x) + (W_adjust W_fc2) h + W_adjust b_fc2. A sixth of the multiply-adds is saved.
+        """
+        fc2, window = self.mlp.fc2, self.mlp.window
+        attended = self._attended(rows, windows)
+        # In place, here and below: without gradients nobody needs what is overwritten. Autocast mixes types.
+        rows = attended.add_(rows) if attended.dtype == rows.dtype else rows + attended
+        hidden = torch.ops.aten.gelu_(rows_linear(self.norm2(rows), self.mlp.fc1, window))  # (R, hidden)
+        weight = adjust.weight.flatten(1)  # (num_out, dim)
+        bias = torch.addmv(adjust.bias, weight, fc2.bias) if adjust.bias is not None else weight @ fc2.bias
+        return rows_product(rows, weight, bias, window).add_(rows_product(hidden, weight @ fc2.weight, None, window))
+
+    def _attended(self, rows: Tensor, windows: Windows) -> Tensor:
+        """Return the attention branch: (R, dim) -> (R, dim)."""
+        return windows.merge(self.attn(windows.partition(self.norm1(rows)), windows))
 
     def _stochastic_depth(self, residual: Tensor, batch: int) -> Tensor:
         """Apply stochastic depth: in training, drop the residual of a whole image with probability `drop_path`.
@@ -156,8 +176,12 @@ class ResidualDenseGroup(nn.Module):
         features = [rows]
         for number in range(1, 6):
             x = torch.cat(features, 1) if number > 1 else rows  # (R, dim + (number - 1) * gc)
-            x = self.get_submodule(f"swin{number}")(x, batch, shifted if number % 2 == 0 else plain)
-            x = rows_linear(x, getattr(self, f"adjust{number}"), self.window)
+            block, adjust = getattr(self, f"swin{number}"), getattr(self, f"adjust{number}")
+            windows = shifted if number % 2 == 0 else plain
+            if self.training or torch.is_grad_enabled() or in_plain_form():
+                x = rows_linear(block(x, batch, windows), adjust, self.window)
+            else:
+                x = block.adjusted(x, windows, adjust)
             features.append(F.leaky_relu(x, 0.2, inplace=True) if number < 5 else x)
         return torch.add(rows, features[-1], alpha=0.2)
 

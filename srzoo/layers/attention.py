@@ -58,7 +58,8 @@ def _kind_by_kind(qkv: Tensor, bias: Tensor, counts: Counts, dropout: float = 0.
 def _fused(qkv: Tensor, bias: Tensor, dropout: float, multiple: int = 1) -> Tensor:
     """Apply fused attention to sets of one kind, with heads widened by zeros to a multiple, which changes nothing."""
     width = qkv.shape[-1]
-    qkv = F.pad(qkv, (0, -width % multiple))
+    if width % multiple:  # padding by nothing would copy
+        qkv = F.pad(qkv, (0, -width % multiple))
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (S, heads, N, c)
     out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None], dropout_p=dropout, scale=width**-0.5)
     return out[..., :width].transpose(1, 2).flatten(2)  # (S, N, heads * c)

@@ -44,6 +44,10 @@ def from_rows(rows: Tensor, window: int, size: tuple[int, int, int]) -> Tensor:
         return rows.view(batch, height, width, rows.shape[1]).permute(0, 3, 1, 2).contiguous()  # (B, C, H, W)
     tiles = rows.view(batch, height // window, width // window, window, window, rows.shape[1])
     # Shape now (B, H/w, W/w, w, w, C).
+    if rows.device.type == "cpu" and not torch.is_grad_enabled():
+        # Channels-last: convolutions on a CPU need not reorder it. Training keeps its layout, and so its rounding.
+        image = tiles.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, rows.shape[1])  # (B, H, W, C)
+        return image.permute(0, 3, 1, 2)  # (B, C, H, W)
     tiles = tiles.permute(0, 5, 1, 3, 2, 4)  # (B, C, H/w, w, W/w, w)
     return tiles.reshape(batch, rows.shape[1], height, width)  # (B, C, H, W)
 
@@ -58,10 +62,18 @@ def rows_linear(rows: Tensor, layer: nn.Linear | nn.Conv2d, window: int) -> Tens
         if isinstance(layer, nn.Linear):
             return layer(rows)
         return layer(rows.mT[None, ..., None])[0, ..., 0].mT  # as an image (1, num_in, R, 1) -> (R, num_out)
-    weight, bias = layer.weight.flatten(1), layer.bias
+    return rows_product(rows, layer.weight.flatten(1), layer.bias, window)
+
+
+def rows_product(rows: Tensor, weight: Tensor, bias: Tensor | None, window: int) -> Tensor:
+    """Return rows @ weight^T + bias, (R, num_in) -> (R, num_out), in the fast form of :func:`rows_linear`."""
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
         return F.linear(rows, weight, bias)
-    tiles = rows.view(-1, window, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / w**2, num_in, w, w)
+    # On one thread PyTorch uses a slower routine for 1x1 convolutions of fewer than 16 images: then each row of pixels
+    # in a window is an image. Training keeps its layout, and so its rounding.
+    few = 1 < len(rows) // window**2 < 16 and not torch.is_grad_enabled()
+    height = 1 if few else window
+    tiles = rows.view(-1, height, window, rows.shape[1]).permute(0, 3, 1, 2)  # (R / (height * w), num_in, height, w)
     out = F.conv2d(tiles, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).flatten(0, 2)  # (R, num_out)
 

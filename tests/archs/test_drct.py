@@ -142,6 +142,22 @@ def test_weights_of_another_variant_are_refused_with_the_option_to_change():
         load_weights(build(depths=[6] * 3, num_heads=[6] * 3), build().state_dict())
 
 
+def test_inference_merges_layers_and_gives_the_same():
+    net, lq = build().eval(), torch.rand(2, 3, 24, 17)
+    with torch.no_grad():
+        for name, bias in net.named_parameters():
+            if name.endswith("bias"):  # they start at zero, which would hide a lost one
+                bias.add_(0.1 * torch.randn_like(bias))
+        merged = net(lq)
+    torch.testing.assert_close(merged, net(lq).detach(), atol=2e-6, rtol=1e-6)
+
+
+def test_stochastic_depth_acts_without_gradients_too():
+    net, lq = build(drop_path_rate=0.9).train(), torch.rand(8, 3, 16, 16)
+    with torch.no_grad():
+        assert not torch.equal(net(lq), net(lq))
+
+
 @needs_shared
 @torch.no_grad()
 def test_bfloat16_autocast_is_close():
