@@ -125,6 +125,5 @@ def _write(arguments: Arguments, examinations: "dict[str, Examination]") -> None
         write_text(arguments.json, json.dumps(content, indent=2) + "\n")
         sys.stderr.write(f"wrote {arguments.json}\n")
     if arguments.page is not None:
-        pages = [page(one, f"{arguments.opt}{': ' * bool(name)}{name}") for name, one in examinations.items()]
-        write_text(arguments.page, pages[0] if len(pages) == 1 else "\n".join(pages))
+        write_text(arguments.page, page(examinations, str(arguments.opt)))
         sys.stderr.write(f"wrote {arguments.page}\n")

@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -33,13 +33,23 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
 _Panel = tuple[str, str, np.ndarray]
 
 
-def page(examination: Examination, title: str) -> str:
+def page(examinations: Mapping[str, Examination], title: str) -> str:
     """Return the report as HTML.
 
     Args:
-        examination: with its findings.
+        examinations: stage -> examination; "" for option files with one training.
         title: of the page.
     """
+    parts = "".join(f"<h1>{_text(f'{title} {name}'.rstrip())}</h1>\n{_part(one)}" for name, one in examinations.items())
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n<body>\n{parts}</body>\n</html>\n"
+    )
+
+
+def _part(examination: Examination) -> str:
+    """Return the datasets and findings of an examination."""
     rows = "".join(
         f"<tr><td>{_text(one.dataset)}</td><td>{one.images}</td><td>{one.examined}</td></tr>"
         for one in examination.datasets
@@ -50,11 +60,8 @@ def page(examination: Examination, title: str) -> str:
         if (found := examination.of_severity(severity))
     )
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        f"<h1>{_text(title)}</h1>\n<p>{examination.counts()}.</p>\n"
-        f"<table><tr><th>dataset</th><th>images</th><th>examined</th></tr>{rows}</table>\n{sections}</body>\n</html>\n"
+        f"<p>{examination.counts()}.</p>\n"
+        f"<table><tr><th>dataset</th><th>images</th><th>examined</th></tr>{rows}</table>\n{sections}"
     )
 
 

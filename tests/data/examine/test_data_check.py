@@ -356,7 +356,10 @@ def test_stages_are_examined_one_by_one(check):
     swapped(check)
     check.options["stages"] = {"first": {}, "second": {"train": {"total_iter": 2}}}
     file = write_options(check.folder / "x.yml", check.options)
-    assert srzoo(check.monkeypatch, "data", "check", "-opt", file) == 2
+    html = check.folder / "report.html"
+    assert srzoo(check.monkeypatch, "data", "check", "-opt", file, "--page", html) == 2
+    look_at(html, pictures=True)
+    assert html.read_text().count("<h1>") == 2
     out = check.capsys.readouterr()
     assert "stage first\n" in out.out
     assert "stage second\n" in out.out
