@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,26 @@ def tested_again(runs: Sequence[ReportedRun]) -> dict[str, str]:
             if same and validation.step is not None and test.step is None:
                 doubled[name] = other
     return doubled
+
+
+def named_after_tests(runs: Sequence[ReportedRun], tested: Mapping[str, str]) -> list[ReportedRun]:
+    """Return the runs without scores of trainings that a test scores again; in a study both have one folder name.
+
+    The test then has that name, and the training "NAME (training)".
+    """
+    folders = Counter(run.folder.resolve().name for run in runs)
+    names: dict[str, str] = {}
+    kept = {run.name: run for run in runs}
+    for training, test in tested.items():
+        name = kept[training].folder.resolve().name
+        if name == kept[test].folder.resolve().name and folders[name] == 2:
+            names |= {training: f"{name} (training)", test: name}
+    renamed: list[ReportedRun] = []
+    for run in runs:
+        name = names.get(run.name, run.name)
+        known = None if run.name in tested or run.result is None else dataclasses.replace(run.result, name=name)
+        renamed.append(dataclasses.replace(run, name=name, result=known))
+    return renamed
 
 
 def summaries_of(runs: Sequence[ReportedRun], groups: Sequence[ScoredTogether]) -> list[ScoreTable]:
