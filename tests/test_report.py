@@ -11,7 +11,9 @@ import pytest
 
 from srzoo.cli import parse
 from srzoo.command import execute
-from srzoo.commands.reported_runs import run_folders, unique_names
+from srzoo.commands.reported_runs import ReportedRun, run_folders, unique_names
+from srzoo.commands.reported_scores import panels_of
+from srzoo.engine.log_reader import TrainingLog
 from srzoo.images import decode_image, read_image, to_tensor, write_image
 from srzoo.registry import METRICS
 from tests.support import photograph, run_test, run_train, training_options, write_options
@@ -155,6 +157,14 @@ def test_in_a_study_a_test_has_the_name_of_its_training(folder, runs):
     assert "as a test has scored their last weights: small_s0 (training)." in text
     assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "small_s0", "GT"]
     assert "pixels-1-" not in text
+
+
+def test_the_best_of_a_metric_may_be_its_lowest_score_without_results_too(tmp_path):
+    (tmp_path / "options.yml").write_text("val: {metrics: {distance: {type: LPIPS}, psnr: {type: PSNR}}}")
+    course = {1: 0.5, 2: 0.25, 3: 0.75}
+    log = TrainingLog(scores={("set", "distance"): course, ("set", "psnr"): course})
+    panels = panels_of([ReportedRun("run", tmp_path, None, log)], "srzoo report run")
+    assert [panel.best("run") for panel in panels] == [(2, 0.25), (3, 0.75)]
 
 
 def test_some_images_go_from_the_worst_to_the_best(runs):

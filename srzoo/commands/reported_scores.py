@@ -17,6 +17,7 @@ from srzoo.report.compared_notes import Looks
 from srzoo.report.curves import Panel
 from srzoo.report.markup import element, joined
 from srzoo.report.page import ScoreTable
+from srzoo.report.run_options import metric_direction, options_of
 from srzoo.report.scrub import text_without_paths
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ def _curves(runs: Sequence[ReportedRun], of: "Callable[[TrainingLog], Course]") 
 
 
 def _higher_is_better(run: ReportedRun, dataset: str, metric: str) -> bool:
-    """Return the direction of a metric; one without results yet is taken as PSNR is."""
+    """Return the direction of a metric, from its results or else from the options of the training."""
     scores = run.result.sets.get(dataset) if run.result is not None else None
-    return True if scores is None else scores.higher_is_better(metric)
+    if scores is not None and metric in scores.values:
+        return scores.higher_is_better(metric)
+    return metric_direction(options_of(run.folder, tested=False), metric)
