@@ -139,7 +139,8 @@ def test_a_validation_that_a_test_repeats_is_left_out(folder, runs):
     assert "psnr on held_out" in text  # the curve is that of the training
 
 
-def test_in_a_study_a_test_has_the_name_of_its_training(folder, runs):
+@pytest.mark.parametrize("validated", [True, False])
+def test_in_a_study_a_test_has_the_name_of_its_training(folder, runs, validated):
     (runs / "study").mkdir()
     shutil.copytree(runs / "run", runs / "study" / "small_s0")
     weights = runs / "study/small_s0/models/net_g_2.safetensors"
@@ -151,10 +152,13 @@ def test_in_a_study_a_test_has_the_name_of_its_training(folder, runs):
         datasets={"train": None, "val": None, "test": {"other": {"type": "GTImages", "gt": str(folder / "val")}}},
     )
     assert run_test(write_options(folder / "small.yml", test)) == 0
+    if not validated:
+        shutil.rmtree(runs / "study/small_s0/results")
     assert report("experiments/study") == 0
     text = Path("report.html").read_text()
     assert "<title>Report: study</title>" in text
-    assert "as a test has scored their last weights: small_s0 (training)." in text
+    assert ("as a test has scored their last weights: small_s0 (training)." in text) == validated
+    assert " small_s0 (training): " in text  # in the legends of curves
     assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "small_s0", "GT"]
     assert "pixels-1-" not in text
 

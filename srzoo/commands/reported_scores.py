@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import shlex
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,19 +69,32 @@ def named_after_tests(runs: Sequence[ReportedRun], tested: Mapping[str, str]) ->
 
     The test then has that name, and the training "NAME (training)".
     """
-    folders = Counter(run.folder.resolve().name for run in runs)
     names: dict[str, str] = {}
-    kept = {run.name: run for run in runs}
-    for training, test in tested.items():
-        name = kept[training].folder.resolve().name
-        if name == kept[test].folder.resolve().name and folders[name] == 2:
-            names |= {training: f"{name} (training)", test: name}
+    for name, alike in _by_folder_name(runs).items():
+        tests = [run for run in alike if run.result is not None and run.result.step is None]
+        trainings = [run for run in alike if run not in tests]
+        if len(tests) == len(trainings) == 1 and _tests_weights_of(tests[0], name):
+            names |= {trainings[0].name: f"{name} (training)", tests[0].name: name}
     renamed: list[ReportedRun] = []
     for run in runs:
         name = names.get(run.name, run.name)
         known = None if run.name in tested or run.result is None else dataclasses.replace(run.result, name=name)
         renamed.append(dataclasses.replace(run, name=name, result=known))
     return renamed
+
+
+def _by_folder_name(runs: Sequence[ReportedRun]) -> dict[str, list[ReportedRun]]:
+    groups: dict[str, list[ReportedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.folder.resolve().name, []).append(run)
+    return groups
+
+
+def _tests_weights_of(test: ReportedRun, training: str) -> bool:
+    """Return True if the weights of a test lie in the folder of that name, as NAME/models/FILE."""
+    paths = test.result.options.get("path") if test.result is not None else None
+    weights = paths.get("pretrain_network_g") if isinstance(paths, Mapping) else None
+    return isinstance(weights, str) and Path(weights).parent.parent.name == training
 
 
 def summaries_of(runs: Sequence[ReportedRun], groups: Sequence[ScoredTogether]) -> list[ScoreTable]:
