@@ -11,7 +11,9 @@ import pytest
 
 from srzoo.cli import parse
 from srzoo.command import execute
-from srzoo.commands.reported_runs import run_folders, unique_names
+from srzoo.commands.reported_runs import ReportedRun, run_folders, unique_names
+from srzoo.commands.reported_scores import panels_of
+from srzoo.engine.log_reader import TrainingLog
 from srzoo.images import decode_image, read_image, to_tensor, write_image
 from srzoo.registry import METRICS
 from tests.support import photograph, run_test, run_train, training_options, write_options
@@ -117,7 +119,7 @@ def test_a_study_is_the_runs_in_it(runs):
     assert unique_names([Path("a/x"), Path("b/x"), Path("y")]) == ["a/x", "b/x", "y"]
     assert report("experiments/study", "--images", "0") == 0
     text = Path("report.html").read_text()
-    assert "Report: bicubic, run" in text
+    assert "Report: study" in text
     assert "pixels-0" not in text
 
 
@@ -132,9 +134,41 @@ def test_a_validation_that_a_test_repeats_is_left_out(folder, runs):
     assert run_test(write_options(folder / "again.yml", test)) == 0
     assert report("experiments/run", "experiments/again") == 0
     text = Path("report.html").read_text()
-    assert "Scores of run are those of again, which tests the same weights." in text
+    assert "as a test has scored their last weights: run." in text
     assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "again", "GT"]
     assert "psnr on held_out" in text  # the curve is that of the training
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_in_a_study_a_test_has_the_name_of_its_training(folder, runs, validated):
+    (runs / "study").mkdir()
+    shutil.copytree(runs / "run", runs / "study" / "small_s0")
+    weights = runs / "study/small_s0/models/net_g_2.safetensors"
+    test = training_options(
+        folder,
+        name="small_s0",
+        train=None,
+        path={"experiments": str(runs / "study" / "test"), "pretrain_network_g": str(weights)},
+        datasets={"train": None, "val": None, "test": {"other": {"type": "GTImages", "gt": str(folder / "val")}}},
+    )
+    assert run_test(write_options(folder / "small.yml", test)) == 0
+    if not validated:
+        shutil.rmtree(runs / "study/small_s0/results")
+    assert report("experiments/study") == 0
+    text = Path("report.html").read_text()
+    assert "<title>Report: study</title>" in text
+    assert ("as a test has scored their last weights: small_s0 (training)." in text) == validated
+    assert " small_s0 (training): " in text  # in the legends of curves
+    assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "small_s0", "GT"]
+    assert "pixels-1-" not in text
+
+
+def test_the_best_of_a_metric_may_be_its_lowest_score_without_results_too(tmp_path):
+    (tmp_path / "options.yml").write_text("val: {metrics: {distance: {type: LPIPS}, psnr: {type: PSNR}}}")
+    course = {1: 0.5, 2: 0.25, 3: 0.75}
+    log = TrainingLog(scores={("set", "distance"): course, ("set", "psnr"): course})
+    panels = panels_of([ReportedRun("run", tmp_path, None, log)], "srzoo report run")
+    assert [panel.best("run") for panel in panels] == [(2, 0.25), (3, 0.75)]
 
 
 def test_some_images_go_from_the_worst_to_the_best(runs):

@@ -100,7 +100,7 @@ def test_the_demo_beats_bicubic_by_one_decibel(tmp_path):
         assert word in done.stdout
     assert (checkout / "experiments" / "demo" / "side_by_side.png").is_file()
     report = (checkout / "experiments" / "demo" / "report.html").read_text()
-    for word in ("loss: pixel", "psnr on held_out", "Scores of demo are those of demo_trained", "pixels-0-1-2"):
+    for word in ("loss: pixel", "psnr on held_out", "has scored their last weights: demo.", "pixels-0-1-2"):
         assert word in report
     again = run(demo, cwd=tmp_path)
     assert again.returncode == 0, again.stderr

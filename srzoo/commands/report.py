@@ -91,17 +91,25 @@ def _megabytes(size: int) -> str:
 def _report(arguments: Arguments) -> "Report":
     from srzoo.commands.reported_pictures import scored_together
     from srzoo.commands.reported_runs import record_of, words_of
-    from srzoo.commands.reported_scores import panels_of, per_image_table, reported_runs, summaries_of, tested_again
+    from srzoo.commands.reported_scores import (
+        named_after_tests,
+        panels_of,
+        per_image_table,
+        reported_runs,
+        summaries_of,
+        tested_again,
+    )
     from srzoo.report.page import Report
 
-    runs = reported_runs(arguments.runs)
-    doubled = tested_again(runs)
-    runs = [dataclasses.replace(run, result=None) if run.name in doubled else run for run in runs]
+    found = reported_runs(arguments.runs)
+    tested = tested_again(found)
+    runs = named_after_tests(found, tested)
+    again = [run.name for run, before in zip(runs, found, strict=True) if before.name in tested]
     command = shlex.join(["srzoo", "report", *words_of(arguments.runs), "-o", arguments.out.name])
     groups = scored_together(runs)
     sets, overlays = _pictures(arguments, runs, groups, command)
     return Report(
-        title=arguments.title or "Report: " + ", ".join(run.name for run in runs),
+        title=arguments.title or "Report: " + ", ".join(word.resolve().name for word in arguments.runs),
         command=command,
         summaries=summaries_of(runs, groups),
         per_image=[per_image_table(group) for group in groups],
@@ -109,9 +117,8 @@ def _report(arguments: Arguments) -> "Report":
         sets=sets,
         overlays=overlays,
         records=[record_of(run) for run in runs],
-        notes=[
-            f"Scores of {name} are those of {test}, which tests the same weights." for name, test in doubled.items()
-        ],
+        notes=[f"Tables and pictures leave these out, as a test has scored their last weights: {', '.join(again)}."]
+        * bool(again),
     )
 
 

@@ -106,6 +106,11 @@ class PictureReader:
         images: list[Pictured] = []
         for index in shown(indices, f"pictures of {group.title}"):
             sample = dataset[index]
+            if sample["key"] != group.scores.keys[index]:
+                raise ValueError(
+                    f"{group.title}: image {index} is {sample['key']}, but {group.runs[0].name} has the scores of "
+                    f"{group.scores.keys[index]} there: test it again, or leave pictures out with --images 0"
+                )
             gt = sample.get("gt")
             if gt is None:
                 raise ValueError(f"{group.dataset} has no GT to compare with; --images 0 leaves pictures out")

@@ -16,6 +16,7 @@ from srzoo.report.compared_notes import Looks
 from srzoo.report.curves import Panel
 from srzoo.report.markup import element, joined
 from srzoo.report.page import ScoreTable
+from srzoo.report.run_options import metric_direction, options_of
 from srzoo.report.scrub import text_without_paths
 
 if TYPE_CHECKING:
@@ -61,6 +62,39 @@ def tested_again(runs: Sequence[ReportedRun]) -> dict[str, str]:
             if same and validation.step is not None and test.step is None:
                 doubled[name] = other
     return doubled
+
+
+def named_after_tests(runs: Sequence[ReportedRun], tested: Mapping[str, str]) -> list[ReportedRun]:
+    """Return the runs without scores of trainings that a test scores again; in a study both have one folder name.
+
+    The test then has that name, and the training "NAME (training)".
+    """
+    names: dict[str, str] = {}
+    for name, alike in _by_folder_name(runs).items():
+        tests = [run for run in alike if run.result is not None and run.result.step is None]
+        trainings = [run for run in alike if run not in tests]
+        if len(tests) == len(trainings) == 1 and _tests_weights_of(tests[0], name):
+            names |= {trainings[0].name: f"{name} (training)", tests[0].name: name}
+    renamed: list[ReportedRun] = []
+    for run in runs:
+        name = names.get(run.name, run.name)
+        known = None if run.name in tested or run.result is None else dataclasses.replace(run.result, name=name)
+        renamed.append(dataclasses.replace(run, name=name, result=known))
+    return renamed
+
+
+def _by_folder_name(runs: Sequence[ReportedRun]) -> dict[str, list[ReportedRun]]:
+    groups: dict[str, list[ReportedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.folder.resolve().name, []).append(run)
+    return groups
+
+
+def _tests_weights_of(test: ReportedRun, training: str) -> bool:
+    """Return True if the weights of a test lie in the folder of that name, as NAME/models/FILE."""
+    paths = test.result.options.get("path") if test.result is not None else None
+    weights = paths.get("pretrain_network_g") if isinstance(paths, Mapping) else None
+    return isinstance(weights, str) and Path(weights).parent.parent.name == training
 
 
 def summaries_of(runs: Sequence[ReportedRun], groups: Sequence[ScoredTogether]) -> list[ScoreTable]:
@@ -187,6 +221,8 @@ def _curves(runs: Sequence[ReportedRun], of: "Callable[[TrainingLog], Course]") 
 
 
 def _higher_is_better(run: ReportedRun, dataset: str, metric: str) -> bool:
-    """Return the direction of a metric; one without results yet is taken as PSNR is."""
+    """Return the direction of a metric, from its results or else from the options of the training."""
     scores = run.result.sets.get(dataset) if run.result is not None else None
-    return True if scores is None else scores.higher_is_better(metric)
+    if scores is not None and metric in scores.values:
+        return scores.higher_is_better(metric)
+    return metric_direction(options_of(run.folder, tested=False), metric)

@@ -8,7 +8,7 @@ from srzoo.report.markup import Markup, element, joined
 
 # Size of the drawing and of its margins: left, right, top, bottom.
 _WIDTH, _HEIGHT = 640, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 28, 14, 40
 # Points of a line beyond which only every k-th is drawn.
 _MAX_POINTS = 1000
 # Lines that report.css has colours and dashes for.
