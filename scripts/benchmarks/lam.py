@@ -4,9 +4,9 @@ python scripts/benchmarks/lam.py [NETWORK ...] [--fold 50] [--runs 5] [--size 64
 
 The authors' program runs a network at one point of the path after the other, on the whole image, with gradients of its
 weights; srzoo runs batches of points with frozen weights, leaves out points that change nothing, and of networks with a
-receptive radius computes only the region that the window sees. `forward` is a forward pass of such batches alone at
-every point of the path: no way with a backward pass, too, can be as fast. The processor's time of one thread is
-compared.
+receptive radius computes only the region that the window sees. `forward` is a forward pass of the whole image at every
+point, in batches, and nothing else: a bound for networks without a receptive radius. The processor's time of one thread
+is compared.
 """
 
 import argparse
