@@ -12,7 +12,7 @@ from typing import IO, Protocol
 import numpy as np
 
 # Smaller arrays are copied [bytes].
-_WORTH_SHARING = 2**20
+_WORTH_SHARING = 2**16
 
 
 class SharedArray:
