@@ -44,7 +44,9 @@ class Names(Sequence[str]):
 
     def __getstate__(self) -> dict[str, object]:
         self._views = None  # the arrays may move
-        return self.__dict__ | {"_indices": None, "_hashes": None}  # hashes are those of one process
+        state: dict[str, object] = dict(self.__dict__)
+        state.update(_indices=None, _hashes=None)  # hashes are those of one process
+        return state
 
     def __len__(self) -> int:
         return self._count
@@ -62,7 +64,7 @@ class Names(Sequence[str]):
             raise IndexError(index)
         index %= self._count
         if self._views is None:  # three times as fast as indexing arrays
-            self._views = memoryview(self._text.array), memoryview(self._ends.array)
+            self._views = self._text.array.data, self._ends.array.data
         text, ends = self._views
         return os.fsdecode(bytes(text[ends[index - 1] if index else 0 : ends[index]]))
 
@@ -101,7 +103,7 @@ class Names(Sequence[str]):
         if self._hashes is None:
             hashes = hashes_of(self, len(self))
             sequence = np.argsort(hashes).astype(np.int32)
-            self._hashes = memoryview(hashes[sequence]), memoryview(sequence)
+            self._hashes = hashes[sequence].data, sequence.data
         hashes, sequence = self._hashes
         place = bisect_left(hashes, hash(name))
         return place < self._count and self[sequence[place]] == name

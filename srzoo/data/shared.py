@@ -5,13 +5,14 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable
-from multiprocessing import context, reduction
+from multiprocessing import reduction
+from multiprocessing.context import get_spawning_popen
 from typing import IO, Protocol
 
 import numpy as np
 
 # Smaller arrays are copied [bytes].
-_WORTH_SHARING = 2**20
+_WORTH_SHARING = 2**16
 
 
 class SharedArray:
@@ -32,7 +33,7 @@ class SharedArray:
         return len(self.array)
 
     def __reduce__(self) -> tuple[Callable[..., "SharedArray"], tuple[object, ...]]:
-        if self.array.nbytes < _WORTH_SHARING or context.get_spawning_popen() is None:
+        if self.array.nbytes < _WORTH_SHARING or get_spawning_popen() is None:
             return SharedArray, (np.array(self.array),)
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="srzoo-")  # noqa: SIM115  # open as long as the array lives

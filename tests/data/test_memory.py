@@ -11,7 +11,7 @@ from tests.support import ROOT, write_photographs
 
 # 200 MB for 1.3 million images [bytes].
 PER_IMAGE = 200e6 / 1.3e6
-COUNT = 300_000
+COUNT = 150_000
 
 
 @pytest.fixture(scope="module")

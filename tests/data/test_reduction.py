@@ -6,11 +6,11 @@ import torch
 
 from srzoo.data import reduction
 from srzoo.data.reduction import reduced
-from srzoo.ops.resize import imresize
+from srzoo.ops.resize import Border, imresize
 from tests.support import photograph
 
 
-def slowly(image, scale, border="symmetric"):
+def slowly(image, scale, border: Border = "symmetric"):
     chw = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))  # (C, H, W)
     return imresize(chw, 1 / scale, border=border).numpy().transpose(1, 2, 0)
 

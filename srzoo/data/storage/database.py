@@ -8,17 +8,21 @@ finished journal, with the checksums of the files that they were made from.
 import functools
 import hashlib
 import importlib
+import itertools
 import os
 import re
 import sys
 import threading
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from srzoo.data.listing import Fault
-from srzoo.data.names import order
+from srzoo.data.names import Names, order
 from srzoo.data.storage.age import Origin, age_faults
 from srzoo.data.storage.journal import JOURNAL, Written, read_journal
 from srzoo.data.storage.store import ImageStore
@@ -53,8 +57,7 @@ class DatabaseStore(ImageStore):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._lines = _read_meta_info(root)
-        self._names = sorted(self._lines, key=order)
+        self._names, self._numbers, self._sizes = _read_meta_info(root)
         _ENVIRONMENTS.get(root / DATA, b"-")  # a damaged database is refused here
 
     def __reduce__(self) -> tuple[type["DatabaseStore"], tuple[Path]]:
@@ -65,7 +68,7 @@ class DatabaseStore(ImageStore):
         return self._names
 
     def __contains__(self, name: object) -> bool:
-        return name in self._lines
+        return name in self._names
 
     def header(self, name: str, max_pixels: int) -> Header:
         return header_of(self._value(name), self.root / name, max_pixels)
@@ -74,8 +77,9 @@ class DatabaseStore(ImageStore):
         return decode_image(self._value(name), self.root / name, max_pixels)
 
     def listed(self, name: str) -> tuple[tuple[int, int] | None, str]:
-        number, size = self._lines[name]
-        return size, f"{self.root / META_INFO}:{number}"
+        index = self._find(name)
+        height, width = self._sizes[index].tolist()
+        return (height, width), f"{self.root / META_INFO}:{self._numbers[index]}"
 
     def num_bytes(self, name: str) -> int:
         written = self._written.get(key_of_name(name))
@@ -118,14 +122,18 @@ class DatabaseStore(ImageStore):
             return {}
         return {key_of_name(name): image for name, image in read_journal(self.root / SOURCES)[1].items()}
 
-    def _value(self, name: str) -> bytes:
-        if name not in self._lines:
+    def _find(self, name: str) -> int:
+        index = self._names.find(name)
+        if index is None:
             raise FileNotFoundError(f"image {self.root / name} is not named in {META_INFO}")
-        key = key_of_name(name)
+        return index
+
+    def _value(self, name: str) -> bytes:
+        index, key = self._find(name), key_of_name(name)
         value = _ENVIRONMENTS.get(self.root / DATA, os.fsencode(key))
         if value is None:
             raise FileNotFoundError(
-                f"{self.root / name}: key {key!r}, which {META_INFO}:{self._lines[name][0]} names, is not in {DATA}"
+                f"{self.root / name}: key {key!r}, which {META_INFO}:{self._numbers[index]} names, is not in {DATA}"
             )
         return bytes(value)
 
@@ -142,8 +150,8 @@ def import_lmdb() -> ModuleType:
         raise ModuleNotFoundError("LMDB databases need the package lmdb: pip install lmdb") from error
 
 
-def _read_meta_info(root: Path) -> dict[str, tuple[int, tuple[int, int]]]:
-    """Return name -> (number of its line, (H, W))."""
+def _read_meta_info(root: Path) -> tuple[Names, np.ndarray, np.ndarray]:
+    """Return the names of images, sorted as paths, (N,) int32 lines that name them, and (N, 2) int32 sizes (H, W)."""
     path = root / META_INFO
     if (root / JOURNAL).is_file():
         raise ValueError(f"{root}: this database is unfinished: run the same `srzoo data pack` again, it continues")
@@ -152,17 +160,23 @@ def _read_meta_info(root: Path) -> dict[str, tuple[int, tuple[int, int]]]:
             f"{root}: {META_INFO} is missing beside {DATA}; it lists the images, `key.png (h,w,c) level` per line, as "
             "BasicSR's create_lmdb.py writes it"
         )
-    lines: dict[str, tuple[int, tuple[int, int]]] = {}
+    found: list[str] = []
+    sizes = array("i")
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
         match = re.fullmatch(r"(.+\.\w+) \((\d+),\s*(\d+)(?:,\s*\d+)?\)(?: \d+)?\s*", line)
         if match is None:
             raise ValueError(f"{path}:{number}: expected `key.png (h,w,c) level`, got {line!r}")
-        if match[1] in lines:
-            raise ValueError(f"{path}:{number}: {match[1]} is listed twice, in line {lines[match[1]][0]} too")
-        lines[match[1]] = (number, (int(match[2]), int(match[3])))
-    if not lines:
+        found.append(match[1])
+        sizes.extend((int(match[2]), int(match[3])))
+    if not found:
         raise ValueError(f"{path} is empty")
-    return lines
+    rows = sorted(range(len(found)), key=lambda row: order(found[row]))
+    for row, following in itertools.pairwise(rows):
+        if found[row] == found[following]:
+            raise ValueError(f"{path}:{following + 1}: {found[row]} is listed twice, in line {row + 1} too")
+    sequence = np.array(rows, np.int32)
+    # Every line names an image, so that its number is its place.
+    return Names.of(found[row] for row in rows), sequence + 1, np.array(sizes, np.int32).reshape(-1, 2)[sequence]
 
 
 def _is_swapped(path: Path) -> bool:
