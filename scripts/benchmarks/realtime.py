@@ -1,15 +1,17 @@
 """RT4KSR in real time: 1080p -> 4K (x2) and 720p -> 4K (x3), in every precision and by every program that is here.
 
-python scripts/benchmarks/realtime.py [--device DEVICE] [--quick] [--runs 50]
+python scripts/benchmarks/realtime.py [--device DEVICE] [--quick] [--runs 50] [--ways "fp32 eager" "fp32 openvino"]
 
 The deployed form (merged blocks) with initial weights, one image at a time: median and 95th percentile of the latency,
 and images per second. Ways to run it: eager PyTorch, torch.compile, a CUDA graph, ONNX Runtime, OpenVINO; what is not
-here is skipped with a word. `--quick` uses images of 64x36 and a few runs, to see that every way works.
+here is skipped with a word. On a CPU the time that all its cores spend on one more pass is printed too, which compares
+on a busy machine. `--quick` uses images of 64x36 and a few runs, to see that every way works.
 """
 
 import argparse
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--device", help="cpu or cuda (default: the first GPU, else cpu)")
     parser.add_argument("--quick", action="store_true", help="small images and few runs")
     parser.add_argument("--runs", type=int, default=50, help="timed passes")
+    parser.add_argument("--ways", nargs="+", default=[], help="those to measure, such as 'fp32 eager' (default: all)")
     arguments = parser.parse_args()
     device = torch.device(arguments.device) if arguments.device else ranks.initialise()
     sys.stdout.write(", ".join(f"{name} {value}" for name, value in hardware(device).items()) + "\n")
@@ -42,21 +45,32 @@ def main() -> None:
         net = ARCHS.build("RT4KSR", {}, scale=scale)
         lq = torch.rand(1, 3, height, width, device=device)
         for name, run in ways(net, lq):
+            if arguments.ways and name not in arguments.ways:
+                continue
             head = f"x{scale} {width}x{height}  {name:18}"
             if isinstance(run, str):
                 sys.stdout.write(f"{head} skipped: {run}\n")
                 continue
             try:
                 speed = measure_speed(run, lq, runs=3 if arguments.quick else arguments.runs)
+                used = "" if lq.is_cuda else f"  CPU time {cpu_time(run, lq):8.2f} ms"
             except (RuntimeError, ValueError, ImportError) as error:
                 # A table with a gap says more than none.
                 sys.stdout.write(f"{head} failed: {str(error).splitlines()[0]:.200}\n")
                 continue
             sys.stdout.write(
                 f"{head} p50 {speed.latency_p50_ms:8.2f} ms  p95 {speed.latency_p95_ms:8.2f} ms  "
-                f"{speed.images_per_second:7.1f} images/s\n"
+                f"{speed.images_per_second:7.1f} images/s{used}\n"
             )
             sys.stdout.flush()
+
+
+def cpu_time(run: Pass, lq: torch.Tensor) -> float:
+    """Return the time that all cores together spend on a pass [ms]."""
+    start = time.process_time()
+    with torch.inference_mode():
+        run(lq)
+    return 1000 * (time.process_time() - start)
 
 
 def ways(net: torch.nn.Module, lq: torch.Tensor) -> Iterator[tuple[str, Pass | str]]:

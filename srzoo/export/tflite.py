@@ -10,7 +10,7 @@ from torch import nn
 
 from srzoo.contract import identity_of
 from srzoo.export.artifact import Artifact, Compute, Size, as_json, refuse_size
-from srzoo.export.deployed import require
+from srzoo.export.deployed import quiet, require
 
 
 def tflite_artifact(net: nn.Module, size: Size, metadata: Mapping[str, str]) -> Artifact:
@@ -29,16 +29,37 @@ def tflite_artifact(net: nn.Module, size: Size, metadata: Mapping[str, str]) -> 
 
     lq = torch.rand(1, identity_of(net).num_in_ch, *size)
     try:
-        model = litert_torch.convert(net, (lq,))
+        with quiet():
+            model = litert_torch.convert(without_factors(net, lq), (lq,))
     except Exception as error:  # the converter raises errors of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"litert-torch cannot convert {identity_of(net).type}: {reason}") from error
-    with tempfile.TemporaryDirectory(prefix="srzoo-tflite-") as folder:
+    with tempfile.TemporaryDirectory(prefix="srzoo-tflite-") as folder, quiet():
         path = Path(folder, "net.tflite")
         model.export(str(path))
         content = path.read_bytes()
     content += f"\n# {as_json(metadata)}\n".encode()
     return Artifact({".tflite": content}, tflite_function(content, size), size, 1, 1)
+
+
+def without_factors(net: nn.Module, lq: torch.Tensor) -> torch.fx.GraphModule:
+    """Return a network's graph for an input's size, with x + alpha * y as a product and a sum.
+
+    litert-torch 0.10 has no sum with a factor.
+    """
+    program = torch.export.export(net, (lq,))
+    graph, aten = program.graph_module.graph, torch.ops.aten
+    for node in graph.find_nodes(op="call_function", target=aten.add.Tensor):
+        if "alpha" in node.kwargs:
+            x, y = node.args
+            with graph.inserting_before(node):
+                product = graph.call_function(aten.mul.Tensor, (y, node.kwargs["alpha"]))
+            node.args, node.kwargs = (x, product), {}
+    module = program.module()
+    # It has the behaviour of the network, in evaluation mode, and not its mark.
+    for part in module.modules():
+        part.training = False
+    return module
 
 
 def tflite_function(content: bytes, size: Size) -> Compute:

@@ -13,6 +13,7 @@ from srzoo.export.deployed import deployed
 from srzoo.export.formats import Request, artifact_of, refuse_impossible
 from srzoo.export.onnx import onnx_model
 from srzoo.export.runtimes import onnxruntime_function, openvino_function
+from srzoo.export.tflite import without_factors
 from srzoo.registry import ARCHS
 from tests.archs.test_plain_form import SMALLER
 from tests.archs.test_plain_form import build as build_small
@@ -154,6 +155,25 @@ def test_the_impossible_is_refused_by_name_before_any_work(name, changes, messag
     net = build(name, **(SMALLER["DRCT"] if name == "DRCT" else {}))
     with pytest.raises(ValueError, match=message):
         refuse_impossible(net, request(**changes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["IMDN_RTC", "RT4KSR", "EDSR"])
+def test_networks_are_right_in_tflite(name):
+    pytest.importorskip("litert_torch")
+    net = deployed(build_small(name, SMALLER.get(name, {})))
+    artifact, found = results(net, request(format="tflite", size=(25, 31)))
+    assert all(result.size == (25, 31) for result in found)
+    parity.refuse_difference(found, "fp32")
+    last = artifact.files[".tflite"].splitlines()[-1]
+    assert json.loads(last.removeprefix(b"# "))["arch"] == name
+
+
+def test_a_sum_with_a_factor_becomes_a_product_and_a_sum():
+    net, lq = build("EDSR", num_feat=8, num_block=1, res_scale=0.1), torch.rand(1, 3, 9, 7)
+    plain = without_factors(net, lq)
+    assert not any("alpha" in node.kwargs for node in plain.graph.nodes)
+    torch.testing.assert_close(plain(lq), net(lq), rtol=0, atol=1e-6)
 
 
 def test_a_missing_extra_is_named(monkeypatch):
