@@ -73,7 +73,10 @@ def hierarchical_interval(
 ) -> Interval:
     """Return the percentile interval of the mean difference when seeds and images are resampled.
 
-    Each resample draws seeds of both methods and one set of images for both, with replacement.
+    Each resample draws seeds of both methods and one set of images for both, with replacement. Resampling k seeds shows
+    (k - 1) / k of their variance, and so few of them estimate it badly: deviations that come from the seeds are
+    enlarged by sqrt(k / (k - 1)) and by Student's quantile over the normal one, with the seeds' degrees of freedom.
+    A method with one seed adds nothing for the variation of its seeds, which is unknown.
 
     Args:
         first: (seeds, n) scores of one method.
@@ -88,16 +91,44 @@ def hierarchical_interval(
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise ValueError(f"expected (seeds, n) and (seeds, n) with the same images, got {first.shape}, {second.shape}")
     generator = np.random.default_rng(seed)
-    n = first.shape[1]
-    # How often each image and each seed is drawn; images are the same for both methods.
-    images = generator.multinomial(n, np.full(n, 1 / n), num_resamples)  # (num_resamples, n)
+    n, upper = first.shape[1], (1 + confidence) / 2
+    freedom = len(first) + len(second) - 2
+    few = student_quantile(upper, freedom) / _NORMAL.inv_cdf(upper) if freedom else 1.0
+    # Share of each image and of each seed in a resample; images are the same for both methods.
+    images = generator.multinomial(n, np.full(n, 1 / n), num_resamples) / n  # (num_resamples, n)
     means = np.zeros(num_resamples)
     for sign, scores in ((1, first), (-1, second)):
-        num_seeds = len(scores)
-        seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), num_resamples)
-        means += sign * ((seeds @ scores) * images).sum(1) / (num_seeds * n)  # (num_resamples, n) -> (num_resamples,)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+        k = len(scores)
+        seeds = generator.multinomial(k, np.full(k, 1 / k), num_resamples) / k  # (num_resamples, k)
+        enlarged = 1 / k + few * math.sqrt(k / max(k - 1, 1)) * (seeds - 1 / k)
+        means += sign * ((enlarged @ scores) * images).sum(1)  # (num_resamples, n) -> (num_resamples,)
+    low, high = np.quantile(means, [1 - upper, upper])
     return Interval(float(low), float(high))
+
+
+def student_quantile(level: float, freedom: int) -> float:
+    """Return the quantile of Student's t distribution for a level above 0.5, by bisection."""
+    low, high = 0.0, 1.0
+    while _student_cdf(high, freedom) < level:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_cdf(middle, freedom) < level else (low, middle)
+    return high
+
+
+def _student_cdf(t: float, freedom: int) -> float:
+    """Return P(T <= t) for t >= 0 in closed form (Abramowitz & Stegun, 26.7.3 and 26.7.4)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    odd = freedom % 2
+    # Terms cos^2, cos^4, ... with factors 1/2, 1*3/(2*4), ..., or cos, cos^3, ... with 1, 2/3, ... for odd degrees.
+    term, total = (math.cos(angle), math.cos(angle)) if odd else (1.0, 1.0)
+    for power in range(2 + odd, freedom - 1, 2):
+        term *= (power - 1) / power * math.cos(angle) ** 2
+        total += term
+    if not odd:
+        return 0.5 + math.sin(angle) * total / 2
+    return 0.5 + (angle + (math.sin(angle) * total if freedom > 1 else 0.0)) / math.pi
 
 
 @dataclass(frozen=True)

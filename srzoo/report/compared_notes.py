@@ -1,6 +1,5 @@
 """Lines below the tables of a comparison: what was tested, over what, and what so many images can show."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -62,7 +61,10 @@ def p_text(p: float) -> str:
 
 
 def _intervals(rows: Iterable[PairedComparison]) -> str:
-    words = {"BCa": "BCa bootstrap over images", "hierarchical": "bootstrap over seeds and images"}
+    words = {
+        "BCa": "BCa bootstrap over images",
+        "hierarchical": "bootstrap over seeds and images, widened for few seeds",
+    }
     return "; ".join(_unique(words[row.interval_method] for row in rows))
 
 
@@ -72,7 +74,7 @@ def _exactness(rows: Iterable[PairedComparison], looks: Looks) -> str:
         for row in rows
         if row.p_method != "exact"
     ]
-    return f"exact except {looks.approximate}, by normal approximation ({'; '.join(listed)})" if listed else "exact"
+    return f"exact except {looks.approximate}, by normal approximation ({_first(listed)})" if listed else "exact"
 
 
 def _seeds_rule(rows: Sequence[PairedComparison]) -> str:
@@ -92,7 +94,8 @@ def _reach(rows: Sequence[PairedComparison]) -> list[str]:
         mine = [row for row in rows if (row.dataset, row.n) == (dataset, n)]
         least, count = smallest_p(n), mine[0].num_comparisons
         if n == 1:
-            lines.append(f"{dataset}: one image says nothing about others: no difference on it is distinguishable")
+            hint = " (--crops '' if its files are independent images)" if mine[0].num_files > 1 else ""
+            lines.append(f"{dataset}: one image says nothing about others: no difference is distinguishable{hint}")
         elif least >= LEVEL:
             lines.append(
                 f"{dataset}: {n} images cannot give a p below {least:.4g}: no difference on them is distinguishable, "
@@ -101,8 +104,8 @@ def _reach(rows: Sequence[PairedComparison]) -> list[str]:
         elif least * count >= LEVEL:
             lines.append(
                 f"{dataset}: {n} images give a p of {p_text(least)} at best, {p_text(min(least * count, 1.0))} after "
-                f"Holm if it is the smallest of {count}: at most differences that come behind smaller p values are "
-                f"distinguishable; {_needed(count)} images can show one in any case"
+                f"Holm if it is the smallest of {count}: a difference is distinguishable only behind enough "
+                f"smaller p values; {_needed(count)} images can show one in any case"
             )
         else:
             lines += _missed(dataset, n, mine)
@@ -115,9 +118,11 @@ def _needed(count: int) -> int:
 
 
 def _missed(dataset: str, n: int, rows: Sequence[PairedComparison]) -> list[str]:
+    """Say which differences would have been seen, where there are none; several seeds limit them in another way."""
     lines: list[str] = []
     for metric in _unique(row.metric for row in rows):
-        seen = [row.detectable for row in rows if row.metric == metric and not row.distinguishable]
+        unseen = [row for row in rows if row.metric == metric and not row.distinguishable]
+        seen = [row.detectable for row in unseen if max(row.num_seeds) == 1]
         if any(seen):
             least, most = f"{min(seen):.4f}", f"{max(seen):.4f}"
             lines.append(
@@ -130,13 +135,13 @@ def _missed(dataset: str, n: int, rows: Sequence[PairedComparison]) -> list[str]
 def _images(rows: Sequence[PairedComparison]) -> list[str]:
     """Say which files are crops of one image, and which are left out."""
     lines = _unique(
-        f"{row.dataset}: {row.num_files} crops of {row.n} image{'s' * (row.n > 1)}; scores are averaged over the crops "
-        "of an image first, because these are not independent"
+        f"{row.dataset}: {row.num_files} files show {row.n} image{'s' * (row.n > 1)}: scores are averaged over the "
+        "crops of an image first, because these are not independent"
         for row in rows
         if row.num_files > row.n
     )
     return lines + [
-        f"{row.dataset} {row.metric} {row.candidate}: left out, because a score is infinite: {', '.join(row.left_out)}"
+        f"{row.dataset} {row.metric} {row.candidate}: left out, as a score is infinite: {_first(row.left_out, ', ')}"
         for row in rows
         if row.left_out
     ]
@@ -153,13 +158,14 @@ def _seeds(rows: Sequence[PairedComparison]) -> list[str]:
         "seeds: " + ", ".join(f"{name} {count}" for name, count in numbers.items()) + "; ± is their standard deviation"
     ]
     if single := [name for name, count in numbers.items() if count == 1]:
-        lines.append(f"one seed of {', '.join(single)} says nothing about others: the interval is too narrow by theirs")
-    if fewest := min((count for count in numbers.values() if 1 < count < 10), default=0):
-        share = math.floor(100 * (fewest - 1) / fewest)
-        lines.append(
-            f"{fewest} seeds, resampled, show {share} % of their variance: the interval is somewhat too narrow"
-        )
+        lines.append(f"one seed of {', '.join(single)} says nothing about its others: intervals know nothing of them")
     return lines
+
+
+def _first(texts: Sequence[str], separator: str = "; ", listed: int = 8) -> str:
+    """Join the first texts, and say how many more there are."""
+    more = f"{separator}... ({len(texts) - listed} more)" if len(texts) > listed else ""
+    return separator.join(texts[:listed]) + more
 
 
 def _unique(values: Iterable[T]) -> list[T]:

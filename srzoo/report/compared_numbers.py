@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 from srzoo.analysis.paired import PairedComparison
+from srzoo.analysis.scored import Method
 from srzoo.report.compared import Compared
 from srzoo.report.compared_notes import Looks
 
@@ -24,7 +25,6 @@ def csv_text(compared: Compared) -> str:
 def _numbers(compared: Compared, row: PairedComparison) -> dict[str, object]:
     """Return everything about a comparison by name."""
     methods = {method.name: method for method in compared.methods}
-    cost, speed = compared.costs.get(row.candidate, (None, None))
     return {
         "dataset": row.dataset,
         "metric": row.metric,
@@ -50,6 +50,14 @@ def _numbers(compared: Compared, row: PairedComparison) -> dict[str, object]:
         "smallest_p": row.smallest_p,
         "detectable_difference": row.detectable,
         "distinguishable": row.distinguishable,
+        **_costs(compared, row.candidate),
+    }
+
+
+def _costs(compared: Compared, name: str) -> dict[str, object]:
+    """Return the costs of a network by name; None: unknown."""
+    cost, speed = compared.costs.get(name, (None, None))
+    return {
         "parameters": None if cost is None else cost.params_deployed,
         "multiply_adds": None if cost is None else cost.multiply_adds_with_attention_products,
         "latency_p50_ms": None if speed is None else speed.latency_p50_ms,
@@ -69,7 +77,7 @@ def json_text(compared: Compared) -> str:
     ]
     content = {
         "baseline": compared.comparison.baseline,
-        "networks": [method.name for method in compared.methods],
+        "networks": [_network(compared, method) for method in compared.methods],
         "family": str(compared.comparison.family),
         "comparisons": comparisons,
         "family_of_pairs": str(compared.pairs.family),
@@ -77,6 +85,19 @@ def json_text(compared: Compared) -> str:
         "notes": compared.notes(Looks()),
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _network(compared: Compared, method: Method) -> dict[str, object]:
+    """Return the costs of a network and its mean scores, one for each seed."""
+    scores = {
+        dataset: {metric: _seeds(method, dataset, metric) for metric in method.metrics(dataset)}
+        for dataset in method.datasets
+    }
+    return {"name": method.name, "runs": list(method.seeds), **_costs(compared, method.name), "mean_of_runs": scores}
+
+
+def _seeds(method: Method, dataset: str, metric: str) -> list[float | None]:
+    return [float(mean) if math.isfinite(mean) else None for mean in method.seed_means(dataset, metric)]
 
 
 def _per_image(row: PairedComparison) -> list[dict[str, object]]:

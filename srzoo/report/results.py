@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from srzoo.analysis.scored import SetScores
+from srzoo.report.result_paths import ResultPaths, find_results, split_word
 from srzoo.report.run_options import (
     TrainingFacts,
     dataset_options,
@@ -33,6 +34,7 @@ class Result:
         weights: SHA-256 of the weights' file; None: the network has none.
         options: of the test, or of the training whose validation it is; empty: unknown.
         training: seed and options under which the weights were trained, if that run's folder is found.
+        notes: about files that were left out.
         group: name under which runs were given together as the seeds of one network.
     """
 
@@ -44,6 +46,7 @@ class Result:
     weights: str | None
     options: Mapping[str, object]
     training: TrainingFacts | None
+    notes: tuple[str, ...] = ()
     group: str | None = None
 
     @property
@@ -53,7 +56,7 @@ class Result:
 
     @property
     def step(self) -> int | None:
-        """Updates that the network had seen when training scored it; None: it was tested afterwards."""
+        """Updates that the network had seen when validation scored it on the first dataset; None: it was a test."""
         return next(iter(self.sets.values())).step
 
 
@@ -79,18 +82,10 @@ def read_groups(groups: Sequence[tuple[str | None, Sequence[Path]]]) -> list[Res
         ValueError: as for :func:`read_results`.
     """
     faults: list[str] = []
-    runs: dict[tuple[str | None, Path], list[Path]] = {}
-    for group, path in ((group, path) for group, paths in groups for path in paths):
-        try:
-            for file in _files(path):
-                listed = runs.setdefault((group, _folder_of(file)), [])
-                listed += [file] * (file not in listed)
-        except ValueError as error:
-            faults.append(str(error))
     results: list[Result] = []
-    for (group, _), files in runs.items():
+    for paths in find_results(groups, faults):
         try:
-            results.append(replace(read_result(files), group=group))
+            results.append(read_result(paths))
         except ValueError as error:
             faults += str(error).splitlines()
     if faults:
@@ -98,41 +93,7 @@ def read_groups(groups: Sequence[tuple[str | None, Sequence[Path]]]) -> list[Res
     return _with_different_names(results)
 
 
-def split_word(word: str) -> tuple[str | None, list[Path]]:
-    """Split NAME=RUN,RUN,... into the name and the paths; a path that exists is taken as it is."""
-    name, equals, rest = word.partition("=")
-    if not equals or not name or Path(word).exists():
-        return None, [Path(word)]
-    return name, [Path(rest)] if Path(rest).exists() else [Path(part) for part in rest.split(",") if part]
-
-
-def _files(path: Path) -> list[Path]:
-    """List the result files that a path names.
-
-    Raises:
-        ValueError: there are none.
-    """
-    if not path.exists():
-        raise ValueError(f"{path} does not exist; expected a result file (.json) or the folder of a run")
-    if path.is_file():
-        return [path]
-    folder = path if path.name == "results" else path / "results"
-    files = sorted(folder.rglob("*.json"))
-    if files:
-        return files
-    inside = sorted(each.parent.name for each in path.glob("*/results") if each.is_dir())
-    if inside:
-        raise ValueError(f"{path} holds {len(inside)} runs ({', '.join(inside[:4])}, ...): name them, such as {path}/*")
-    raise ValueError(f"{path} holds no results: there is no file {folder}/*.json; score the network with `srzoo test`")
-
-
-def _folder_of(file: Path) -> Path:
-    """Return the ``results`` folder that a file lies in, or the file itself if it lies in none."""
-    # Datasets whose names have slashes lie in sub-folders.
-    return next((parent for parent in file.absolute().parents if parent.name == "results"), file.absolute())
-
-
-def read_result(files: Sequence[Path]) -> Result:
+def read_result(paths: ResultPaths) -> Result:
     """Read the result files of one run.
 
     Raises:
@@ -140,27 +101,30 @@ def read_result(files: Sequence[Path]) -> Result:
     """
     faults: list[str] = []
     read: dict[Path, dict[str, object]] = {}
-    for file in files:
+    for file in paths.files:
         try:
             read[file] = _content(file)
         except ValueError as error:
             faults.append(f"{file}: {error}")
-    folder = _folder_of(files[0])
-    run = folder.parent if folder.name == "results" else None
+    run = paths.run
+    read, notes = _without_validation(read)
     sets: dict[str, SetScores] = {}
+    first = next(iter(read.values()), {})
     for file, content in read.items():
         try:
-            sets[str(content["dataset"])] = _set_scores(content, run)
+            dataset, scores = str(content["dataset"]), _set_scores(content, run)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
             faults.append(f"{file}: not a complete result file of `srzoo test`: {reason}; test the network again")
-    first, *others = read.values() or [{}]
-    for content in others:
-        if _identity(content) != _identity(first):
+            continue
+        if dataset in sets:
+            faults.append(f"{file}: a second file with scores on {dataset}; name the one to compare")
+        elif _identity(content) != _identity(first):
             faults.append(
-                f"{folder}: {first['dataset']} and {content['dataset']} were scored with other networks or weights; "
-                "test again, or name the files to compare"
+                f"{file}: the scores on {dataset} are of another network or other weights than those on "
+                f"{first['dataset']}; test again, or name the files to compare"
             )
+        sets[dataset] = scores
     if faults:
         raise ValueError("\n".join(faults))
     options = options_of(run, first.get("step") is None)
@@ -168,15 +132,30 @@ def read_result(files: Sequence[Path]) -> Result:
     listed = [name for split in ("test", "val") for name in datasets_in(options, split)]
     weights = _mapping(first.get("weights") or {})
     return Result(
-        name=files[0].stem if run is None else run.name,
+        name=paths.files[0].stem if run is None else run.name,
         run=run,
-        files=tuple(files),
+        files=tuple(read),
         sets={name: sets[name] for name in [*(name for name in listed if name in sets), *sets]},
         network=_mapping(first["network"]),
         weights=None if "sha256" not in weights else str(weights["sha256"]),
         options=options,
         training=training_facts(run, Path(str(weights["path"])) if "path" in weights else None),
+        notes=notes,
+        group=paths.group,
     )
+
+
+def _without_validation(
+    read: dict[Path, dict[str, object]],
+) -> tuple[dict[Path, dict[str, object]], tuple[str, ...]]:
+    """Leave scores of validation out of a run whose test had other weights, such as the best ones; say so."""
+    tested = {file: content for file, content in read.items() if content.get("step") is None}
+    validated = {file: content for file, content in read.items() if file not in tested}
+    alike = all(_identity(content) == _identity(other) for content in tested.values() for other in validated.values())
+    if alike:
+        return read, ()
+    names = ", ".join(str(content["dataset"]) for content in validated.values())
+    return tested, (f"validation on {names} is left out: the test had other weights",)
 
 
 def _content(file: Path) -> dict[str, object]:
@@ -277,4 +256,4 @@ def _with_different_names(results: list[Result]) -> list[Result]:
 def _name(result: Result, depth: int) -> str:
     """Return the last parts of the path of a run, or of the file of a result outside a run."""
     path = result.files[0].with_suffix("") if result.run is None else result.run
-    return "/".join(path.absolute().parts[-depth:])
+    return str(Path(*path.absolute().parts[-depth:]))

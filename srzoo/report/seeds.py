@@ -51,12 +51,14 @@ def gather(results: Sequence[Result]) -> Gathered:
         named[name] = alike
     if faults:
         raise ValueError("\n".join(faults))
-    for name, runs in named.items():
-        notes += [
-            f"{name}: {run.name} was scored by validation after {run.step} updates of its training"
-            for run in runs
-            if run.step is not None
-        ]
+    for name, run in ((name, run) for name, runs in named.items() for run in runs):
+        notes += [f"{name}: {note}" for note in run.notes]
+        for step, datasets in _steps(run).items():
+            if step is not None:
+                on = ", ".join(datasets)
+                notes.append(
+                    f"{name}: {run.name} was scored on {on} by validation, after {step} updates of its training"
+                )
     methods = [Method(name, {run.name: run.sets for run in runs}) for name, runs in named.items()]
     for method, runs in zip(methods, named.values(), strict=True):
         every = dict.fromkeys(dataset for run in runs for dataset in run.sets)
@@ -90,8 +92,16 @@ def _same_training(first: Result, second: Result) -> bool:
         and one.options == other.options
         and one.weights == other.weights
         and first.network == second.network
-        and first.step == second.step
+        and _steps(first) == _steps(second)
     )
+
+
+def _steps(result: Result) -> dict[int | None, list[str]]:
+    """Return updates that the network had seen -> datasets that it was scored on; None: in a test."""
+    steps: dict[int | None, list[str]] = {}
+    for dataset, scores in result.sets.items():
+        steps.setdefault(scores.step, []).append(dataset)
+    return steps
 
 
 def _group_faults(group: str, runs: Sequence[Result]) -> list[str]:

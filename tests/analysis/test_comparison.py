@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ UNLIKE = {
 
 @pytest.mark.parametrize("fact", UNLIKE)
 def test_unlike_scores_are_refused(fact):
-    usual = {"data": {"round_lq": True, "gt": "a/GT", "cache": False}}
+    usual: dict[str, Any] = {"data": {"round_lq": True, "gt": "a/GT", "cache": False}}
     same = network("c", [1.0, 2, 3], **usual)
     unlike = network("b", [1.0, 2, 3], **(usual | UNLIKE[fact]))
     with pytest.raises(ValueError, match="cannot be compared") as caught:
@@ -163,7 +164,10 @@ def test_unlike_scores_are_refused(fact):
 
 def test_all_differences_are_listed_and_only_tiles_and_the_like_can_be_accepted():
     first = network("a", [1.0, 2, 3])
-    facts = {"data_sha256": "5678"} | {"protocol": {"crop_border": 2}, "inference": {"tile": 64, "ensemble": "x8"}}
+    facts: dict[str, Any] = {"data_sha256": "5678"} | {
+        "protocol": {"crop_border": 2},
+        "inference": {"tile": 64, "ensemble": "x8"},
+    }
     with pytest.raises(ValueError, match="cannot be compared") as caught:
         compare(first, [network("b", [1.0, 2, 3], **facts)], QUICK)
     assert len(str(caught.value).splitlines()) == 5
@@ -249,7 +253,7 @@ def test_best_and_second_are_marked_only_where_they_are_told_apart():
 
 def test_lower_is_better_for_distances():
     base = np.linspace(0.2, 0.4, 20)
-    lower = {"protocol": {"higher_is_better": False}}
+    lower: dict[str, Any] = {"protocol": {"higher_is_better": False}}
     methods = [network("far", base, **lower), network("near", base - np.linspace(0.01, 0.03, 20), **lower)]
     pairs = compare_all_pairs(methods, QUICK)
     assert pairs.rows[0].candidate_is_better
@@ -305,3 +309,15 @@ def test_what_is_called_detectable_is_found_in_four_cases_of_five():
     found = sum(signed_rank_test(generator.normal(shift, deviation, 20)).p < 0.05 for _ in range(1500))
     # 0.8 and three standard errors.
     assert found / 1500 == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / 1500))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "coverage"), [(8, 0.82), (14, 0.87), (40, 0.9), (100, 0.9)])
+def test_many_simulations_agree_with_the_stated_levels(n, coverage):
+    generator = np.random.default_rng(9)
+    rows = list(simulated(1000, n, 0.0, generator, Choices(num_resamples=1000)))
+    # 0.05 and two standard errors; an exact test has a level of 0.05 or less.
+    assert np.mean([row.distinguishable for row in rows]) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+    covered = np.mean([row.interval is not None and row.interval.low <= 0 <= row.interval.high for row in rows])
+    # A bootstrap of few values, or of heavy tails, knows too few of them: docs/comparing.md says so.
+    assert covered >= coverage

@@ -17,6 +17,7 @@ from srzoo.analysis.statistics import (
     sign_test,
     signed_rank_test,
     smallest_p,
+    student_quantile,
 )
 from tests.support import SHARED
 
@@ -118,6 +119,28 @@ def test_seeds_widen_the_interval():
     assert both.high - both.low > 5 * (only_images.high - only_images.low)
     with pytest.raises(ValueError, match="with the same images"):
         hierarchical_interval(first, second[:, :40])
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(2, 2), (3, 3), (3, 5), (1, 3)])
+def test_intervals_over_few_seeds_cover_the_difference(seeds, others):
+    generator = np.random.default_rng(3)
+    covered, rounds = 0, 300
+    for number in range(rounds):
+        images = generator.normal(30, 2, 40)
+        # A lone seed must be at its method's mean: its deviation cannot be known.
+        first = (
+            images + (generator.normal(0, 0.05, (seeds, 1)) if seeds > 1 else 0) + generator.normal(0, 0.1, (seeds, 40))
+        )
+        second = images + 0.1 + generator.normal(0, 0.05, (others, 1)) + generator.normal(0, 0.1, (others, 40))
+        found = hierarchical_interval(second, first, num_resamples=200, seed=number)
+        covered += found.low <= 0.1 <= found.high
+    assert covered / rounds >= 0.93
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 8, 40])
+def test_quantiles_of_student_equal_those_of_scipy(freedom):
+    for level in (0.6, 0.9, 0.975, 0.999):
+        assert student_quantile(level, freedom) == pytest.approx(scipy.stats.t.ppf(level, freedom), rel=1e-9)
 
 
 @pytest.mark.parametrize("values", [[], [[1.0, 2.0]], [1.0, math.inf], [math.nan]])

@@ -1,5 +1,6 @@
 """One scorer for validation and benchmarks: forms, places of files, contents of results."""
 
+import dataclasses
 import json
 
 import pytest
@@ -45,6 +46,23 @@ def scorer(tmp_path):
         device=torch.device("cpu"),
         save_img=True,
     )
+
+
+class Distance:
+    """A metric of which lower values are better."""
+
+    higher_is_better = False
+
+    def __call__(self, sr, gt):
+        return (sr - gt).abs().mean((1, 2, 3))
+
+
+def test_results_say_which_scores_are_better(scorer):
+    net = ARCHS.build("Bicubic", {}, scale=2)
+    list(dataclasses.replace(scorer, metrics={"far": Distance()}).score(net, None))
+    content = json.loads(scorer.folder.results_of("first").read_text())
+    assert content["protocols"]["far"]["metric"] == "Distance"
+    assert content["protocols"]["far"]["higher_is_better"] is False
 
 
 def test_each_dataset_is_scored_in_the_form_asked_for_and_written(scorer, tmp_path):

@@ -6,7 +6,7 @@ import math
 import pytest
 import yaml
 
-from srzoo.report.results import read_groups, read_result, read_results
+from srzoo.report.results import read_groups, read_results
 from srzoo.report.seeds import gather
 from tests.report.result_files import content, write_result, write_training
 
@@ -114,8 +114,8 @@ def test_all_faults_are_listed_at_once(tmp_path):
     message = str(caught.value)
     assert f"{tmp_path / 'nowhere'} does not exist" in message
     assert f"{empty} holds no results" in message
-    assert f"{study} holds 1 runs (one, ...): name them, such as {study}/*" in message
-    assert "Set14 and Set5 were scored with other networks or weights" in message
+    assert f"{study} holds runs (one): name them, such as {study}/*" in message
+    assert "Set5.json: the scores on Set5 are of another network or other weights than those on Set14" in message
     assert f"{tmp_path / 'bad.json'}: it is empty" in message
 
 
@@ -187,11 +187,33 @@ def test_scores_of_validation_say_so(tmp_path):
     weights = write_training(tmp_path / "run", 5)
     run = write_result(tmp_path / "run", "held_out", [30.0], step=4, path=weights)
     found = gather(read_results([run]))
-    assert found.notes == ["run: run was scored by validation after 4 updates of its training"]
+    assert found.notes == ["run: run was scored on held_out by validation, after 4 updates of its training"]
     assert found.results["run"][0].seed == 5
     assert found.results["run"][0].sets["held_out"].data == {"type": "GTImages"}
 
 
-def test_one_file_is_read_alone(tmp_path):
+def test_a_test_comes_before_validation_with_other_weights(tmp_path):
+    run = write_result(tmp_path / "run", "held_out", [30.0], step=4, weights="last")
+    write_result(run, "Set5", [31.0], weights="best")
+    (result,) = read_results([run])
+    assert (list(result.sets), result.weights) == (["Set5"], "best")
+    assert gather([result]).notes == ["run: validation on held_out is left out: the test had other weights"]
+    write_result(run, "Set5", [31.0], weights="last")
+    assert list(read_results([run])[0].sets) == ["Set5", "held_out"]
+
+
+def test_a_folder_of_copies_is_no_run(tmp_path):
+    files = [tmp_path / "results" / f"{name}.json" for name in ("IMDN", "RCAN")]
+    files[0].parent.mkdir()
+    for file in files:
+        file.write_text(json.dumps(content("Set5", [30.0], weights={"path": "w", "sha256": file.stem})))
+    assert [(result.name, result.run) for result in read_results(files)] == [("IMDN", None), ("RCAN", None)]
+
+
+def test_a_second_file_of_a_dataset_is_refused(tmp_path):
     run = write_result(tmp_path / "a", "Set5", [30.0])
-    assert read_result([run / "results" / "Set5.json"]).name == "a"
+    (run / "results" / "Set5_old.json").write_text((run / "results" / "Set5.json").read_text())
+    with pytest.raises(ValueError, match=r"Set5_old.json: a second file with scores on Set5"):
+        read_results([run])
+    with pytest.raises(ValueError, match="net= names no run"):
+        read_results(["net=", run / "results" / "Set5.json"])
