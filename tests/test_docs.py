@@ -65,7 +65,7 @@ def command_of(line):
         "srzoo": [sys.executable, "-m", "srzoo.cli"],
     }
     words = programs[words[0]] + [str(ROOT / word) if word.startswith("srzoo/") else word for word in words[1:]]
-    if str(ROOT / "srzoo/train.py") in words:
+    if str(ROOT / "srzoo/train.py") in words or words[3:4] == ["sweep"]:
         short = ["train.total_iter=2", "datasets.train.batch_size=2", "datasets.train.num_workers=0"]
         words += ["--set", *short, "logger.print_freq=1"]
     return words
@@ -95,8 +95,9 @@ def test_the_blocks_of_how_do_i_run_as_printed(tmp_path):
             (tmp_path / named.group(1)).write_text(content)
     assert len(ran) >= 10
     runs = tmp_path / "experiments"
-    for stage in ("feat_32", "feat_48", "feat_64"):
-        assert (runs / "widths" / stage / "models" / "net_g_2.safetensors").is_file()
+    for variant in ("num_feat-32_s0", "num_feat-48_s1", "num_feat-64_s1"):
+        assert (runs / "widths" / variant / "models" / "net_g_2.safetensors").is_file()
+    assert "not distinguishable" in (runs / "widths" / "results.md").read_text()
     assert "edges" in (runs / "with_my_loss" / "train.log").read_text()
     assert "error" in (runs / "with_my_metric" / "results" / "held_out.json").read_text()
     assert load_options(tmp_path / "new.yml").options.network_g.type == "DRCT"

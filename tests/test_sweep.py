@@ -239,23 +239,27 @@ def test_jobs_take_the_gpus_in_turn(monkeypatch):
 
 
 def test_a_signal_reaches_the_jobs_and_no_more_are_started(tmp_path):
-    waiting = (
-        "import pathlib, signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
-        f"pathlib.Path({str(tmp_path / 'up')!r}).touch()\n"
-        "time.sleep(60)\n"
-    )
+    def waiting(name, delay):
+        code = (
+            "import pathlib, signal, sys, time\n"
+            f"signal.signal(signal.SIGTERM, lambda *_: (time.sleep({delay}), sys.exit(75)))\n"
+            f"pathlib.Path({str(tmp_path)!r}, {name!r}).touch()\n"
+            "time.sleep(60)\n"
+        )
+        return script(tmp_path, name, code)
 
     def interrupt():
-        while not (tmp_path / "up").exists():
+        while not ((tmp_path / "first").exists() and (tmp_path / "second").exists()):
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     before = signal.getsignal(signal.SIGINT)
-    runner, ended = run_scripts([script(tmp_path, "first", waiting), script(tmp_path, "second", "pass")])
+    # The first ends before the second, and leaves its place free.
+    jobs = [waiting("first", 0), waiting("second", 1), script(tmp_path, "third", "pass")]
+    runner, ended = run_scripts(jobs, at_once=2)
     assert runner.stopped
-    assert ended == {"first": 75}
+    assert ended == {"first": 75, "second": 75}
     assert signal.getsignal(signal.SIGINT) is before
 
 

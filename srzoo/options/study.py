@@ -171,9 +171,10 @@ def _study(
     trained = {each.name: loaded[each.name] for each in variants if not each.same_as}
     tests: dict[str, LoadedOptions] = {}
     faults: list[OptionFault] = []
-    for name, training in trained.items() if test is not None else ():
+    for name, training in trained.items():
         try:
-            tests[name] = _load_test(file, test, training, run_plugins)
+            if test is not None:
+                tests[name] = _load_test(file, test, training, run_plugins)
         except OptionsError as error:
             faults += [fault for fault in error.faults if fault not in faults]
     if test is None and any(not training.options.datasets.val for training in trained.values()):

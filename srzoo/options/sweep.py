@@ -109,14 +109,15 @@ def variant_tree(sweep: Sweep, name: str, files: OptionFiles) -> Tree:
     tree = Tree()
     files.inherit(tree, sweep.whole)
     for option, value, place in sweep.variants[name]:
-        locations = {(): sweep.whole.location(())}
+        locations: dict[KeyPath, str] = {(): sweep.whole.location(())}
         for depth in range(1, len(option) + 1):
             locations[option[:depth]] = sweep.whole.location(place)
         for below in paths_below(value):
             locations[option + below] = sweep.whole.location(place + below)
+        nested: Any = value
         for key in reversed(option):
-            value = {key: value}
-        merge(tree, Tree(value, locations))
+            nested = {key: nested}
+        merge(tree, Tree(nested, locations))
     return tree
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -114,7 +114,7 @@ class LocalJobs:
             )
         self._running[slot] = (job, process, time.monotonic())
 
-    def _share(self, slot: int) -> Mapping[str, str]:
+    def _share(self, slot: int) -> dict[str, str]:
         """Return the variables that give a slot its part of the cores, and its GPU."""
         threads = max(len(os.sched_getaffinity(0)) // self._at_once, 1)
         share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}

@@ -5,6 +5,7 @@ import fcntl
 import json
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -189,8 +190,9 @@ def _run_jobs(
         left.remove(job.name)
         if code == 0:
             # Of the time that passed: waiting, tests and all jobs at a time are in it.
-            hours = (time.monotonic() - since) / (len(jobs) - len(left)) * len(left) / 3600
-            logger.info(f"{job.name}: done in {seconds:.0f} s; {len(left)} to go, about {hours:.1f} h at this pace")
+            pace = (time.monotonic() - since) / (len(jobs) - len(left))
+            remaining = timedelta(seconds=round(pace * len(left)))
+            logger.info(f"{job.name}: done in {seconds:.0f} s; {len(left)} to go, {remaining} at this pace")
         elif code in _STOPPED_CODES:
             unfinished.append(job.name)
             logger.info(f"{job.name}: stopped after {seconds:.0f} s, saved")

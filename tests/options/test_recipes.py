@@ -83,6 +83,8 @@ def small(loaded, tmp_path, vgg, keep_swept=False):
     }
     swept = {key: tree["network_g"][key] for key in ("gc", "levels", "backbone") if key in tree["network_g"]}
     tree["network_g"] |= SMALLER.get(network.type, {}) | (swept if keep_swept else {})
+    # A study may be scored by its test file alone.
+    tree["val"]["metrics"] = tree["val"]["metrics"] or {"psnr": {"type": "PSNR"}}
     tree["path"] = {"experiments": str(tmp_path / "experiments")}
     tree["logger"] |= {"use_tb_logger": False}
     tree["train"]["total_iter"] = 2
