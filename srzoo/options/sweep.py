@@ -214,11 +214,9 @@ def _add_grid(tree: Tree, variants: dict[str, tuple[Setting, ...]], axes: Mappin
         name = "_".join(f"{labels[option]}-{_slug(value)}" for option, value, _ in combination) or "base"
         if name in variants and all(place[1] == "variants" for _, _, place in variants[name]):
             tree.fault(("sweep", "variants", name), "is the name of a variant of the grid too: choose another")
-        count = 1
-        while name in variants:  # long or nested values may differ where their names do not
-            count += 1
-            name = f"{name.removesuffix(f'.{count - 1}')}.{count}"
-        variants[name] = combination
+        # Long or nested values may differ where their names do not.
+        names = itertools.chain([name], (f"{name}.{count}" for count in range(2, MAX_VARIANTS + 2)))
+        variants[next(free for free in names if free not in variants)] = combination
 
 
 def _labels(options: Sequence[KeyPath]) -> dict[KeyPath, str]:

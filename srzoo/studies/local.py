@@ -103,7 +103,7 @@ class LocalJobs:
         slot = next(number for number in range(self._at_once) if number not in self._running)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
-            # A session of its own: Ctrl-C reaches this process alone, which passes it on.
+            # In another session: Ctrl-C reaches this process alone, which passes it on.
             process = subprocess.Popen(
                 job.command(os.getpid()),
                 stdin=subprocess.DEVNULL,

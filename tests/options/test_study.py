@@ -9,7 +9,9 @@ from srzoo.chain import weights_after
 from srzoo.command import Arguments, execute
 from srzoo.commands import options_show
 from srzoo.options import OptionsError, is_study, load_chain, load_options, load_study
+from srzoo.options.inheritance import OptionFiles
 from srzoo.options.limits import MAX_VARIANTS
+from srzoo.options.sweep import read_sweep
 from tests.support import training_options, write_options
 
 NETWORK = {"type": "SRResNet", "num_feat": 8, "num_block": 4, "num_modules": None}
@@ -158,6 +160,17 @@ def test_a_fault_of_one_variant_names_it(load):
 )  # fmt: skip
 def test_a_wrong_sweep_says_so(load, sweep, expected):
     assert expected in faults_of(load, sweep)
+
+
+def test_values_that_are_written_alike_get_different_names(load, tmp_path):
+    with pytest.raises(OptionsError):  # a text is no probability
+        load({"network_g.dropout.prob": [0.1, "0.1"]})
+    found = read_sweep(tmp_path / "study.yml", (), OptionFiles()).variants
+    assert list(found) == ["prob-0.1", "prob-0.1.2"]
+    with pytest.raises(OptionsError):
+        load({"train.optim_g.lr": [1e-3], "train.lr": [[0.5, None], {"a": True}]})
+    found = read_sweep(tmp_path / "study.yml", (), OptionFiles()).variants
+    assert list(found) == ["optim_g.lr-0.001_train.lr-0.5-none", "optim_g.lr-0.001_train.lr-true"]
 
 
 def test_an_override_of_a_swept_option_is_refused(load):
