@@ -116,7 +116,7 @@ def check_misspelt_keys(own, probe, every):
         if keys[:2] == ("sweep", "variants") and len(keys) == 3:
             continue  # the name of a variant
         if keys[0] == "sweep":
-            inside = keys[-1].split(".")
+            inside = str(keys[-1]).split(".")
         if not inside or ".<name>" in options_at(tuple(inside[:-1]), resolved[stage]):
             continue  # a name that the file's author chose, such as Set5: any other is as good
         if stage not in list(resolved)[:2]:

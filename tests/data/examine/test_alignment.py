@@ -23,7 +23,9 @@ def moved(image, down, right):
 
 def measured(lq, gt, scale):
     small = gt if scale == 1 else reduced(gt, scale)
-    return shift_between(luma_levels(lq), luma_levels(small), scale)
+    shift = shift_between(luma_levels(lq), luma_levels(small), scale)
+    assert shift is not None
+    return shift
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -94,6 +96,7 @@ def test_a_low_peak_needs_a_large_shift():
 def test_pairs_of_cameras_are_aligned_until_one_is_moved():
     for path in sorted((SHARED / "data/RealSR_x1/GT").iterdir()):
         region = region_of(read_image(SHARED / "data/RealSR_x1/LQ" / path.name).rgb, read_image(path).rgb, 1)
+        assert region is not None
         assert not measured(region.lq, region.gt, 1).counts
         found = measured(moved(region.lq, 0.0, 1.0), region.gt, 1)
         assert found.counts

@@ -27,7 +27,9 @@ def small(gt, scale, kernel):
 
 
 def found(lq, gt, scale, expected="matlab"):
-    return residuals(region_of(lq, gt, scale), scale, expected)
+    region = region_of(lq, gt, scale)
+    assert region is not None
+    return residuals(region, scale, expected)
 
 
 @pytest.mark.parametrize("kernel", NAMES)
