@@ -1,6 +1,16 @@
 """Keys of samples, and the files that are named after them."""
 
+import re
 from pathlib import Path
+
+# End of the keys of the sub-images that `srzoo data subimages` and BasicSR's script cut from an image: NAME_s001, ...
+SUB_IMAGE = r"_s\d{3,}$"
+_SUB_IMAGE = re.compile(SUB_IMAGE)
+
+
+def image_of(key: str) -> str:
+    """Return the key of the image that a sub-image was cut from; that of any other image is its own."""
+    return _SUB_IMAGE.sub("", key)
 
 
 def file_of(folder: Path, key: str, suffix: str) -> Path:

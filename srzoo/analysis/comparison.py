@@ -13,9 +13,7 @@ from srzoo.analysis.conditions import differences
 from srzoo.analysis.paired import PairedComparison, compare_pair
 from srzoo.analysis.scored import Method
 from srzoo.analysis.statistics import holm
-
-# End of the keys of crops that `srzoo data subimages` and BasicSR's script cut from one image: NAME_s001, ...
-CROPS = r"_s\d{3,}$"
+from srzoo.keys import SUB_IMAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,7 @@ class Choices:
     datasets: Collection[str] | None = None
     metrics: Collection[str] | None = None
     allow: Collection[str] = ()
-    crops: str = CROPS
+    crops: str = SUB_IMAGE
     num_resamples: int = 10_000
     seed: int = 0
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from srzoo.analysis.statistics import student_quantile
+
 
 @dataclass(frozen=True)
 class SeedMean:
@@ -37,31 +39,4 @@ def mean_over_seeds(values: Sequence[float], confidence: float = 0.95) -> SeedMe
     if n == 1 or not math.isfinite(mean):
         return SeedMean(mean, None, n)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return SeedMean(mean, student_quantile(confidence, n - 1) * deviation / math.sqrt(n), n)
-
-
-def student_quantile(confidence: float, degrees: int) -> float:
-    """Return the t for which Student's distribution has the probability `confidence` between -t and t.
-
-    Found by bisection of the probability.
-    """
-    low, high = 0.0, 1.0
-    while _probability_within(high, degrees) < confidence:
-        high *= 2
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _probability_within(middle, degrees) < confidence else (low, middle)
-    return high
-
-
-def _probability_within(t: float, degrees: int) -> float:
-    """Return P(|T| <= t) for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    theta = math.atan(t / math.sqrt(degrees))
-    sine, cosine = math.sin(theta), math.cos(theta)
-    odd = degrees % 2
-    total, term = 0.0, cosine if odd else 1.0
-    # Odd: cos + 2/3 cos^3 + ... up to cos^(n - 2); even: 1 + 1/2 cos^2 + ... up to cos^(n - 2).
-    for power in range(odd, degrees - 1, 2):
-        total += term
-        term *= (power + 1) / (power + 2) * cosine**2
-    return 2 / math.pi * (theta + sine * total) if odd else sine * total
+    return SeedMean(mean, student_quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n), n)

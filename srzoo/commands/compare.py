@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
 from srzoo.commands.arguments import SIZES, add_overwrite, check_target, describe, input_size
+from srzoo.keys import SUB_IMAGE
 
 if TYPE_CHECKING:
     from srzoo.analysis.comparison import Comparison
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: refuse)",
     )  # fmt: skip
     parser.add_argument(
-        "--crops", type=_pattern, default=r"_s\d{3,}$", metavar="REGEX",
+        "--crops", type=_pattern, default=SUB_IMAGE, metavar="REGEX",
         help="end of the names of crops of one image, which count as one; '' if all files are independent, '/[^/]+$' "
         "if those of a folder are not (default: _s and three digits, as `srzoo data subimages` names them)",
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """GT images alone; LQ is made from them when they are read."""
 
-import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from srzoo.data.reduction import reduced
 from srzoo.data.shared import SharedArray
 from srzoo.data.sources import SourcePairs, WeightedCandidates, num_samples
 from srzoo.images import MAX_PIXELS
+from srzoo.keys import image_of
 from srzoo.ops.resize import imresize
 from srzoo.registry import DATASETS, PositiveFloat, PositiveInt
 
 # The antialiased cubic kernel reaches 2 LQ pixels to each side; one is spare.
 _MARGIN = 3
-# End of the names that BasicSR's script gives to the sub-images of an image: NAME_s001, NAME_s002, ...
-SUB_IMAGE = re.compile(r"_s\d{3,}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +193,7 @@ def _first(files: Sequence[ImageFile], limit: int | None) -> Sequence[ImageFile]
     images: set[str] = set()
     chosen = array("i")
     for index, key in enumerate(keys):
-        image = SUB_IMAGE.sub("", key)
+        image = image_of(key)
         if len(images) < limit:
             images.add(image)
         if image in images:

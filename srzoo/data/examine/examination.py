@@ -11,12 +11,12 @@ from srzoo.data.examine.duplicates import LikelyCopy, is_same, likely_copies, sa
 from srzoo.data.examine.findings import CHECKS, SEVERITIES, Case, Check, Examination, Examined, Finding
 from srzoo.data.examine.measure import Measurement, PairTask, measure
 from srzoo.data.examine.verdicts import findings_of
-from srzoo.data.gt_images import SUB_IMAGE
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault, Pair
 from srzoo.data.paired import PairedImages
 from srzoo.data.prepare.parallel import num_workers, parallel
 from srzoo.data.storage import read_image
+from srzoo.keys import image_of
 from srzoo.progress import shown
 
 # Images of a dataset that are examined, unless all are.
@@ -156,7 +156,7 @@ def _duplicates(
 
 def _of_one_image(first: Pair, second: Pair) -> bool:
     """Return True for sub-images of one image, which overlap on purpose."""
-    names = [SUB_IMAGE.sub("", pair.key) for pair in (first, second)]
+    names = [image_of(pair.key) for pair in (first, second)]
     return names[0] == names[1] and first.key != names[0] != second.key
 
 
