@@ -18,7 +18,7 @@ def test(arguments: Arguments) -> None:
     # The faults of every file come before any network is scored.
     loaded = [load_options(file, arguments.set) for file in files]
 
-    from srzoo import ranks
+    from srzoo import heap, ranks
     from srzoo.atomic import write_text
     from srzoo.benchmark import benchmark, refuse_used_folders, with_costs
     from srzoo.data.listing import UnusedImagesError
@@ -30,6 +30,8 @@ def test(arguments: Arguments) -> None:
     if file is not None:
         formatted([], file, "")  # an unknown suffix ends the command here
     device = ranks.initialise()
+    if device.type == "cpu":
+        heap.keep_freed()
     log_to()
     if not arguments.overwrite:
         refuse_used_folders([each.options for each in loaded])

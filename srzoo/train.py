@@ -25,7 +25,7 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     options, settings = loaded.options, loaded.options.train
     assert settings is not None
 
-    from srzoo import components, inputs, micro_batches, ranks, training
+    from srzoo import components, heap, inputs, micro_batches, ranks, training
     from srzoo.engine import loop
     from srzoo.engine.log import log_to, logger
     from srzoo.engine.resume import set_aside, starting_state
@@ -35,6 +35,8 @@ def train_one(loaded: "LoadedOptions", resume: str, debug: bool, accept_changes:
     from srzoo.optim.precision import set_process
 
     device = ranks.initialise()
+    if device.type == "cpu":
+        heap.keep_freed()
     log_to()
     set_process(options.precision, deterministic=options.deterministic)
     folder, total = RunFolder(options.run_folder), settings.total_iter

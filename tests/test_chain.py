@@ -68,10 +68,11 @@ def test_an_override_of_a_stage_that_is_not_there_is_refused(chain, tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "options" / "train").rglob("*.yml")), ids=lambda path: path.stem)
 def test_shipped_chains_run_below_their_own_name(path):
-    if path.name.startswith("_"):
+    written = yaml.safe_load(path.read_text())
+    if path.name.startswith("_") or "sweep" in written:
         return
     for name, loaded in load_chain(path, (), weights_after).items():
-        folder = Path("experiments") / yaml.safe_load(path.read_text())["name"] / name
+        folder = Path("experiments") / written["name"] / name
         assert loaded.options.run_folder == folder
 
 

@@ -1,6 +1,5 @@
 """Speed and memory of a network on this machine."""
 
-import ctypes
 import itertools
 import platform
 import time
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 import srzoo
-from srzoo import ranks
+from srzoo import heap, ranks
 from srzoo.infer.memory import free_memory, is_out_of_memory
 
 # Sides of square inputs of the pressure test [LQ pixels].
@@ -106,7 +105,7 @@ def peak_memory(run: Pass, lq: Tensor) -> float | None:
         return (torch.cuda.max_memory_allocated(lq.device) - before) / 2**20
     try:
         # Memory that earlier passes freed and the C library keeps would hide a part of the next one's.
-        ctypes.CDLL(None).malloc_trim(0)
+        heap.return_freed()
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
         before = _status("VmRSS")
         run(lq)

@@ -72,11 +72,15 @@ def upscalers_of(arguments: Arguments, net: "nn.Module") -> "list[Upscaler]":
     Raises:
         ValueError: no such device, or a runtime that is not installed.
     """
+    from srzoo import heap
     from srzoo.infer.devices import devices_named, on_devices
     from srzoo.infer.upscale import Upscaler
 
     if arguments.backend == "torch":
-        nets = on_devices(net, devices_named(arguments.device))
+        devices = devices_named(arguments.device)
+        if any(device.type == "cpu" for device in devices):
+            heap.keep_freed()
+        nets = on_devices(net, devices)
     else:
         from srzoo.export.runtimes import runtime_network
 

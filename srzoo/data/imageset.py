@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from srzoo import heap
 from srzoo.batch import Sample
 from srzoo.data.cache import Cache, cached_name, chosen_cache, disk_cache, free_memory
 from srzoo.data.folders import summary
 from srzoo.data.levels import Crop, collate_crops, finished
 from srzoo.data.listing import Fault, Mapped, Pair, PairListing
-from srzoo.data.shared import return_freed_memory
 from srzoo.data.storage import read_header, read_image, same_content, same_place, store_faults, verify_image
 from srzoo.images import Header, to_tensor
 
@@ -91,7 +91,7 @@ class ImageSet(Dataset[Sample]):
         self._cache: dict[Path, np.ndarray] | None = {} if kind == "ram" else None
         self._disk_cache = disk_cache(files) if kind == "disk" else None
         if len(self.pairs) > _MANY:
-            return_freed_memory()
+            heap.return_freed()
 
     def __len__(self) -> int:
         return len(self.candidates)

@@ -1,6 +1,5 @@
 """Arrays that all processes of a loader share, whatever way they start."""
 
-import ctypes
 import mmap
 import os
 import tempfile
@@ -58,13 +57,6 @@ def _attached(descriptor: _Descriptor, kind: str) -> SharedArray:
 
 def _mapped(number: int, kind: str) -> np.ndarray:
     return np.frombuffer(mmap.mmap(number, 0, access=mmap.ACCESS_READ), kind)
-
-
-def return_freed_memory() -> None:
-    """Return memory that was freed to the system, which glibc keeps otherwise, and every worker with it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have no such function
-    if trim is not None:
-        trim(0)
 
 
 def hashes_of(texts: Iterable[str], count: int) -> np.ndarray:
