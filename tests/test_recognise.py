@@ -189,8 +189,8 @@ def test_an_ambiguous_file_is_refused_with_the_candidates(tmp_path):
     first, *candidates = str(error.value).splitlines()
     assert f"srzoo convert weights {tmp_path / 'w.pth'} OUT.safetensors -opt FILE" in first
     assert [line.strip() for line in candidates] == [
-        "SRVGGNetCompact x2 (num_in_ch: 3, num_feat: 64, num_conv: 2, act: relu)",
-        "SRVGGNetCompact x2 (num_in_ch: 3, num_feat: 64, num_conv: 2, act: lrelu)",
+        "SRVGGNetCompact x2 (num_in_ch: 3, num_feat: 64, num_conv: 2, act: relu, border: zeros)",
+        "SRVGGNetCompact x2 (num_in_ch: 3, num_feat: 64, num_conv: 2, act: lrelu, border: zeros)",
     ]
 
 
