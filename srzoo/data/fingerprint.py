@@ -88,7 +88,7 @@ class FileRecord:
 
     @property
     def compared(self) -> Literal["contents", "names and sizes"]:
-        """The basis of :attr:`digest`."""
+        """Basis of :attr:`digest`."""
         return "names and sizes" if self.sha256 is None else "contents"
 
     @functools.cached_property

@@ -82,7 +82,7 @@ class RunFolder:
 
     @property
     def test_manifest(self) -> Path:
-        """The same for a test."""
+        """Files that a test uses, with their checksums."""
         return self.path / "manifest_test.json"
 
     @property

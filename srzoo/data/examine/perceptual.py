@@ -48,7 +48,7 @@ def likeness_of(rgb: np.ndarray) -> Likeness:
 
 
 def are_flat(pictures: np.ndarray) -> np.ndarray:
-    """Return where pictures (N, 32, 32) have nothing by which images could be told apart: (N,) bool."""
+    """Return True for pictures (N, 32, 32) without any structure to distinguish images by: (N,) bool."""
     flat = np.empty(len(pictures), bool)
     for start in range(0, len(pictures), _CHUNK):
         part = pictures[start : start + _CHUNK].astype(np.float32)
