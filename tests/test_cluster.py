@@ -24,6 +24,9 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, lambda number, frame: received.append(number))
 log(repr(sys.argv[1:]) + " of " + os.environ["WORLD_SIZE"] + " start " + os.environ["TORCHELASTIC_RESTART_COUNT"])
 if "fail" in sys.argv and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    # A rank that fails ends the others, which are to have noted their start before.
+    while sum(file.stat().st_size > 0 for file in here.parent.glob("rank_*")) < int(os.environ["WORLD_SIZE"]):
+        time.sleep(0.05)
     sys.exit(1)
 while "wait" in sys.argv and not received:
     time.sleep(0.05)
