@@ -183,8 +183,8 @@ def write_tiles(folder: Path) -> None:
         cv2.imwrite(str(folder / "lq" / f"{number:03}.png"), cv2.resize(tile, (120, 120), interpolation=cv2.INTER_AREA))
 
 
-def write_options(folder: Path, updates: int, batch: int, channels_last: bool) -> None:
-    """Write the option files of both packages for the same training."""
+def write_options(folder: Path, updates: int, batch: int, cache: str, channels_last: bool) -> None:
+    """Write the option files of both packages for the same training; the last two are options of srzoo only."""
     adam = {"type": "Adam", "lr": 2e-4, "betas": [0.9, 0.99]}
     crops = {"gt_size": 96, "use_hflip": True, "use_rot": True}
     shared = {"name": "run", "scale": 4}
@@ -227,7 +227,10 @@ def write_options(folder: Path, updates: int, batch: int, channels_last: bool) -
         "network_g": {"type": "SRResNet"},
         "path": {"experiments": "srzoo_runs"},
         "datasets": {
-            "train": {"type": "PairedImages", "gt": "gt", "lq": "lq", "batch_size": batch, "num_workers": 1, **crops}
+            "train": {
+                "type": "PairedImages", "gt": "gt", "lq": "lq", "cache": cache, "batch_size": batch, "num_workers": 1,
+                **crops,
+            }
         },
         "train": {
             "total_iter": updates,
@@ -237,7 +240,7 @@ def write_options(folder: Path, updates: int, batch: int, channels_last: bool) -
             "losses": {"pixel": {"type": "L1Loss"}},
         },
         "logger": {"print_freq": 10, "save_freq": 10**6, "use_tb_logger": False},
-    }
+    }  # fmt: skip
     for name, options in (("basicsr", theirs), ("srzoo", ours)):
         (folder / f"{name}.yml").write_text(yaml.safe_dump(options))
 
@@ -265,11 +268,11 @@ def seconds_of_update(folder: Path, code: str) -> tuple[float, float]:
 
 def against_basicsr(updates: int, runs: int, batch: int) -> None:
     """Print the time of an update of a whole training in BasicSR and in srzoo, data included."""
-    for channels_last in (False, True):
+    for cache, channels_last in (("none", False), ("auto", False), ("auto", True)):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_tiles(folder)
-            write_options(folder, updates, batch, channels_last)
+            write_options(folder, updates, batch, cache, channels_last)
             pairs = [
                 (seconds_of_update(folder, _BASICSR), seconds_of_update(folder, _SRZOO)) for _ in range(runs)
             ]  # fmt: skip
@@ -282,8 +285,8 @@ def against_basicsr(updates: int, runs: int, batch: int) -> None:
                 f"ratio {ratio:.2f}"
             )
         sys.stdout.write(
-            f"SRResNet  x4 {batch}x3x24x24, PNG tiles, 1 worker, channels_last {str(channels_last).lower():5}  "
-            f"BasicSR and srzoo: {'   '.join(cells)}\n"
+            f"SRResNet  x4 {batch}x3x24x24, PNG tiles, 1 worker, cache {cache}, channels_last "
+            f"{str(channels_last).lower():5}  BasicSR and srzoo: {'   '.join(cells)}\n"
         )
         sys.stdout.flush()
 

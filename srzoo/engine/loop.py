@@ -149,8 +149,17 @@ def _update(
         if degradation is not None:
             batch = degradation(batch, step, part)
         # After the batch: a dataset in this process may have drawn from the same generator.
-        torch.manual_seed(network_seed(seed, step, part))
+        _seed_network(network_seed(seed, step, part), device)
         progress.add(model.training_step(batch))
+
+
+def _seed_network(seed: int, device: torch.device) -> None:
+    """Seed PyTorch's generators as far as a network on the device draws from them."""
+    if device.type == "cpu":
+        # torch.manual_seed also notes where it was called for GPUs in waiting, which takes longer than the rest.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _next_batch(source: Iterator[Batch], progress: Progress, device: torch.device) -> Batch:

@@ -100,7 +100,8 @@ class Learner:
     @contextlib.contextmanager
     def micro_batch(self) -> Iterator[None]:
         """Surround the forward and backward pass of one micro-batch, with the network in training mode."""
-        self.net.train()
+        if not self.module.training:  # asked first, because the call walks over all modules
+            self.net.train()
         if self.sharding is not None:
             self.sharding.begin_micro_batch(exchange=self.stepper.at_last_micro_batch)
         with contextlib.ExitStack() as stack:
