@@ -13,6 +13,12 @@ settings.load_profile("srzoo")
 FAMILIES = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
 
 
+def pytest_collection_modifyitems(items):
+    """Run the longest tests first, so that no process is left with one of them when the others have finished."""
+    marks = {item: item.get_closest_marker("slow") for item in items}
+    items.sort(key=lambda item: -marks[item].kwargs.get("minutes", 1) if marks[item] else 0)
+
+
 @pytest.fixture(autouse=True)
 def _plugins_end_with_their_test(monkeypatch):
     """Forget the plugins that a test registers, so that later tests see the built-in ones alone."""

@@ -71,7 +71,7 @@ def command_of(line):
     return words
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 @pytest.mark.ranks
 def test_the_blocks_of_how_do_i_run_as_printed(tmp_path):
     write_photographs(tmp_path / "photographs", 3, 208, 200)

@@ -43,7 +43,7 @@ def test_set5_comes_out(user_folder, scale):
 
 
 @needs_shared
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_set14_and_bsd100_come_out_to_the_printed_digits(user_folder, scale):
     scores = score(user_folder, f"IMDN_x{scale}", "datasets.test.Set5=null")

@@ -83,7 +83,7 @@ def test_sources_are_only_read_and_may_be_reached_through_a_link(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in [checkout, *checkout.rglob("*")]} == before
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=10)
 def test_the_demo_beats_bicubic_by_one_decibel(tmp_path):
     checkout = copy_sources(tmp_path / "a new user" / "srzoo")
     make_environment(checkout / ".venv", checkout)

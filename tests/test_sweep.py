@@ -292,7 +292,7 @@ def wait_for(condition, process=None, seconds=600):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_a_killed_study_of_2_x_2_x_2_continues_to_the_same_weights_and_table(tmp_path):
     """Kill -9 of the study in the middle of a training: the training saves, ends, and is continued exactly."""
     file = write_study(tmp_path, GRID, train={"total_iter": 60}, logger={"save_freq": 20, "print_freq": 20})

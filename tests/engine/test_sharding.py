@@ -91,7 +91,7 @@ def test_recipes_and_precisions_train_as_with_whole_networks(tmp_path, changes):
 
 
 @pytest.mark.ranks
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_shards_continue_on_any_number_of_ranks_and_as_whole_networks(tmp_path):
     file = write_options(
         tmp_path / "x.yml", training_options(tmp_path, **TRAINED, datasets={"train": {"batch_size": 8}})
