@@ -10,7 +10,7 @@ import numpy as np
 
 from srzoo.catalogue import hint
 from srzoo.data.listing import Fault, ImageFile, ImageListing, Mapped, NamedImages, Pair, PairListing
-from srzoo.data.names import without_suffix
+from srzoo.data.names import stems_of, without_suffix
 from srzoo.data.shared import SharedArray, first_places, hashes_of, repeated
 from srzoo.data.storage import ImageStore, open_store
 from srzoo.data.storage.folder import names_below
@@ -22,7 +22,7 @@ class FolderImages(NamedImages):
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder, names)
-        self._with_suffix = SharedArray(repeated(hashes_of(map(without_suffix, names), len(names))))
+        self._with_suffix = SharedArray(repeated(hashes_of(stems_of(names), len(names))))
 
     def key(self, index: int, name: str) -> str:
         return name if self._with_suffix.array[index] else without_suffix(name)
@@ -105,8 +105,16 @@ def match_folders(gt: ImageListing, gt_template: str, lq_folder: Path, lq_templa
     found = search(lq_folder)
     gt_names, lq_names = _names(gt.images), _names(found.images)
     wanted, fits = _wanted(gt_names, gt_template, lq_template)
-    present = hashes_of(map(without_suffix, lq_names), len(lq_names))
-    sequence = np.argsort(present, kind="stable")
+    present = hashes_of(stems_of(lq_names), len(lq_names))
+    left_out = [*gt.left_out, *found.left_out]
+    sequence, asked = np.argsort(present, kind="stable"), np.argsort(wanted)
+    ascending = present[sequence]
+    if fits.all() and np.array_equal(wanted[asked], ascending) and (ascending[1:] > ascending[:-1]).all():
+        # Each name has one partner, as those of a million pairs have: there is nothing to search.
+        partner = np.empty_like(sequence)
+        partner[asked] = sequence
+        pairs = _matched_pairs(gt, np.arange(len(partner)), found, partner)
+        return PairListing(pairs, list(gt.faults), list(dict.fromkeys(left_out)))
     first, last = (np.searchsorted(present, wanted, side, sorter=sequence) for side in ("left", "right"))
     # A key has several files where only their suffixes differ, such as a.png and a.jpg.
     places = first_places(wanted)
@@ -129,11 +137,8 @@ def match_folders(gt: ImageListing, gt_template: str, lq_folder: Path, lq_templa
         spare = spare[~np.isin(lq_paths[spare], gt_paths[matched])]
         unfit = unfit[~np.isin(gt_paths[unfit], lq_paths[matching])]
     faults += [Fault(found.images[int(index)].path, "extra: no GT image belongs to it") for index in spare]
-    left_out = [*gt.left_out, *found.left_out]
     left_out += [Fault(gt.images[int(row)].path, f"not named {gt_template}") for row in unfit]
-    rows = SharedArray(matched.astype(np.int32)), SharedArray(matching.astype(np.int32))
-    pairs = Mapped(range(len(matched)), partial(_matched_pair, gt.images, rows[0], found.images, rows[1]))
-    return PairListing(pairs, faults, list(dict.fromkeys(left_out)))
+    return PairListing(_matched_pairs(gt, matched, found, matching), faults, list(dict.fromkeys(left_out)))
 
 
 def _wanted(names: Sequence[str], gt_template: str, lq_template: str) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +146,7 @@ def _wanted(names: Sequence[str], gt_template: str, lq_template: str) -> tuple[n
     fits = np.ones(len(names), bool)
     if gt_template == "{}" and lq_template.startswith("{}"):
         end = lq_template.removeprefix("{}")
-        return hashes_of((without_suffix(name) + end for name in names), len(names)), fits
+        return hashes_of((stem + end for stem in stems_of(names)), len(names)), fits
 
     def keys() -> Iterator[str]:
         for row, name in enumerate(names):
@@ -175,6 +180,11 @@ def _unpaired(image: ImageFile, partners: list[str], gt_template: str, lq_folder
     templates = f"lq_template {lq_template!r}"
     templates += f", gt_template {gt_template!r}" if gt_template != "{}" else ""
     return Fault(image.path, f"has no partner {wanted}.* in {lq_folder} ({templates})")
+
+
+def _matched_pairs(gt: ImageListing, gt_rows: np.ndarray, lq: ImageListing, lq_rows: np.ndarray) -> Sequence[Pair]:
+    rows = SharedArray(gt_rows.astype(np.int32)), SharedArray(lq_rows.astype(np.int32))
+    return Mapped(range(len(gt_rows)), partial(_matched_pair, gt.images, rows[0], lq.images, rows[1]))
 
 
 def _matched_pair(

@@ -17,8 +17,8 @@ from srzoo.data.names import Names, Paths, PathsBuilder, without_suffix
 from srzoo.data.shared import SharedArray, first_places, hashes_of, repeated
 from srzoo.data.storage import image_exists
 
-# A name, which may hold spaces, and (H,W) or (H,W,C).
-_META_INFO = re.compile(r"(.+?)(?:\s+\((\d+),\s*(\d+)(?:,\s*\d+)?\))?")
+# (H,W) or (H,W,C) after a name, which may hold spaces.
+_SIZE = re.compile(r"\s+\((\d+),\s*(\d+)(?:,\s*\d+)?\)\Z")
 
 
 class ListedImages(FolderImages):
@@ -60,16 +60,15 @@ def find_images(folder: Path, meta_info: Path | None) -> ImageListing:
 
     def present() -> Iterator[str]:
         for number, line in read_lines(meta_info):
-            match = _META_INFO.fullmatch(line)
-            assert match is not None
-            path = _resolved(root, match[1])
+            size = _SIZE.search(line, 1)
+            path = _resolved(root, line[: size.start()] if size else line)
             if path.startswith(below) and image_exists(path):
                 numbers.append(number)
-                sizes.extend((int(match[2]), int(match[3])) if match[2] else (-1, -1))
+                sizes.extend((int(size[1]), int(size[2])) if size else (-1, -1))
                 yield path.removeprefix(below)
                 continue
             if path.startswith(below) or path == root:
-                pairs = "; a line of two files belongs into `pairs`" if len(_fields(line)) == 2 and not match[2] else ""
+                pairs = "; a line of two files belongs into `pairs`" if len(_fields(line)) == 2 and not size else ""
                 reason = f"named in {meta_info}:{number} but missing{pairs}"
             else:
                 reason = f"named in {meta_info}:{number}, lies outside the folder {root}: list names below it"
@@ -98,6 +97,7 @@ def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | 
         ValueError: the list is empty or no text.
     """
     faults: list[tuple[int, Fault]] = []  # with their lines
+    gt_root, lq_root = (os.path.abspath(folder or file.parent) for folder in (gt_folder, lq_folder))  # noqa: PTH100
     numbers, hashes = array("i"), array("q")
     all_gt, all_lq = PathsBuilder(), PathsBuilder()
     for number, line in read_lines(file):
@@ -106,7 +106,7 @@ def read_pair_list(file: Path, gt_folder: Path | None = None, lq_folder: Path | 
             reason = f"line {number}: expected `lq_path gt_path` or `gt_path, lq_path`, got {line!r}"
             faults.append((number, Fault(file, reason)))
             continue
-        paths = _resolved(lq_folder or file.parent, fields[0]), _resolved(gt_folder or file.parent, fields[1])
+        paths = _resolved(lq_root, fields[0]), _resolved(gt_root, fields[1])
         missing = [path for path in paths if not image_exists(path)]
         faults += [(number, Fault(Path(path), f"named in {file}:{number} but missing")) for path in missing]
         if not missing:
@@ -190,9 +190,16 @@ def _fields(line: str) -> list[str]:
     return line.split()
 
 
-def _resolved(folder: Path | str, text: str) -> str:
-    """Return the absolute path of a file that a list names, without ``..``; unlike Path.resolve(), it keeps links."""
-    # An absolute path replaces the folder. As text: lists may name a million files.
+def _resolved(folder: str, text: str) -> str:
+    """Return the absolute path of a file that a list names, without ``..``; unlike Path.resolve(), it keeps links.
+
+    Args:
+        folder: absolute.
+        text: as listed; an absolute path replaces the folder.
+    """
+    # Most names need no more than this, and lists may name a million.
+    if text[:1] not in "/~." and "/." not in text and "//" not in text and text[-1] != "/" and folder != "/":
+        return f"{folder}/{text}"
     path = os.path.expanduser(text) if text.startswith("~/") else os.path.join(folder, text)  # noqa: PTH111, PTH118
     return os.path.abspath(path)  # noqa: PTH100
 

@@ -69,16 +69,38 @@ class Names(Sequence[str]):
         return os.fsdecode(bytes(text[ends[index - 1] if index else 0 : ends[index]]))
 
     def __iter__(self) -> Iterator[str]:
+        return self._until(self._ends.array)
+
+    def stems(self) -> Iterator[str]:
+        """Yield the names without their suffixes, as :func:`without_suffix` returns them."""
+        return self._until(self._stem_ends())
+
+    def _until(self, stops: np.ndarray) -> Iterator[str]:
+        """Yield the names, each up to its place in `stops`."""
         start = 0
         for first in range(0, len(self), _CHUNK):
             ends = self._ends.array[first : first + _CHUNK].tolist()
             encoded = self._text.array[start : ends[-1]].tobytes()
             # Of ASCII, places of bytes are places of characters.
             text, base = os.fsdecode(encoded) if encoded.isascii() else encoded, start
-            for end in ends:
-                name = text[start - base : end - base]
+            for end, stop in zip(ends, stops[first : first + _CHUNK].tolist(), strict=True):
+                name = text[start - base : stop - base]
                 yield name if isinstance(name, str) else os.fsdecode(name)
                 start = end
+
+    def _stem_ends(self) -> np.ndarray:
+        """Return the places where suffixes begin, or names without a suffix end, (N,)."""
+        ends = self._ends.array.astype(np.int64)
+        starts = np.concatenate([[0], ends])[: len(ends)]
+        dots, slashes = (self._last(character, ends) for character in b"./")
+        # A dot at the beginning or the end of a file's name begins no suffix.
+        has_suffix = (dots > np.maximum(starts, slashes + 1)) & (dots < ends - 1)
+        return np.where(has_suffix, dots, ends)
+
+    def _last(self, character: int, ends: np.ndarray) -> np.ndarray:
+        """Return the last place of a character before each of `ends`; -1: there is none."""
+        places = np.concatenate([[-1], np.flatnonzero(self._text.array == character)])
+        return places[np.searchsorted(places, ends) - 1]
 
     def find(self, name: str) -> int | None:
         """Return the place of a name in names that are sorted as paths are, None if it is not there."""
@@ -100,13 +122,20 @@ class Names(Sequence[str]):
         """Return True if a name is here: by hashes, 12 bytes per name, for lists that ask for a million of them."""
         if not isinstance(name, str) or self._count <= _SMALL:
             return isinstance(name, str) and self.find(name) is not None
+        # Most lists are sorted as the names are.
+        if self._next < self._count and self[self._next] == name:
+            self._next += 1
+            return True
         if self._hashes is None:
             hashes = hashes_of(self, len(self))
             sequence = np.argsort(hashes).astype(np.int32)
             self._hashes = hashes[sequence].data, sequence.data
         hashes, sequence = self._hashes
         place = bisect_left(hashes, hash(name))
-        return place < self._count and self[sequence[place]] == name
+        found = place < self._count and self[sequence[place]] == name
+        if found:
+            self._next = sequence[place] + 1
+        return found
 
 
 class NamesBuilder:
@@ -154,7 +183,7 @@ class Paths(Sequence[Path]):
 
     def stems(self) -> Iterator[str]:
         """Yield the names of the files without suffix."""
-        return map(without_suffix, self._names)
+        return self._names.stems()
 
 
 class PathsBuilder:
@@ -190,6 +219,11 @@ def without_suffix(name: str) -> str:
     dot = name.rfind(".")
     # A dot at the beginning or the end of a file's name begins no suffix.
     return name if dot <= name.rfind("/") + 1 or dot == len(name) - 1 else name[:dot]
+
+
+def stems_of(names: Sequence[str]) -> Iterator[str]:
+    """Yield names without their suffixes."""
+    return names.stems() if isinstance(names, Names) else map(without_suffix, names)
 
 
 def suffix_of(name: str) -> str:

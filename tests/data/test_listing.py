@@ -40,6 +40,17 @@ def test_folders_pair_by_template(folders):
     assert item["gt"].shape == (3, 96, 120)
 
 
+def test_partners_are_found_where_the_template_changes_the_order(tmp_path):
+    # 1.png comes before 10.png, but 1x2.png after 10x2.png.
+    stems = [str(number) for number in range(1, 13)]
+    for stem in stems:
+        write_image(tmp_path / "gt" / f"{stem}.png", photograph(32, 32))
+        write_image(tmp_path / "lq" / f"{stem}x2.png", photograph(16, 16))
+    gt, lq = tmp_path / "gt", tmp_path / "lq"
+    pairs = [(pair.key, pair.gt, pair.lq) for pair in paired(tmp_path).pairs]
+    assert sorted(pairs) == sorted((stem, gt / f"{stem}.png", lq / f"{stem}x2.png") for stem in stems)
+
+
 def test_missing_and_extra_partners_are_all_reported(folders):
     (folders / "lq" / "01x2.png").unlink()
     (folders / "lq" / "stray.png").write_bytes((folders / "lq" / "00x2.png").read_bytes())

@@ -1,15 +1,19 @@
 """Names and paths in arrays: the texts that went in, found and shared; listings of a million images take no objects."""
 
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from srzoo.data import names as names_module
 from srzoo.data import shared
 from srzoo.data.gt_images import GTImages, Source
+from srzoo.data.lists import _resolved
 from srzoo.data.names import Names, PathsBuilder, suffix_of, without_suffix
 from srzoo.data.shared import SharedArray
 from srzoo.data.sources import WeightedCandidates
@@ -41,7 +45,7 @@ def test_names_are_found_in_large_and_small_lists(monkeypatch):
         assert [found.find(name) for name in texts] == list(range(len(texts)))
         assert [found.find(name) for name in reversed(texts)] == list(reversed(range(len(texts))))
         assert found.find("a") is found.find("zzz") is found.find("") is None
-        assert all(name in found for name in texts)
+        assert all(name in found for name in [*texts, *reversed(texts)])
         assert not any(name in found for name in ("a", "zzz", "", 3))
 
 
@@ -49,6 +53,19 @@ def test_suffixes_are_those_of_paths():
     for name in ("a.png", "a.b.png", ".hidden", "a.", "sub.d/a", "sub/.b.png", "a", "..png", "x/y.tar.gz"):
         assert without_suffix(name) == Path(name).with_suffix("").as_posix(), name
         assert suffix_of(name) == Path(name).suffix, name
+
+
+@given(st.lists(st.text("ab./ä\udce9", min_size=1), max_size=8))
+def test_stems_are_names_without_suffix(texts):
+    assert list(Names.of(texts).stems()) == [without_suffix(text) for text in texts]
+
+
+@example("a/../b.png", "/data")
+@example("a//b.png", "/data")
+@given(st.text("ab./~ ", max_size=8), st.sampled_from(["/", "/data", "/data/a b"]))
+def test_names_in_lists_become_absolute_paths(text, folder):
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    assert _resolved(folder, text) == os.path.normpath(Path(folder, path))
 
 
 def test_paths_keep_their_folders_once():
