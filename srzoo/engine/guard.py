@@ -79,7 +79,7 @@ class Guard:
             if trouble and self._is_first():
                 done = f"after {_steps_done} updates" if _steps_done else "before the first update"
                 rank = f" (rank {ranks.rank()})" if ranks.world_size() > 1 else ""
-                self._end(f"error{rank}: {done}: {trouble}; the newest state is intact: --resume auto")
+                self._end(f"error{rank}: {done}: {trouble}; what was saved is intact: --resume auto")
             # A pause for this rank's own error, if that is what the alarm is about.
             if self._alarmed() and not self._is_over.wait(INTERVAL):
                 self._end("")
