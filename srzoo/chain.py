@@ -14,6 +14,7 @@ from srzoo.engine.log import log_to, logger
 from srzoo.engine.resume import refuse_used
 from srzoo.engine.run_folder import RunFolder
 from srzoo.engine.tables import table
+from srzoo.engine.watch import stopping_at_once
 from srzoo.options import LoadedOptions, Options, load_chain
 from srzoo.training import build_loader
 
@@ -47,7 +48,7 @@ def run_chain(
     device = ranks.initialise()
     if resume == "none" and ranks.is_restarted():
         resume = "auto"
-    with Guard().watching():
+    with Guard().watching(), stopping_at_once():
         if "" in chain:
             train_one(chain[""], resume, debug, accept_changes)
         else:

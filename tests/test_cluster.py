@@ -94,7 +94,7 @@ def logs(tmp_path, count):
     return [(tmp_path / "work" / f"rank_{rank}").read_text().splitlines() for rank in range(count)]
 
 
-def wait_for(files, seconds=60):
+def wait_for(files, seconds=600):
     until = time.monotonic() + seconds
     while not all(file.is_file() and file.stat().st_size for file in files):
         assert time.monotonic() < until, f"{files} were not written"
@@ -105,7 +105,7 @@ def wait_for(files, seconds=60):
 @pytest.mark.ranks
 def test_a_failure_starts_all_ranks_again_and_arguments_arrive_whole(start, checkout, tmp_path):
     process = start(checkout, "dist_train.sh", "--max-restarts", 1, "-opt", "my file.yml", "fail", NPROC="2")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     for lines in logs(tmp_path, 2):
         assert lines[0] == "['-opt', 'my file.yml', 'fail'] of 2 start 0"
@@ -118,7 +118,7 @@ def test_a_signal_reaches_each_rank_once_and_the_exit_code_says_stopped(start, c
     process = start(checkout, "dist_train.sh", "--max-restarts=3", "-opt", "x.yml", "wait", NPROC="2")
     wait_for([tmp_path / "work" / f"rank_{rank}" for rank in (0, 1)])
     process.send_signal(getattr(signal, name))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 75, output
     assert [lines[1:] for lines in logs(tmp_path, 2)] == [[name], [name]]
     assert "Traceback" not in output
@@ -134,7 +134,7 @@ def test_wrong_variables_of_the_launchers_are_named(start):
         ("slurm_train.sh", {"SRZOO_ROOT": str(ROOT)}, [], "expected the arguments of train.py"),
     ):
         process = start(ROOT, script, *arguments, **variables)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 2, output
         assert words in output
 
@@ -145,7 +145,7 @@ def test_a_job_that_was_stopped_goes_back_into_the_queue(start, checkout, tmp_pa
     process = start(checkout, "slurm_train.sh", "-opt", "x.yml", "wait", **slurm)
     wait_for([tmp_path / "work" / "rank_0"])
     process.send_signal(signal.SIGUSR1)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 75, output
     assert logs(tmp_path, 1) == [["['-opt', 'x.yml', 'wait', '--resume', 'auto'] of 1 start 0", "SIGUSR1"]]
     calls = (tmp_path / "work" / "slurm.log").read_text().splitlines()
@@ -167,7 +167,7 @@ def test_two_ranks_train_under_slurm(start, tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path))
     slurm = {"SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_ID": "7", "NPROC": "2"}
     process = start(ROOT, "slurm_train.sh", "-opt", file, **slurm)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert "4 of 4 updates done" in output
     assert (tmp_path / "experiments" / "run" / "models" / "net_g_4.safetensors").is_file()
@@ -196,7 +196,7 @@ def test_two_agents_on_one_machine_train_as_one_process_does(start, tmp_path, sl
         meeting = {"NNODES": "2", "NPROC": "1", "RDZV_ENDPOINT": f"localhost:{port}", "RDZV_ID": "test"}
         agents = [start(ROOT, "dist_train.sh", *arguments, **meeting) for _ in range(2)]
     for agent in agents:
-        output, _ = agent.communicate(timeout=200)
+        output, _ = agent.communicate(timeout=600)
         assert agent.returncode == 0, output
     one, two = (
         safetensors.torch.load_file(tmp_path / "experiments" / name / "models" / "net_g_4.safetensors")

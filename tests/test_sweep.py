@@ -218,7 +218,7 @@ def test_jobs_run_at_once_and_share_the_cores(tmp_path, monkeypatch):
         f"here = pathlib.Path({str(tmp_path)!r})\n"
         "(here / f'{sys.argv[0]}-{os.environ[\"OMP_NUM_THREADS\"]}').touch()\n"
         "(here / NAME).touch()\n"
-        "end = time.monotonic() + 60\n"
+        "end = time.monotonic() + 600\n"
         "while not (here / OTHER).exists():\n"
         "    assert time.monotonic() < end\n"
         "    time.sleep(0.01)\n"
@@ -244,7 +244,7 @@ def test_a_signal_reaches_the_jobs_and_no_more_are_started(tmp_path):
             "import pathlib, signal, sys, time\n"
             f"signal.signal(signal.SIGTERM, lambda *_: (time.sleep({delay}), sys.exit(75)))\n"
             f"pathlib.Path({str(tmp_path)!r}, {name!r}).touch()\n"
-            "time.sleep(60)\n"
+            "time.sleep(600)\n"
         )
         return script(tmp_path, name, code)
 

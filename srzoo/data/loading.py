@@ -15,6 +15,7 @@ from srzoo.batch import Batch, Sample
 from srzoo.data.imageset import ImageSet
 from srzoo.data.levels import Crop, collate_crops
 from srzoo.data.transfer import DeviceBatches
+from srzoo.stop_signals import SIGNALS
 from srzoo.streams import Purpose, stream
 
 
@@ -193,6 +194,6 @@ def collate(samples: list[object]) -> object:
 def start_worker(worker: int) -> None:
     """Prepare a process that loads samples: the main process decides what a signal to all processes means."""
     del worker
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's threads would compete with them

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from srzoo import ranks
 from srzoo.engine.trouble import explained
 
-# Seconds between two signs of life, and without any before a rank or a loader process counts as lost.
+# Seconds between two signs of life, and without any before a rank or a loader process counts as lost. They are counted
+# in looks at the others: a job that is suspended as a whole, and goes on later, has not lost anybody.
 INTERVAL = 3.0
 # With torchrun's own 30 seconds for a process that does not end, all is over within a minute.
 PATIENCE = 25.0
@@ -42,8 +42,9 @@ class Guard:
 
     def __init__(self) -> None:
         self._store = _store()
-        self._silent_since: float | None = None
-        self._stopped_since: dict[int, float] = {}
+        # Seconds without an answer of the store; of each loader process, stopped; of each rank, since its last beat.
+        self._silent = 0.0
+        self._stopped: dict[int, float] = {}
         self._beats: dict[int, tuple[int, float]] = {}
         self._is_over = threading.Event()
 
@@ -78,7 +79,7 @@ class Guard:
             if trouble and self._is_first():
                 done = f"after {_steps_done} updates" if _steps_done else "before the first update"
                 rank = f" (rank {ranks.rank()})" if ranks.world_size() > 1 else ""
-                self._end(f"error{rank}: {done}: {trouble}; the newest state is intact: --resume auto")
+                self._end(f"error{rank}: {done}: {trouble}; what was saved is intact: --resume auto")
             # A pause for this rank's own error, if that is what the alarm is about.
             if self._alarmed() and not self._is_over.wait(INTERVAL):
                 self._end("")
@@ -103,9 +104,8 @@ class Guard:
     def _stopped_loader(self) -> str:
         """Describe a loader process that has been stopped (SIGSTOP, a debugger) for too long."""
         stopped = {child for child in _children() if _state(child) == "T"}
-        now = time.monotonic()
-        self._stopped_since = {pid: self._stopped_since.get(pid, now) for pid in stopped}
-        late = [pid for pid, since in self._stopped_since.items() if now - since > PATIENCE]
+        self._stopped = {pid: self._stopped.get(pid, -INTERVAL) + INTERVAL for pid in stopped}
+        late = [pid for pid, seconds in self._stopped.items() if seconds > PATIENCE]
         return f"loader process {late[0]} has been stopped for {PATIENCE:.0f} s" if late else ""
 
     def _lost_rank(self) -> str:
@@ -114,18 +114,18 @@ class Guard:
             return ""
         own = ranks.rank()
         watched = range(1, ranks.world_size()) if own == 0 else [0]
-        now = time.monotonic()
         try:
             self._store.add(f"{_ALARM}/beat/{own}", 1)
             beats = {rank: self._store.add(f"{_ALARM}/beat/{rank}", 0) for rank in watched}
         except RuntimeError:  # at the end of a training too, when rank 0 is the first to leave
-            self._silent_since = self._silent_since or now
-            is_lost = now - self._silent_since > PATIENCE
+            self._silent += INTERVAL
+            is_lost = self._silent > PATIENCE
             return "the ranks have no connection any more: torchrun or its machine is gone" if is_lost else ""
+        self._silent = 0.0
         for rank, beat in beats.items():
-            before = self._beats.get(rank, (-1, now))
-            self._beats[rank] = (beat, now) if beat != before[0] else before
-        lost = [rank for rank, (_, since) in self._beats.items() if now - since > PATIENCE]
+            before, seconds = self._beats.get(rank, (-1, 0.0))
+            self._beats[rank] = (beat, seconds + INTERVAL if beat == before else 0.0)
+        lost = [rank for rank, (_, seconds) in self._beats.items() if seconds > PATIENCE]
         return f"rank {lost[0]} has not answered for {PATIENCE:.0f} s (stopped, or its machine is gone)" if lost else ""
 
     def _ask(self, question: Callable[[Store], bool], *, alone: bool) -> bool:

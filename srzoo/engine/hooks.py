@@ -123,15 +123,15 @@ class Save:
             "inputs": dict(self.inputs),
             "accumulate": self.model.g.stepper.accumulate,
         }
-        needed = num_bytes(state)
+        size = num_bytes(state)
+        # Weights files hold a network each, averaged or not.
+        needed = size + sum(num_bytes(model.get(name)) for name in ("net_g", "net_d"))
         refuse_full_disk(self.folder.path, needed)
         # Weights first: a state without its weights would look like a finished step.
         write_weights(step)
         save_state(self.folder.state_of(step), state)
         self._remove_superfluous(step)
-        logger.info(
-            f"saved {self.folder.state_of(step)} ({gigabytes(needed)}) in {time.perf_counter() - started:.1f} s"
-        )
+        logger.info(f"saved {self.folder.state_of(step)} ({gigabytes(size)}) in {time.perf_counter() - started:.1f} s")
         warn_of_full_disk(self.folder.path, needed)
 
     def _remove_superfluous(self, step: int) -> None:

@@ -122,14 +122,17 @@ def train(
         hooks: called in this order.
         degradation: makes LQ from GT on the device; None: batches hold LQ already.
     """
-    progress, source, iteration = Progress(), iter(batches), model.g.iteration
+    progress, iteration = Progress(), model.g.iteration
     guard.note(iteration.number)
-    for step in range(iteration.number, total):
-        _update(model, source, progress, step, accumulate, seed, device, degradation)
-        iteration.number = step + 1
-        progress.add_update()
-        for hook in hooks:
-            hook(step + 1, progress)
+    # Loader processes end with their iterator, and an error that refers to this frame would keep it: at its own end
+    # Python waits for them for ever.
+    with contextlib.closing(batch for batch in batches) as source:
+        for step in range(iteration.number, total):
+            _update(model, source, progress, step, accumulate, seed, device, degradation)
+            iteration.number = step + 1
+            progress.add_update()
+            for hook in hooks:
+                hook(step + 1, progress)
 
 
 def _update(

@@ -54,5 +54,5 @@ def explained(error: Exception, step: int) -> TrainingError | None:
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, text, re.IGNORECASE):
             first = " ".join(text.split())[:200]
-            return TrainingError(f"update {step + 1}: {advice % first}. The newest state is intact: --resume auto")
+            return TrainingError(f"update {step + 1}: {advice % first}. What was saved is intact: --resume auto")
     return None

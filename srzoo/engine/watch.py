@@ -3,23 +3,19 @@
 import contextlib
 import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
 from srzoo import ranks
 from srzoo.engine import guard
 from srzoo.engine.loop import Progress
+from srzoo.stop_signals import COPIES, handled_by, say
 
 # Exit code of a training that was stopped with everything saved (EX_TEMPFAIL of sysexits.h: try again).
 EXIT_STOPPED = 75
-# Signals of users (Ctrl-C, a closed terminal) and of schedulers (SLURM sends USR1 where a job asks for a warning).
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-# torchrun forwards the signals that its whole process group got: copies that follow at once are not a second signal.
-_COPIES = 3.0
 # Beside the numbers of signals: the time budget is used up.
 _TIME_IS_UP = 100
 
@@ -70,16 +66,9 @@ class Watch:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Turn the first signal during the training inside into a request; a second one ends the process at once."""
-        # Python delivers signals to the main thread alone.
-        before = {}
-        if threading.current_thread() is threading.main_thread():
-            before = {number: signal.signal(number, self._receive) for number in SIGNALS}
-        try:
+        with handled_by(self._receive):
             yield
             self._vote.finish()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -87,15 +76,25 @@ class Watch:
         if not self._signal:
             self._signal, self._received = number, now
             if ranks.rank() == 0:
-                # Not by the log: the signal may have come while a line is being written.
-                name = signal.Signals(number).name
-                os.write(
-                    sys.__stderr__.fileno() if sys.__stderr__ is not None else 2,
-                    f"{name}: saving after this update; a second signal ends the process at once\n".encode(),
+                say(
+                    f"{signal.Signals(number).name}: saving after this update; a second signal, {COPIES:.0f} s "
+                    "later or more, ends the process at once"
                 )
-        elif now - self._received >= _COPIES:
+        elif now - self._received >= COPIES:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def stopping_at_once() -> AbstractContextManager[None]:
+    """Let a signal before, between or after trainings end the process with EXIT_STOPPED: no update is under way."""
+    return handled_by(_stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    if ranks.rank() == 0:
+        say(f"{signal.Signals(number).name}: stopped between updates; nothing is lost, and --resume auto continues")
+    raise SystemExit(EXIT_STOPPED)
 
 
 def _age() -> float:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from srzoo.studies.local import SIGNALS, StudyJob, job_environment
+from srzoo.stop_signals import handled_by
+from srzoo.studies.local import StudyJob, job_environment
 
 if TYPE_CHECKING:
     import submitit
@@ -97,17 +98,15 @@ class SlurmJobs:
         for job in jobs:
             started(job)
         waiting = dict(zip(jobs, submitted, strict=True))
-        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
-            while waiting and not self.stopped:
-                time.sleep(_INTERVAL)
-                for job, handle in list(waiting.items()):
-                    if handle.done():
-                        del waiting[job]
-                        ended(job, _exit_code(handle), time.monotonic() - since)
+            with handled_by(self._receive):
+                while waiting and not self.stopped:
+                    time.sleep(_INTERVAL)
+                    for job, handle in list(waiting.items()):
+                        if handle.done():
+                            del waiting[job]
+                            ended(job, _exit_code(handle), time.monotonic() - since)
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             # The scheduler sends SIGTERM first, on which a training saves.
             for handle in waiting.values():
                 handle.cancel(check=False)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from srzoo.engine import keep as keep_module
 from srzoo.engine.keep import Best, Keep
+from srzoo.engine.run_folder import RunFolder
 from srzoo.options import OptionsError, load_options
+from srzoo.state import load_state, num_bytes
 from srzoo.tensor_files import read_metadata
 from tests.support import run_train, training_options, write_options
 
@@ -133,6 +135,20 @@ def test_a_save_that_does_not_fit_is_foreseen(tmp_path, monkeypatch, capsys):
     assert f"a save in {tmp_path}/experiments/run needs " in said.err
     assert "make room, then --resume auto; earlier files are intact" in said.err
     assert steps(tmp_path, "states", "") == [2]
+
+
+def test_room_for_the_state_alone_is_not_enough(tmp_path, monkeypatch, capsys):
+    usage, folder = namedtuple("usage", "total used free"), RunFolder(tmp_path / "experiments" / "run")
+
+    def disk_usage(_):
+        # Once there is a state, as much room as its tensors need.
+        state = folder.state_of(2)
+        return usage(10**9, 0, num_bytes(load_state(state)) if state.exists() else 10**9)
+
+    monkeypatch.setattr(keep_module.shutil, "disk_usage", disk_usage)
+    assert run_train(options(tmp_path, datasets={"val": None})) == 2
+    assert "make room, then --resume auto" in capsys.readouterr().err
+    assert not folder.weights_of(4).exists()
 
 
 def test_the_log_says_how_long_a_save_took(tmp_path):

@@ -22,14 +22,14 @@ from srzoo.engine.run_folder import RunFolder
 import multiprocessing
 
 def idle():
-    time.sleep(60)
+    time.sleep(600)
 
 if __name__ == "__main__":
     with RunFolder(Path(sys.argv[1])).locked():
         worker = multiprocessing.get_context(sys.argv[2]).Process(target=idle)
         worker.start()
         print(worker.pid, flush=True)
-        time.sleep(60)
+        time.sleep(600)
 """
 
 

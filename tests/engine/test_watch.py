@@ -6,16 +6,18 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from srzoo import ranks
+from srzoo import inputs, ranks
 from srzoo.engine import watch as watch_module
 from srzoo.engine.loop import Progress
-from srzoo.engine.watch import EXIT_STOPPED, SIGNALS, Watch
+from srzoo.engine.watch import EXIT_STOPPED, Watch
 from srzoo.state import load_state
+from srzoo.stop_signals import COPIES, SIGNALS
 from tests.support import ROOT, run_train, training_options, write_options
 
 # Longer than any test waits: what ends the training is the signal.
@@ -33,8 +35,9 @@ def training(folder, *arguments, num_ranks=1):
     command = [sys.executable, *torchrun, ROOT / "srzoo" / "train.py", "-opt", folder / "x.yml", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=hear_signals,
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -43,6 +46,12 @@ def training(folder, *arguments, num_ranks=1):
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def hear_signals():
+    """Undo what a program that runs the tests, such as nohup, has ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def wait_for(process, text):
@@ -100,6 +109,37 @@ def test_all_ranks_stop_after_the_same_update(tmp_path):
     assert f"SIGTERM: stopped after {state_of(tmp_path)['step']} of 100000 updates" in said
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_before_the_first_update_ends_at_once_and_loses_nothing(tmp_path, capsys, monkeypatch, number):
+    file = options(tmp_path)
+    assert run_train(file, "train.total_iter=2") == 0
+    with monkeypatch.context() as patch:
+        build = inputs.checked_inputs
+        patch.setattr(inputs, "checked_inputs", lambda *all_of: (os.kill(os.getpid(), number), build(*all_of))[1])
+        patch.setattr("sys.__stderr__", None)
+        assert run_train(file, resume="auto") == EXIT_STOPPED
+    assert "updates done" not in capsys.readouterr().out.partition("2 of 2 updates done")[2]
+    assert [path.name for path in (tmp_path / "experiments" / "run" / "states").iterdir()] == ["2.state"]
+    assert run_train(file, resume="auto") == 0
+
+
+def test_copies_of_a_signal_within_three_seconds_are_not_a_second_one(monkeypatch):
+    now, sent = [100.0], []
+    monkeypatch.setattr(watch_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    watch = Watch()
+    with watch.listening(), monkeypatch.context() as patch:
+        signal.raise_signal(signal.SIGTERM)
+        patch.setattr(os, "kill", lambda _, number: sent.append(number))
+        now[0] += COPIES - 0.1
+        signal.raise_signal(signal.SIGTERM)
+        assert sent == []
+        now[0] += 0.2
+        signal.raise_signal(signal.SIGUSR1)
+        assert sent == [signal.SIGUSR1]
+        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+        assert watch.requested() == signal.SIGTERM
+
+
 @pytest.mark.slow
 def test_a_second_signal_ends_the_process_at_once(tmp_path):
     # The update never ends.
@@ -112,26 +152,43 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path):
     with training(tmp_path, "--set", "train.losses.pixel.type=Stuck") as process:
         wait_for(process, "inside the loss")
         process.send_signal(signal.SIGTERM)
-        wait_for(process, "SIGTERM: saving after this update; a second signal ends the process at once")
-        process.send_signal(signal.SIGTERM)  # a copy, as torchrun sends it
-        time.sleep(3.2)
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == -signal.SIGTERM
+        wait_for(process, "SIGTERM: saving after this update; a second signal, 3 s later or more, ends the process")
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        assert process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.slow
+@pytest.fixture
+def slow_clock(monkeypatch):
+    """A clock of the watch alone that each look at it takes 20 s further; the process starts with it."""
+    clock = iter(range(0, 100_000, 20))
+    monkeypatch.setattr(watch_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(watch_module, "_age", lambda: 0.0)
+
+
+@pytest.mark.usefixtures("slow_clock")
 def test_a_time_budget_saves_and_stops(tmp_path, capsys):
-    file = options(tmp_path, **LONG)
-    assert run_train(file, f"train.max_time={(watch_module._age() + 4) / 3600}") == EXIT_STOPPED
-    step = state_of(tmp_path)["step"]
-    assert step > 1
-    assert f"train.max_time is used up: stopped after {step} of 100000 updates" in capsys.readouterr().out
+    assert run_train(options(tmp_path, **LONG), f"train.max_time={70 / 3600}") == EXIT_STOPPED
+    assert "train.max_time is used up: stopped after 2 of 100000 updates" in capsys.readouterr().out
+    assert state_of(tmp_path)["step"] == 2
 
 
-def test_minutes_since_the_last_save_save_too(monkeypatch, tmp_path):
-    clock = iter(range(0, 100_000, 20))  # seconds; every look at it takes 20
-    monkeypatch.setattr(watch_module.time, "monotonic", lambda: next(clock))
+def test_the_time_budget_counts_from_the_start_of_the_process():
+    code = (
+        "import os, time; from srzoo.engine import watch; time.sleep(0.2); own = watch._age()\n"
+        "os.environ['TORCHELASTIC_RUN_ID'] = 'x'; print(own, watch._age())"  # then it is that of its parent
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    own, of_parent = map(float, done.stdout.split())
+    tick = 0.02  # the system counts in hundredths
+    assert 0.2 - tick <= own <= time.monotonic() - started + tick
+    assert of_parent == pytest.approx(watch_module._age(), abs=time.monotonic() - started + tick)
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_minutes_since_the_last_save_save_too(tmp_path):
     assert run_train(options(tmp_path, logger={"save_freq": 100, "save_minutes": 1}, train={"total_iter": 8})) == 0
     steps = sorted(int(path.stem) for path in (tmp_path / "experiments" / "run" / "states").iterdir())
     assert len(steps) == 3
