@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,19 @@ def parameter_count(net: torch.nn.Module) -> int:
 def photograph(height: int = 96, width: int = 120, top: int = 100, left: int = 140) -> np.ndarray:
     """Return a window of a real photograph, (height, width, 3) uint8."""
     return np.ascontiguousarray(skimage.data.astronaut()[top : top + height, left : left + width])
+
+
+def all_ended(group: int, seconds: float) -> bool:
+    """Return whether all processes of a group have ended, after at most so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.1)
 
 
 def write_photographs(folder: Path, count: int = 4, height: int = 96, width: int = 120) -> list[Path]:

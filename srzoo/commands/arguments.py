@@ -69,6 +69,20 @@ def add_overwrite(parser: ArgumentParser, existing: str) -> None:
     )
 
 
+def add_workers(parser: ArgumentParser) -> None:
+    """Add --workers, for commands that read images in several processes."""
+    parser.add_argument(
+        "--workers", type=_workers, default=0, metavar="N", help="number of processes (default: 0, one per core)"
+    )
+
+
+def _workers(text: str) -> int:
+    """Read a number of processes, 0 or more."""
+    if re.fullmatch(r"\d+", text) is None:
+        raise argparse.ArgumentTypeError(f"expected a number of processes, 0 for one per core, got {text!r}")
+    return int(text)
+
+
 def add_debug(parser: ArgumentParser) -> None:
     """Add --debug, for commands that read images."""
     parser.add_argument(

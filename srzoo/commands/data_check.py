@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_options_file, add_overwrite, check_target, describe
+from srzoo.commands.arguments import add_options_file, add_overwrite, add_workers, check_target, describe
 
 if TYPE_CHECKING:
     from srzoo.data.examine.findings import Check, Examination
@@ -46,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="write the report with pictures, .html (default: none)"
     )
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="number of processes (default: 0, one per core)"
-    )
+    add_workers(parser)
     add_overwrite(parser, "FILE")
 
 
@@ -92,8 +90,8 @@ def _wanted(arguments: Arguments) -> "list[Check]":
     unknown = [name for name in arguments.skip if name not in optional]
     if unknown:
         raise ValueError(f"--skip: unknown check {unknown[0]!r}; known: {', '.join(optional)}")
-    if arguments.images < 1 or arguments.workers < 0:
-        raise ValueError("--images must be at least 1 and --workers at least 0")
+    if arguments.images < 1:
+        raise ValueError(f"--images must be at least 1, got {arguments.images}")
     return [check for check in optional if check not in arguments.skip]
 
 

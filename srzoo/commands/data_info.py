@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_overwrite, check_target, describe
+from srzoo.commands.arguments import add_overwrite, add_workers, check_target, describe
 from srzoo.commands.preparation import add_dry_run
 
 
@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--headers", action="store_true", help="read headers and file ends alone (default: decode every image)"
     )
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="number of processes (default: 0, one per core)"
-    )
+    add_workers(parser)
     add_dry_run(parser)
     add_overwrite(parser, "FILE")
 
@@ -52,8 +50,8 @@ def run(arguments: Arguments) -> None:
     from srzoo.data.prepare.summary import summarise
     from srzoo.images import write_image
 
-    if arguments.pictures < 1 or arguments.workers < 0:
-        raise ValueError("--pictures must be at least 1 and --workers at least 0")
+    if arguments.pictures < 1:
+        raise ValueError(f"--pictures must be at least 1, got {arguments.pictures}")
     sheet = arguments.out
     if sheet is not None:
         check_target(sheet, arguments.overwrite, (".png",))

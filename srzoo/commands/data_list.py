@@ -46,10 +46,10 @@ def run(arguments: Arguments) -> None:
     own = arguments.gt_template is not None or arguments.lq_template is not None
     if arguments.template is None:
         templates = [(arguments.gt_template or "{}", arguments.lq_template or "{}")]
-    elif own or arguments.scale is None:
-        raise ValueError(
-            "--template names the files itself and needs --scale N: leave out --gt-template, --lq-template"
-        )
+    elif own:
+        raise ValueError("--template names the files itself: leave out --gt-template and --lq-template")
+    elif arguments.scale is None:
+        raise ValueError("--template needs the scale, which is part of the names of LQ files: add --scale N")
     else:
         templates = templates_of(arguments.template, arguments.scale)
     if arguments.relative and arguments.out is None:

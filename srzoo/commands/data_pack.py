@@ -1,12 +1,12 @@
 """`srzoo data pack`: a folder of images as a pack or an LMDB database."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_overwrite, describe
+from srzoo.commands.arguments import add_overwrite, add_workers, describe
+from srzoo.commands.preparation import add_dry_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for lmdb)",
     )
     parser.add_argument("--shard-size", default="4GB", metavar="SIZE", help="largest file of a pack (default: 4GB)")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), metavar="N", help="processes that decode (default: all cores)"
-    )
+    add_workers(parser)
     parser.add_argument(
         "--verify", action="store_true", help="read the pack again, and compare checksums (default: off)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and stop (default: off)")
+    add_dry_run(parser)
     add_overwrite(parser, "a pack of other images")
 
 
@@ -52,6 +50,7 @@ def run(arguments: Arguments) -> None:
         ValueError: another store is at OUT, or images that cannot be used.
         OSError: the disk is full, or would be.
     """
+    from srzoo.data.listing import UnusedImagesError
     from srzoo.data.storage.packing import plan_packing, remove_store, shard_bytes
     from srzoo.progress import shown
 
@@ -72,7 +71,7 @@ def run(arguments: Arguments) -> None:
     if packing.complete:
         sys.stdout.write(f"{packing.out} holds the {count} images of {packing.source} already\n")
     else:
-        needed = packing.estimate()
+        needed, faults = packing.estimate()
         packing.refuse_full_disk(needed)
         left_out = f"; left out: {len(packing.left_out)} other files" if packing.left_out else ""
         done = f", {packing.num_done} are packed already" if packing.num_done else ""
@@ -80,6 +79,8 @@ def run(arguments: Arguments) -> None:
             f"{packing.source}: {count} images{done}; {packing.out} takes about {needed / 1e6:,.1f} MB{left_out}\n"
         )
         if arguments.dry_run:
+            if faults:
+                raise UnusedImagesError(faults)
             return
         if arguments.overwrite:
             remove_store(packing.out)

@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> None:
 
     if (arguments.lq is None) != (arguments.scale is None):
         raise ValueError("--lq DIR and --scale N belong together: give both or neither")
-    grid = Grid(arguments.size, arguments.step, arguments.thresh, arguments.scale or 1)
+    grid = Grid(arguments.size, arguments.step, arguments.thresh, 1 if arguments.lq is None else arguments.scale)
     jobs, faults = sub_image_jobs(arguments.images, arguments.out, grid, arguments.lq)
     out = arguments.out
     gt, lq = (out, None) if arguments.lq is None else (out / "GT", out / "LQ")

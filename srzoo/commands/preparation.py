@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srzoo.command import Arguments
-from srzoo.commands.arguments import add_overwrite, check_target
+from srzoo.commands.arguments import add_overwrite, add_workers, check_target
 
 if TYPE_CHECKING:
     from srzoo.data.listing import Fault
@@ -21,9 +21,7 @@ def add_preparation(parser: ArgumentParser) -> None:
     """Add --dry-run, --overwrite and --workers."""
     add_dry_run(parser)
     add_overwrite(parser, "files in OUT that were made with other settings or by another program")
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="number of processes (default: 0, one per core)"
-    )
+    add_workers(parser)
 
 
 def add_dry_run(parser: ArgumentParser) -> None:
@@ -46,14 +44,12 @@ def prepare(
         lines: datasets of an option file that read the files.
 
     Raises:
-        ValueError: a negative number of workers; files that cannot be written.
+        ValueError: files that cannot be written.
         UnusedImagesError: images that could not be used; the others are done.
     """
     from srzoo.data.listing import UnusedImagesError
     from srzoo.data.prepare.jobs import run_jobs
 
-    if arguments.workers < 0:
-        raise ValueError(f"--workers must be 0 or more, got {arguments.workers}")
     out, dry_run = arguments.out, arguments.dry_run
     outcome = run_jobs(jobs, out, name, overwrite=arguments.overwrite, dry_run=dry_run, workers=arguments.workers)
     for note in outcome.notes:

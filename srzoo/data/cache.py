@@ -125,7 +125,7 @@ def disk_cache(files: Sequence[Path]) -> ImageStore:
     checked = False
     while not (out / INDEX).is_file():
         if not checked:
-            packing.refuse_full_disk(packing.estimate())
+            packing.refuse_full_disk(packing.estimate()[0])
             checked = True
         try:
             for _ in shown(packing.write(), f"cache: disk: packing to {out}", len(by_name), delay=1):

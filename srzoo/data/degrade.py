@@ -19,7 +19,8 @@ import numpy as np
 from srzoo.data.folders import search
 from srzoo.data.listing import Fault, UnusedImagesError
 from srzoo.data.reduction import reduced
-from srzoo.images import jpeg_decoded, read_image, write_image
+from srzoo.data.storage import read_image
+from srzoo.images import jpeg_decoded, write_image
 from srzoo.keys import file_of
 
 KINDS = tuple(

@@ -4,14 +4,20 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
+from srzoo.cli import parse
 from srzoo.data.gt_images import GTImages
 from srzoo.data.storage import journal, open_store, pack_writer, packing
+from srzoo.data.storage.journal import JOURNAL
 from srzoo.data.storage.pack_writer import write_pack
 from tests.data.packs import assert_same, draws, packed, write_folder
+from tests.support import ROOT, all_ended, write_photographs
 
 
 @pytest.fixture
@@ -58,6 +64,51 @@ def test_a_dry_run_writes_nothing(folder, tmp_path, capsys):
     assert packed(folder, tmp_path / "p", "--dry-run") == 0
     assert "8 images" in capsys.readouterr().out
     assert not (tmp_path / "p").exists()
+
+
+def test_all_files_that_cannot_be_used_are_named_at_once(folder, tmp_path, capsys):
+    for name in ("empty.png", "sub/text.png"):
+        (folder / name).write_bytes(b"no image" * ("text" in name))
+    (folder / "cut.png").write_bytes((folder / "00.png").read_bytes()[:2000])
+    (folder / "00.jpg").unlink()  # a database has one image of a key
+    for words in (["--dry-run"], [], ["--store", "lmdb"]):
+        assert packed(folder, tmp_path / "".join(["p", *words]), *words) == 2
+        error = capsys.readouterr().err
+        assert "3 image(s) could not be used" in error
+        assert all(f"{folder / name}: " in error for name in ("empty.png", "sub/text.png", "cut.png"))
+    assert not (tmp_path / "p--dry-run").exists()
+
+
+@pytest.mark.parametrize("action", ["info", "make-lr", "subimages", "pack", "check"])
+@pytest.mark.parametrize("number", ["-1", "2.5", "many"])
+def test_a_wrong_number_of_workers_is_refused(action, number, capsys):
+    words = {"make-lr": ["gt", "out", "--scale", "2"], "info": ["gt"], "check": ["-opt", "x.yml"]}
+    with pytest.raises(SystemExit) as end:
+        parse(["data", action, *words.get(action, ["gt", "out"]), f"--workers={number}"])
+    assert end.value.code == 2
+    assert "expected a number of processes, 0 for one per core" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["mmap", "lmdb"])
+def test_a_killed_pack_leaves_no_worker_and_continues_at_once(tmp_path, store):
+    write_photographs(tmp_path / "gt", 1, 120, 120)
+    for number in range(600):
+        shutil.copy(tmp_path / "gt" / "00.png", tmp_path / "gt" / f"copy{number}.png")
+    words = ["data", "pack", tmp_path / "gt", tmp_path / "out", "--store", store, "--codec", "webp", "--workers", "2"]
+    command = [sys.executable, "-m", "srzoo.cli", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    file = tmp_path / "out" / JOURNAL
+    while not (file.is_file() and len(file.read_bytes().splitlines()) > 2):  # workers have made images
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not all_ended(process.pid, 0)
+    with pytest.raises(ValueError, match="unfinished"):
+        open_store(tmp_path / "out")
+    assert packed(*words[2:4], "--store", store, "--codec", "webp", "--verify") == 0
+    assert all_ended(process.pid, 10)
 
 
 @pytest.mark.parametrize("commit", [1, 2, 100])

@@ -14,7 +14,7 @@ from srzoo.data.examine.verdicts import findings_of
 from srzoo.data.imageset import ImageSet
 from srzoo.data.listing import Fault, Pair
 from srzoo.data.paired import PairedImages
-from srzoo.data.prepare.parallel import num_workers, parallel
+from srzoo.data.parallel import num_workers, parallel
 from srzoo.data.storage import read_image
 from srzoo.keys import image_of
 from srzoo.progress import shown
@@ -58,7 +58,7 @@ def examine(
     if "duplicates" in checks and "train" in sets:
         known = {fault.file for _, fault in faults}
         findings += _duplicates(measured, sets["train"].max_pixels, workers, known, allow_overlap)
-    findings += _preflight(faults, measured, sets)
+    findings += _preflight(faults, measured)
     findings.sort(key=lambda one: (SEVERITIES.index(one.severity), CHECKS.index(one.check)))
     return Examination(examined, findings)
 
@@ -82,9 +82,7 @@ def _measured(
     return [found[pair] for pair in pairs]
 
 
-def _preflight(
-    faults: Sequence[tuple[str, Fault]], measured: Mapping[str, Sequence[Measurement]], sets: Mapping[str, ImageSet]
-) -> list[Finding]:
+def _preflight(faults: Sequence[tuple[str, Fault]], measured: Mapping[str, Sequence[Measurement]]) -> list[Finding]:
     """Return the faults of the pre-flight, and files that could not be decoded, as one finding per dataset."""
     cases: dict[str, list[Case]] = {}
     for label, fault in faults:
@@ -95,10 +93,8 @@ def _preflight(
             if one.unreadable is not None and one.unreadable.file not in known:
                 cases.setdefault(label, []).append(Case((one.unreadable.file,), one.unreadable.reason))
     problem = "faults that stop a training or test"
-    return [
-        Finding("fault", "pre-flight", label, problem, "", found, len(sets[label].pairs) if label in sets else 0)
-        for label, found in cases.items()
-    ]
+    # Not a share of the images: files that belong to none, folders and options are at fault, too.
+    return [Finding("fault", "pre-flight", label, problem, "", found, 0) for label, found in cases.items()]
 
 
 def _sampled(pairs: Sequence[Pair], sample: int | None) -> Sequence[Pair]:

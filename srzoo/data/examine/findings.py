@@ -40,7 +40,7 @@ class Finding:
         problem: in words.
         advice: what to do.
         cases: images concerned.
-        of: number of images examined for it; 0: none, as for folders that are missing.
+        of: number of images examined for it; 0: the cases are no share of them.
     """
 
     severity: Severity

@@ -1,11 +1,12 @@
 """The kernel that an LQ file was made with: residual against GT reduced by each known one, in dB."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
-from srzoo.data.examine.region import Region, levels
+from srzoo.data.examine.region import MARGIN, Region, levels
 from srzoo.data.reduction import KERNELS, reduced
 
 # Residual that stands for equal images [dB].
@@ -38,12 +39,15 @@ NAMES: Mapping[str, str] = {
 def residuals(region: Region, scale: int, expected: str) -> dict[str, float]:
     """Return the residual of LQ against GT reduced by each known kernel [dB, peak 255], the expected one first.
 
-    The others are left out if the expected one is exact.
+    The others are left out if the expected one is exact. It is exact, too, for a tile cut from a larger LQ image, whose
+    border no kernel can explain: it depends on pixels beyond the tile.
     """
     found = {expected: _residual(region, _reduction(expected), scale)}
     if found[expected] < EXACT:
         others = (name for name in (*KERNELS, *_OPENCV) if name != expected)
         found |= {name: _residual(region, _reduction(name), scale) for name in others}
+        if max(found.values()) < EXACT and _is_exact_inside(region, _reduction(expected), scale):
+            return {expected: EXACT}
     return found
 
 
@@ -69,6 +73,14 @@ def _by_opencv(image: np.ndarray, scale: int, interpolation: int) -> np.ndarray:
     """Reduce (H, W, 3), whose sides are multiples of `scale`."""
     height, width = (side // scale for side in image.shape[:2])
     return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def _is_exact_inside(region: Region, reduction: Callable[[np.ndarray, int], np.ndarray], scale: int) -> bool:
+    """Return True if LQ is reduced GT wherever no pixel beyond its border counts."""
+    rows, columns = (slice(MARGIN, side - MARGIN) for side in region.lq.shape[:2])
+    if min(region.lq.shape[:2]) <= 4 * MARGIN:  # a few equal pixels are no evidence
+        return False
+    return _residual(dataclasses.replace(region, inner=(rows, columns)), reduction, scale) == EXACT
 
 
 def _residual(region: Region, reduction: Callable[[np.ndarray, int], np.ndarray], scale: int) -> float:

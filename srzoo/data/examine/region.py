@@ -7,7 +7,7 @@ import numpy as np
 # Longest side of the part that is examined [GT pixels].
 SIDE = 768
 # LQ pixels at a cut that depend on GT pixels beyond it: the antialiased cubic kernel reaches 2; one is spare.
-_MARGIN = 3
+MARGIN = 3
 # BT.601 for levels from 0 to 255.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -39,9 +39,9 @@ def region_of(lq: np.ndarray, gt: np.ndarray, scale: int) -> Region | None:
     side = max(SIDE // scale, 1)
     rows, columns = min(height, side), min(width, side)
     top = (height - rows) // 2
-    above = _MARGIN if top > 0 else 0
-    below = _MARGIN if top + rows < height else 0
-    right = _MARGIN if columns < width else 0
+    above = MARGIN if top > 0 else 0
+    below = MARGIN if top + rows < height else 0
+    right = MARGIN if columns < width else 0
     inner = slice(above, rows - below), slice(0, columns - right)
     part = lq[top : top + rows, :columns]
     gt_part = gt[top * scale : (top + rows) * scale, : columns * scale]

@@ -16,8 +16,8 @@ import numpy as np
 
 from srzoo.atomic import write_atomic
 from srzoo.data.listing import Fault
+from srzoo.data.parallel import num_workers, parallel
 from srzoo.data.prepare.journal import PreparedJournal, Record, Settings, Stamp
-from srzoo.data.prepare.parallel import num_workers, parallel
 from srzoo.images import encode_image
 from srzoo.progress import shown
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from srzoo.data.storage import content_hashes, image_exists, num_bytes
 from srzoo.data.storage.folder import PREPARED
 from srzoo.tensor_files import sha256
 
@@ -32,12 +33,16 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Read a file and return its stamp."""
+        """Read a file and return its stamp; that of an image of a store is of the file that it was made from."""
+        if not path.is_file() and image_exists(path):
+            return cls(num_bytes(path), 0, content_hashes([path])[path])
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns, sha256(path))
 
     def fits(self, path: Path) -> bool:
         """Return True if a file exists and has this content; it is read only if its time has changed."""
+        if not path.is_file() and image_exists(path):
+            return Stamp.of(path) == self
         try:
             status = path.stat()
         except OSError:

@@ -10,7 +10,7 @@ from srzoo.data.folders import match_folders, search, stem_in_template
 from srzoo.data.listing import Fault, ImageFile, ImageListing
 from srzoo.data.lists import meta_info_line, pair_line
 from srzoo.data.prepare.pictures import num_channels
-from srzoo.images import image_size, read_header
+from srzoo.data.storage import read_header, same_place
 from srzoo.progress import shown
 
 # Datasets of camera pairs -> stems of their GT and LQ files, in the spellings in which they are published. The first
@@ -148,9 +148,9 @@ def _check_ratio(gt: Path, lq: Path, scale: int | None) -> None:
     Raises:
         ValueError: another ratio, or one file for both.
     """
-    if gt.samefile(lq):
+    if same_place(gt, lq):
         raise ValueError("is GT and LQ at once: name two folders, or templates that tell them apart")
-    sizes = image_size(gt), image_size(lq)
+    sizes = read_header(gt).size, read_header(lq).size
     if scale is not None and any(high // low != scale for high, low in zip(*sizes, strict=True)):
         (gt_height, gt_width), (lq_height, lq_width) = sizes
         raise ValueError(f"of {gt_height}x{gt_width} is not {scale} times as large as {lq}, {lq_height}x{lq_width}")

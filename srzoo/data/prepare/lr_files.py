@@ -9,7 +9,7 @@ from srzoo.data.listing import Fault
 from srzoo.data.prepare.jobs import Made, Preparation, Target
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
 from srzoo.data.reduction import Kernel, reduced
-from srzoo.images import read_header
+from srzoo.data.storage import read_header
 from srzoo.keys import file_of
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from srzoo.images import Header, colour_profile, read_header, read_image
+from srzoo.data.storage import profile_of, read_header, read_image
+from srzoo.images import Header
 
 
 def num_channels(header: Header) -> int:
@@ -18,10 +19,10 @@ def num_bytes(header: Header) -> int:
 
 
 def read_pixels(path: Path) -> tuple[np.ndarray, bytes | None]:
-    """Decode an image file to (H, W, C) uint8 or uint16, C as in :func:`num_channels`, and its colour profile.
+    """Decode an image to (H, W, C) uint8 or uint16, C as in :func:`num_channels`, and return its colour profile too.
 
     Raises:
-        FileNotFoundError, ValueError: as in :func:`srzoo.images.read_image`.
+        FileNotFoundError, ValueError: as in :func:`srzoo.data.storage.read_image`.
     """
     channels = num_channels(read_header(path))
     picture = read_image(path)
@@ -29,4 +30,4 @@ def read_pixels(path: Path) -> tuple[np.ndarray, bytes | None]:
         pixels = np.dstack([picture.rgb, picture.alpha])  # (H, W, 4)
     else:
         pixels = picture.rgb[:, :, :1] if channels == 1 else picture.rgb  # grey is repeated in RGB
-    return pixels, colour_profile(path, 1 if channels == 1 else 3)
+    return pixels, profile_of(path, 1 if channels == 1 else 3)

@@ -14,7 +14,7 @@ from srzoo.data.listing import Fault, ImageFile
 from srzoo.data.prepare.jobs import Made, Preparation, Target
 from srzoo.data.prepare.lr_files import refuse_output_inside
 from srzoo.data.prepare.pictures import num_bytes, read_pixels
-from srzoo.images import read_header
+from srzoo.data.storage import read_header, same_place
 from srzoo.keys import file_of
 
 
@@ -35,8 +35,11 @@ class Grid:
     scale: int = 1
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.step < 1 or self.thresh < 0:
-            raise ValueError(f"expected size and step above 0 and thresh of 0 or more, got {self}")
+        if min(self.size, self.step, self.scale) < 1 or self.thresh < 0:
+            raise ValueError(
+                "expected size, step and scale above 0 and thresh of 0 or more, "
+                f"got size {self.size}, step {self.step}, scale {self.scale}, thresh {self.thresh}"
+            )
         if self.size % self.scale or self.step % self.scale:
             raise ValueError(f"size {self.size} and step {self.step} must be multiples of the scale {self.scale}")
 
@@ -111,7 +114,7 @@ def _job(image: ImageFile, lq: Path | None, grid: Grid) -> Preparation:
     if lq is not None:
         lq_header = read_header(lq)
         expected = (height // grid.scale, width // grid.scale)
-        if lq.samefile(image.path) or lq_header.size != expected:
+        if same_place(lq, image.path) or lq_header.size != expected:
             raise ValueError(
                 f"partner {lq} is {lq_header.size[0]}x{lq_header.size[1]}, but at scale {grid.scale} GT of "
                 f"{header.size[0]}x{header.size[1]} asks for {expected[0]}x{expected[1]}"

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from srzoo.data.folders import search, summary
-from srzoo.data.hashes import file_hash
 from srzoo.data.listing import Fault, ImageFile
-from srzoo.data.prepare.parallel import num_workers, parallel
+from srzoo.data.parallel import num_workers, parallel
 from srzoo.data.prepare.pictures import num_channels, read_pixels
-from srzoo.images import Header, read_header
+from srzoo.data.storage import content_hashes, image_exists, num_bytes, read_header
+from srzoo.images import Header
 from srzoo.progress import shown
 
 _MODES = {1: "grey", 3: "RGB", 4: "RGB with alpha"}
@@ -138,7 +138,6 @@ def summarise(folder: Path, *, decode: bool = True, num_thumbnails: int = 0, wor
     # Sizes are unknown before the headers are read: a photograph has about a million pixels.
     processes = num_workers(workers, len(images), len(images) * (10**6 if decode else 0))
     facts = list(shown(parallel(_inspect, tasks, processes), "reading", len(images), delay=1))
-    facts.sort(key=lambda one: one.image.path)
     result = FolderSummary(folder, left_out=summary(listing.left_out), duplicates=_duplicates(images))
     _count(result, facts)
     result.thumbnails = {one.image.key: one.thumbnail for one in facts if one.thumbnail is not None}
@@ -150,7 +149,7 @@ def _inspect(task: tuple[ImageFile, bool, bool]) -> ImageFacts:
     image, decode, thumbnail = task
     header = None
     try:
-        size = image.path.stat().st_size
+        size = num_bytes(image.path)
         header = read_header(image.path)
         if not (decode or thumbnail):
             return ImageFacts(image, size, header, remarks=_remarks(header))
@@ -232,12 +231,13 @@ def _duplicates(images: Sequence[ImageFile]) -> list[list[str]]:
     """Return the keys of files of equal content, in groups; only files of equal size are read."""
     by_size: dict[int, list[ImageFile]] = {}
     for image in images:
-        if image.path.is_file():
-            by_size.setdefault(image.path.stat().st_size, []).append(image)
+        if image_exists(image.path):
+            by_size.setdefault(num_bytes(image.path), []).append(image)
+    alike = [image for same in by_size.values() if len(same) > 1 for image in same]
+    hashes = content_hashes(image.path for image in alike)
     groups: dict[str, list[str]] = {}
-    for same in by_size.values():
-        for image in same if len(same) > 1 else ():
-            groups.setdefault(file_hash(image.path), []).append(image.key)
+    for image in alike:
+        groups.setdefault(hashes[image.path], []).append(image.key)
     return [keys for keys in groups.values() if len(keys) > 1]
 
 

@@ -2,14 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from srzoo.data.parallel import num_workers, parallel
 from srzoo.data.storage.journal import Written
 from srzoo.images import MAX_PIXELS, decode_image, encode_image, header_of
 
@@ -98,14 +96,8 @@ def _stored(pixels: np.ndarray, job: ToEncode) -> bytes:
 
 
 def encoded(jobs: Sequence[ToEncode], workers: int) -> Iterator[Encoded]:
-    """Yield the encoded files in order, made by `workers` processes; a few per worker are kept in memory."""
-    if workers < 2 or len(jobs) < _WORTH_WORKERS:
-        yield from map(encode, jobs)
-        return
-    # A fork would copy the threads' locks of codec libraries.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        rest = iter(jobs)
-        waiting = [pool.submit(encode, job) for job in islice(rest, 4 * workers)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [pool.submit(encode, job) for job in islice(rest, 1)]
+    """Yield the encoded files in order, made by `workers` processes; 0: one per core."""
+    if len(jobs) < _WORTH_WORKERS:
+        return map(encode, jobs)
+    # A forked worker would hold the lock of the journal until it ends, after its parent was killed.
+    return parallel(encode, jobs, num_workers(workers, len(jobs)), "spawn")

@@ -55,19 +55,19 @@ class Packing:
     num_done: int
     complete: bool
 
-    def estimate(self) -> int:
-        """Return the size of the store, from the headers of the files [bytes].
-
-        Raises:
-            FileNotFoundError, ValueError: an image that cannot be used.
-        """
-        total = 0
+    def estimate(self) -> tuple[int, list[Fault]]:
+        """Return the size of the store, from the headers of the files [bytes], and the files without a readable one."""
+        total, faults = 0, []
         for file in self.files.values():
-            header = read_header(file)
+            try:
+                header = read_header(file)
+            except (ValueError, OSError) as error:
+                faults.append(Fault(file, str(error).removeprefix(f"{file}: ")))
+                continue
             raw = header.height * header.width * (1 if header.grey else 3) * header.bits // 8
             same = header.kind.lower() == self.codec
             total += raw if self.codec == "raw" else file.stat().st_size if same else int(_COMPRESSED * raw)
-        return total
+        return total, faults
 
     def refuse_full_disk(self, needed: int) -> None:
         """Compare the space that the store needs with that on the disk.

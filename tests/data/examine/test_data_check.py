@@ -308,6 +308,7 @@ def test_a_file_of_both_sets_is_reported_once(check):
     assert code == 2
     assert [name for name, _, _ in findings] == ["pre-flight"]
     assert "is also in val/own" in out
+    assert "[pre-flight; 1]" in out  # faults are no share of the images: there may be more
 
 
 def test_packs_are_examined_like_folders(check):

@@ -48,6 +48,21 @@ def test_the_others_are_not_computed_if_the_expected_kernel_is_exact():
     assert found(reduced(gt, 3), gt, 3) == {"matlab": EXACT}
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_border_of_a_tile_is_no_other_kernel(kernel, scale):
+    photo = photograph(288, 288, top=60, left=100)
+    whole = reduced(photo, scale, kernel)
+    for top, left in ((0, 0), (48, 96), (144, 144)):
+        gt = photo[top : top + 144, left : left + 144]
+        side = 144 // scale
+        lq = whole[top // scale : top // scale + side, left // scale : left // scale + side]
+        assert found(lq, gt, scale, kernel) == {kernel: EXACT}
+        spoilt = lq.copy()
+        spoilt[side // 2, side // 2] ^= 1
+        assert found(spoilt, gt, scale, kernel)[kernel] < EXACT
+
+
 def test_rounding_once_is_no_other_kernel():
     gt = photograph(192, 224, top=60, left=100)
     chw = torch.from_numpy(np.ascontiguousarray(gt.transpose(2, 0, 1))).double()

@@ -164,4 +164,7 @@ def test_templates_that_fit_nothing_are_an_error(tmp_path, command, capsys):
     assert command("meta-info", "gt", "--gt-template", "{}_HR") == 2
     assert "no image of this form in gt (1 images have other names)" in capsys.readouterr().err
     assert command("list", "gt", "--template", "realsr", "-o", "x.txt") == 2
-    assert "needs --scale N" in capsys.readouterr().err
+    assert "add --scale N" in (error := capsys.readouterr().err)
+    assert "--gt-template" not in error
+    assert command("list", "gt", "--template", "realsr", "--scale", "4", "--gt-template", "{}", "-o", "x.txt") == 2
+    assert "leave out --gt-template and --lq-template" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """`srzoo data subimages`: BasicSR's grid and names, pairs cut alike."""
 
 import errno
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from srzoo.data.prepare import jobs
 from srzoo.data.prepare.sub_images import Grid
 from srzoo.data.storage.folder import PREPARED
 from srzoo.images import read_header, read_image, write_image
-from tests.support import ROOT, photograph, write_photographs
+from tests.support import ROOT, all_ended, photograph, write_photographs
 from tests.test_convert import srzoo
 
 
@@ -188,14 +187,7 @@ def test_a_killed_run_continues_and_its_workers_end(tmp_path, subimages):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    for _ in range(100):  # workers are in the process group of the command
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("workers outlive the command")
+    assert all_ended(process.pid, 10)
     done = len(journal.read_text().splitlines())
     assert done < 12
     assert subimages("--size", "48", "--step", "8") == 0
@@ -205,9 +197,27 @@ def test_a_killed_run_continues_and_its_workers_end(tmp_path, subimages):
     assert len(journal.read_text().splitlines()) == 12
 
 
-@pytest.mark.parametrize("words", [["--size", "0"], ["--step", "0"], ["--thresh", "-1"], ["--scale", "2"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--size", "0"],
+        ["--step", "0"],
+        ["--thresh", "-1"],
+        ["--lq", "lq", "--scale", "0"],
+        ["--lq", "lq", "--scale", "-2"],
+    ],
+)
 def test_wrong_grids_are_refused(words, tmp_path, subimages, capsys):
     write_photographs(tmp_path / "gt", 1, 96, 96)
     assert subimages(*words) == 2
-    assert "expected size and step above 0" in (error := capsys.readouterr().err) or "belong together" in error
+    assert "expected size, step and scale above 0 and thresh of 0 or more" in (error := capsys.readouterr().err)
+    assert f"{words[-2].removeprefix('--')} {words[-1]}" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["--scale", "2"], ["--lq", "lq"]])
+def test_lq_and_scale_belong_together(words, tmp_path, subimages, capsys):
+    write_photographs(tmp_path / "gt", 1, 96, 96)
+    assert subimages(*words) == 2
+    assert "--lq DIR and --scale N belong together" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
