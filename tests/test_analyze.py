@@ -132,6 +132,8 @@ def test_saliency_of_layers_and_ablation_against_gt(small):
     found = numbers("one")["layers"]["model.0"]
     assert len(found["saliency"]) == len(found["ablation_psnr_plain"]) == len(found["ablation_psnr_compensated"]) == 12
     assert numbers("one")["parameters"]["ablation_reference"] == "gt"
+    # One of twelve channels changes little.
+    assert abs(numbers("one")["psnr_whole"] - max(found["ablation_psnr_plain"])) < 3
     assert (
         command("saliency", "lq/00.png", "-opt", small, "--layer", "model.0", "model.1.sub.0.act@3", "-o", "both") == 0
     )
@@ -153,6 +155,9 @@ def test_degradations_are_compared_between_two_networks(small, monkeypatch, caps
     chi = {name: values["calinski_harabasz"] for name, values in found["layers"]["model.0"].items()}
     assert chi.keys() == {"one.safetensors", "two.safetensors"}
     assert len(set(chi.values())) == 1
+    printed = capsys.readouterr().out
+    assert "larger images are cut to 20x28" in printed
+    assert "(spatial_mean, PCA to 2, n = 4, K = 2)" in printed
     assert (found["parameters"]["n"], found["parameters"]["K"]) == (4, 2)
     monkeypatch.setattr("srzoo.analysis.degradation.find_spec", lambda _: None)
     assert command("degradation", *words, "-o", "plain") == 0
@@ -212,3 +217,40 @@ def test_similarity_of_an_option_file_and_weights(small, capsys):
     assert 20 < len(numbers("some")["layers_a"]) <= 40
     assert command("similarity", small, "w.safetensors", "--images", "lq", "--layer", "modle.0", "-o", "none") == 2
     assert "did you mean model.0" in capsys.readouterr().err
+
+
+def test_images_of_one_name_stay_apart(small, capsys):
+    write_photographs(small.parent / "other", 2, 20, 24)
+    assert command("lam", "lq", "other", "-opt", small, "--fold", "2") == 0
+    sizes = {key: (each["height"], each["width"]) for key, each in numbers("lam")["images"].items()}
+    assert sizes == {"lq/00": (24, 28), "lq/01": (24, 28), "other/00": (20, 24), "other/01": (20, 24)}
+    assert (small.parent / "lam_other_00.png").is_file()
+    test = {name: {"type": "GTImages", "gt": str(small.parent / name)} for name in ("lq", "other")}
+    options = {**NETWORK, "datasets": {"test": test}, "val": {"metrics": {"psnr": {"type": "PSNR"}}}}
+    file = write_options(small.parent / "test.yml", options)
+    assert command("lam", "-opt", file, "--fold", "2", "--window", "0,0,4", "-o", "sets") == 0
+    assert numbers("sets")["images"].keys() == sizes.keys()
+    capsys.readouterr()
+    for words in (("lq/00.png", "lq/00.png"), ("lq", "lq/01.png")):
+        assert command("lam", *words, "-opt", small, "-o", "none") == 2
+        assert "expected images with different names, got lq/0" in capsys.readouterr().err
+
+
+def test_gt_that_does_not_belong_to_the_inputs_is_refused(small, capsys):
+    write_photographs(small.parent / "gt", 2, 48, 56)
+    write_photographs(small.parent / "three", 3, 48, 56)
+    write_photographs(small.parent / "larger", 2, 52, 56)
+    write_photographs(small.parent / "smaller", 2, 46, 56)
+    write_image(small.parent / "odd/00.png", photograph(49, 57))
+    for gt, message in (
+        ("three", "three/02.png: has no partner"),
+        ("larger", "lq/00.png: wrong scale ratio"),
+        ("smaller", "lq/00.png: wrong scale ratio"),
+    ):
+        assert command("errors", "lq", "--gt", gt, "-opt", small, "-o", "none") == 2
+        assert message in capsys.readouterr().err
+    for gt in ("larger", "smaller"):
+        assert command("errors", "lq/00.png", "--gt", f"{gt}/00.png", "-opt", small, "-o", "none") == 2
+        assert "but x2 of lq/00.png has 48x56" in capsys.readouterr().err
+    # Without the row and the column that were cut off before the reduction.
+    assert command("errors", "lq/00.png", "--gt", "odd/00.png", "-opt", small, "--crop", "16") == 0

@@ -203,14 +203,16 @@ def test_attribution_maps_are_found_beside_runs_or_named(runs, tmp_path, capsys)
         "images": {"held_out": {"diffusion_index": 12.5, "height": 32, "width": 36, "window": [20, 24, 16]}},
     }
     heat = np.linspace(0, 1, 32 * 36).reshape(32, 36)
-    for stem in (runs / "run" / "lam", tmp_path / "mine"):
-        stem.with_suffix(".json").write_text(json.dumps(numbers))
+    initial = {"network": {"type": "IMDN", "scale": 2, "num_feat": 32}, "weights": {"file": "initial"}}
+    for stem, changed in ((runs / "run" / "lam", {}), (tmp_path / "mine", initial)):
+        stem.with_suffix(".json").write_text(json.dumps(numbers | changed))
         np.savez(stem.with_suffix(".npz"), allow_pickle=False, **{"held_out/heat": heat})
     assert report("experiments/run", "--lam", "mine.json", "--images", "3") == 0
     text = Path("report.html").read_text()
     assert text.count("held_out, IMDN x2: diffusion index 12.500 (32 x 36 pixels)</title>") == 2
     command = "srzoo analyze lam held_out.png --window 20,24,16 --weights x.pth --path gaussian_blur --sigma 1.2"
     assert command in text
+    assert "--window 20,24,16 --arch IMDN --scale 2 --set network_g.num_feat=32 --path gaussian_blur" in text
     assert '<rect x="12" y="10" width="8" height="8" class="mark" />' in text
     assert text.count('class="pixels lq"') == 2
     (tmp_path / "mine.npz").unlink()

@@ -75,10 +75,12 @@ def run(arguments: Arguments) -> None:
         results[layer] = found
         arrays |= {f"{layer}/{name}": values for name, values in points.items()}
         for name, numbers in found.items():
-            logger.info(
-                f"{layer}, {name}: Calinski-Harabasz index {numbers['calinski_harabasz']:.4g} ({arguments.reduction}, "
-                f"n = {len(labels)}, K = {len(names)})"
-            )
+            for key, reduction in (("", ""), (f"_pca{arguments.pca}", f", PCA to {arguments.pca}")):
+                if (index := numbers.get(f"calinski_harabasz{key}")) is not None:
+                    logger.info(
+                        f"{layer}, {name}: Calinski-Harabasz index {index:.4g} ({arguments.reduction}{reduction}, "
+                        f"n = {len(labels)}, K = {len(names)})"
+                    )
         output.picture(_figure(layer, found, points, names, labels), layer if len(arguments.layer) > 1 else "")
     output.arrays({**arrays, "labels": labels})
     parameters = {"reduction": arguments.reduction, "pca": arguments.pca, "n": len(labels), "K": len(names)}
@@ -94,6 +96,8 @@ def _labelled(arguments: Arguments, net: "nn.Module") -> "tuple[list[str], np.nd
     """
     import numpy as np
 
+    from srzoo.engine.log import logger
+
     names = [path.resolve().name for path in arguments.inputs]
     if len(set(names)) < len(names):
         names = [str(path) for path in arguments.inputs]
@@ -105,6 +109,8 @@ def _labelled(arguments: Arguments, net: "nn.Module") -> "tuple[list[str], np.nd
     labels = np.repeat(np.arange(len(groups)), len(groups[0]))
     # Flattened features of one length need one size.
     height, width = (min(image.lq.shape[dim] for image in images) for dim in (1, 2))
+    if any(image.lq.shape[1:] != (height, width) for image in images):
+        logger.info(f"larger images are cut to {height}x{width}, the smallest height and width among them")
     return names, labels, [image._replace(lq=image.lq[:, :height, :width]) for image in images]
 
 

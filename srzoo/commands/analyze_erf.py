@@ -93,7 +93,9 @@ def _figure(found: "ReceptiveField") -> "Figure":
     ):
         if radius is not None and radius <= middle:
             mark_square(panels[0], -radius, -radius, 2 * radius + 1, colour)
-            panels[0].text(-radius, -radius, name, color=colour, fontsize=7, va="bottom")
+            panels[0].annotate(
+                name, (-radius - 0.5, -radius - 0.5), (1, 2), textcoords="offset points", color=colour, fontsize=7
+            )
     panels[0].set_xlabel("columns from the centre [LQ pixels]", fontsize=8)
     panels[0].set_ylabel("rows from the centre [LQ pixels]", fontsize=8)
     shares = shares_within(found.field)
