@@ -17,7 +17,7 @@ PACKAGE = ROOT / "srzoo"
 # Level of each module or package, as in docs/architecture.md: imports point to lower levels, or within a package.
 LEVELS = {
     "atomic": 0, "batch": 0, "catalogue": 0, "checksum": 0, "contract": 0, "heap": 0, "images": 0, "keys": 0, "ops": 0,
-    "progress": 0, "ranks": 0, "registry": 0, "streams": 0, "video": 0,
+    "progress": 0, "ranks": 0, "registry": 0, "signals": 0, "streams": 0, "video": 0,
     "blueprint": 1, "layers": 1, "network_input": 1, "state_dicts": 1, "tensor_files": 1,
     "archs": 2, "degradations": 2, "losses": 2, "metrics": 2,
     "checkpoint": 3, "data": 3, "fit": 3, "misfit": 3, "recognise": 3, "state": 3, "weights": 3,

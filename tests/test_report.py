@@ -1,8 +1,10 @@
 """`srzoo report`: from the folders of runs to one file."""
 
 import base64
+import html
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -184,6 +186,29 @@ def test_some_images_go_from_the_worst_to_the_best(runs):
     assert "2 of 3 images, evenly spaced from the worst to the best psnr of run" in text
     # LQ enlarged is a column where no run is bicubic.
     assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "run", "GT"]
+
+
+def test_the_command_that_repeats_the_page_has_all_its_settings(runs, tmp_path):
+    lam = {"network": {"type": "IMDN", "scale": 2}, "images": {}}
+    (tmp_path / "mine.json").write_text(json.dumps(lam))
+    np.savez(tmp_path / "mine.npz")
+    settings = ["--title", "a title", "--images", "0", "--max-size", "1024K", "--lam", "mine.json"]
+    assert report("experiments/run", "-o", "first.html", *settings) == 0
+    command = shlex.join(["srzoo", "report", "experiments/run", "-o", "first.html", *settings])
+    assert command in html.unescape(Path("first.html").read_text())
+
+
+def test_each_metric_has_its_protocol_in_the_head_of_scores(runs):
+    # Scores under a second protocol that the first run lacks.
+    file = runs / "run/results/held_out.json"
+    results = json.loads(file.read_text())
+    results["protocols"]["psnr_rgb"] = results["protocols"]["psnr"] | {"name": "basicsr-rgb"}
+    results["mean"]["psnr_rgb"] = results["mean"]["psnr"]
+    for image in results["images"]:
+        image["psnr_rgb"] = image["psnr"]
+    file.write_text(json.dumps(results))
+    assert report("experiments/bicubic", "experiments/run", "--images", "0") == 0
+    assert "held_out x2 psnr_rgb (basicsr-rgb)" in Path("report.html").read_text()
 
 
 @pytest.mark.usefixtures("runs")

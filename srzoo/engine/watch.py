@@ -3,23 +3,16 @@
 import contextlib
 import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from srzoo import ranks
+from srzoo import ranks, signals
 from srzoo.engine import guard
 from srzoo.engine.loop import Progress
 
 # Exit code of a training that was stopped with everything saved (EX_TEMPFAIL of sysexits.h: try again).
 EXIT_STOPPED = 75
-# Signals of users (Ctrl-C, a closed terminal) and of schedulers (SLURM sends USR1 where a job asks for a warning).
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-# torchrun forwards the signals that its whole process group got: copies that follow at once are not a second signal.
-_COPIES = 3.0
 # Beside the numbers of signals: the time budget is used up.
 _TIME_IS_UP = 100
 
@@ -41,7 +34,7 @@ class Watch:
         self._deadline = None if max_time is None else now - _age() + 3600 * max_time
         self._interval = None if save_minutes is None else 60 * save_minutes
         self._last_save = now
-        self._signal, self._received = 0, 0.0
+        self._signal = 0
         self._vote = ranks.Vote()
         self.stop, self.save_now = 0, False
 
@@ -70,32 +63,19 @@ class Watch:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Turn the first signal during the training inside into a request; a second one ends the process at once."""
-        # Python delivers signals to the main thread alone.
-        before = {}
-        if threading.current_thread() is threading.main_thread():
-            before = {number: signal.signal(number, self._receive) for number in SIGNALS}
-        try:
+        with signals.listening(self._request, _end):
             yield
             self._vote.finish()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        now = time.monotonic()
-        if not self._signal:
-            self._signal, self._received = number, now
-            if ranks.rank() == 0:
-                # Not by the log: the signal may have come while a line is being written.
-                name = signal.Signals(number).name
-                os.write(
-                    sys.__stderr__.fileno() if sys.__stderr__ is not None else 2,
-                    f"{name}: saving after this update; a second signal ends the process at once\n".encode(),
-                )
-        elif now - self._received >= _COPIES:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+    def _request(self, number: int) -> None:
+        self._signal = number
+        if ranks.rank() == 0:
+            signals.say(number, "saving after this update; a second signal ends the process at once")
+
+
+def _end(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _age() -> float:

@@ -1,22 +1,17 @@
 """Jobs of a study on this machine: processes, one after the other or several at a time."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import srzoo
+from srzoo import signals
 
-# Signals that stop a study; each is passed on to the jobs as SIGTERM, on which a training saves and exits with 75.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-# Copies of a signal that follow at once, as from a scheduler that signals twice, are not a second one [s].
-_COPIES = 3.0
 # Between looks at the jobs [s].
 _INTERVAL = 0.2
 
@@ -67,7 +62,6 @@ class LocalJobs:
         self._at_once = at_once
         self._gpus = _visible_gpus(num_gpu)
         self._running: dict[int, tuple[StudyJob, subprocess.Popen[bytes], float]] = {}  # by slot
-        self._received = 0.0
         self.stopped = False
 
     def run(
@@ -84,7 +78,7 @@ class LocalJobs:
             ended: called with each job, its exit code and its time [s] when it has ended.
         """
         waiting = list(jobs)
-        with self._listening():
+        with signals.listening(self._stop, self._kill):
             try:
                 while (waiting and not self.stopped) or self._running:
                     while waiting and not self.stopped and len(self._running) < self._at_once:
@@ -122,26 +116,15 @@ class LocalJobs:
             share["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return share
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _stop(self, number: int) -> None:
+        self.stopped = True
+        # Whatever the signal: on SIGTERM a training saves and exits with 75.
+        self._signal_all(signal.SIGTERM)
+        signals.say(number, "the trainings save and stop; a second signal ends them at once")
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        now = time.monotonic()
-        name = signal.Signals(number).name
-        if not self.stopped:
-            self.stopped, self._received = True, now
-            self._signal_all(signal.SIGTERM)
-            _say(f"{name}: the trainings save and stop; a second signal ends them at once")
-        elif now - self._received >= _COPIES:
-            self._signal_all(signal.SIGKILL)
-            _say(f"{name}: the trainings were ended at once")
+    def _kill(self, number: int) -> None:
+        self._signal_all(signal.SIGKILL)
+        signals.say(number, "the trainings were ended at once")
 
     def _signal_all(self, number: int) -> None:
         for _, process, _ in self._running.values():
@@ -152,8 +135,3 @@ class LocalJobs:
 def _visible_gpus(num_gpu: int) -> list[str]:
     named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return (named or [str(number) for number in range(num_gpu)])[:num_gpu]
-
-
-def _say(text: str) -> None:
-    # Not by the log: the signal may have come while a line is being written.
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{text}\n".encode())

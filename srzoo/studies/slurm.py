@@ -6,12 +6,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import yaml
 
-from srzoo.studies.local import SIGNALS, StudyJob, job_environment
+from srzoo import signals
+from srzoo.studies.local import StudyJob, job_environment
 
 if TYPE_CHECKING:
     import submitit
@@ -97,23 +97,22 @@ class SlurmJobs:
         for job in jobs:
             started(job)
         waiting = dict(zip(jobs, submitted, strict=True))
-        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
-            while waiting and not self.stopped:
-                time.sleep(_INTERVAL)
-                for job, handle in list(waiting.items()):
-                    if handle.done():
-                        del waiting[job]
-                        ended(job, _exit_code(handle), time.monotonic() - since)
+            # The scheduler ends jobs that do not save in time: a second signal has nothing to add.
+            with signals.listening(self._stop, self._stop):
+                while waiting and not self.stopped:
+                    time.sleep(_INTERVAL)
+                    for job, handle in list(waiting.items()):
+                        if handle.done():
+                            del waiting[job]
+                            ended(job, _exit_code(handle), time.monotonic() - since)
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             # The scheduler sends SIGTERM first, on which a training saves.
             for handle in waiting.values():
                 handle.cancel(check=False)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def _stop(self, number: int) -> None:
+        del number
         self.stopped = True
 
 

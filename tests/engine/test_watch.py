@@ -14,7 +14,8 @@ import torch
 from srzoo import ranks
 from srzoo.engine import watch as watch_module
 from srzoo.engine.loop import Progress
-from srzoo.engine.watch import EXIT_STOPPED, SIGNALS, Watch
+from srzoo.engine.watch import EXIT_STOPPED, Watch
+from srzoo.signals import SIGNALS
 from srzoo.state import load_state
 from tests.support import ROOT, run_train, training_options, write_options
 
