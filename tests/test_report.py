@@ -188,7 +188,8 @@ def test_some_images_go_from_the_worst_to_the_best(runs):
     assert json.loads(block(text, "set-0"))["sources"] == ["bicubic", "run", "GT"]
 
 
-def test_the_command_that_repeats_the_page_has_all_its_settings(runs, tmp_path):
+@pytest.mark.usefixtures("runs")
+def test_the_command_that_repeats_the_page_has_all_its_settings(tmp_path):
     lam = {"network": {"type": "IMDN", "scale": 2}, "images": {}}
     (tmp_path / "mine.json").write_text(json.dumps(lam))
     np.savez(tmp_path / "mine.npz")
