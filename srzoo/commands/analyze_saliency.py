@@ -60,7 +60,7 @@ def run(arguments: Arguments) -> None:
         sr = net(lq)
     reference = sr if image.gt is None else image.gt[None]
     # Of the whole network, in the metric of the ablation; the output as it is equals itself.
-    whole = None if image.gt is None else float(truncated_psnr(sr, reference))
+    whole = None if image.gt is None else float(truncated_psnr(sr, reference)[0])
     results: dict[str, dict[str, object]] = {}
     arrays: dict[str, np.ndarray] = {}
     for layer, saliency in found.items():
