@@ -1,6 +1,8 @@
 """The `srzoo analyze` commands, each from a command line to its files."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from srzoo.cli import parse
 from srzoo.command import execute
 from srzoo.commands.analysis import memory_size
-from srzoo.images import write_image
+from srzoo.images import decode_image, read_image, write_image
 from tests.support import photograph, write_options, write_photographs
 
 pytest.importorskip("matplotlib")
@@ -254,3 +256,29 @@ def test_gt_that_does_not_belong_to_the_inputs_is_refused(small, capsys):
         assert "but x2 of lq/00.png has 48x56" in capsys.readouterr().err
     # Without the row and the column that were cut off before the reduction.
     assert command("errors", "lq/00.png", "--gt", "odd/00.png", "-opt", small, "--crop", "16") == 0
+
+
+def test_pictures_have_the_shape_of_what_they_show(small):
+    from srzoo.commands.analyze_similarity import _figure
+
+    width, height = _figure(np.zeros((60, 3)), ["a"] * 60, ["b"] * 3, ["A", "B"]).get_size_inches()
+    assert height > 2 * width
+    # Twelve channels are two rows of up to eight.
+    assert command("features", "lq/00.png", "-opt", small, "--layer", "model.0", "-o", "sheet") == 0
+    height, width = read_image(small.parent / "sheet.png").rgb.shape[:2]
+    assert height < width / 2
+
+
+def test_outlines_are_seen_on_images_of_their_colour():
+    from srzoo.analysis.figures import mark_square, new_panels, show_image
+
+    orange = np.broadcast_to(np.array([0xD5, 0x5E, 0x00]) / 255, (32, 32, 3))
+    figure, (panel,) = new_panels(1, 1)
+    show_image(panel, orange, "")
+    mark_square(panel, 12, 12, 8)
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png")
+        shown = decode_image(file.getvalue(), Path("figure.png")).rgb
+    # Away from the margin of the figure; orange has no blue.
+    middle = shown[shown.shape[0] // 4 : -shown.shape[0] // 4, shown.shape[1] // 4 : -shown.shape[1] // 4]
+    assert middle[..., 2].max() > 128
