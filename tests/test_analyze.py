@@ -161,6 +161,11 @@ def test_degradations_are_compared_between_two_networks(small, monkeypatch, caps
     assert "larger images are cut to 20x28" in printed
     assert "(spatial_mean, PCA to 2, n = 4, K = 2)" in printed
     assert (found["parameters"]["n"], found["parameters"]["K"]) == (4, 2)
+    write_image(small.parent / "other/00.png", photograph(24, 28))
+    write_image(small.parent / "other/02.png", photograph(24, 28))
+    for folders in (("lq", "other"), ("lq", "noise", "other")):
+        assert command("degradation", *folders, *words[2:], "-o", "none") == 2
+        assert "other has no 01, as lq has (1 such)" in capsys.readouterr().err
     monkeypatch.setattr("srzoo.analysis.degradation.find_spec", lambda _: None)
     assert command("degradation", *words, "-o", "plain") == 0
     assert "picture by PCA alone" in capsys.readouterr().out

@@ -102,9 +102,14 @@ def _labelled(arguments: Arguments, net: "nn.Module") -> "tuple[list[str], np.nd
     if len(set(names)) < len(names):
         names = [str(path) for path in arguments.inputs]
     groups = [list(images_of(Arguments(**{**vars(arguments), "inputs": [path]}), net)) for path in arguments.inputs]
-    if len({len(group) for group in groups}) != 1:
-        counts = ", ".join(f"{name} {len(group)}" for name, group in zip(names, groups, strict=True))
-        raise ValueError(f"expected the same images under each degradation, got {counts}")
+    keys = [{image.key for image in group} for group in groups]
+    for name, own in zip(names[1:], keys[1:], strict=True):
+        for holder, other, missing in ((names[0], name, keys[0] - own), (name, names[0], own - keys[0])):
+            if missing:
+                raise ValueError(
+                    f"expected images of the same names under each degradation: {other} has no {min(missing)}, as "
+                    f"{holder} has ({len(missing)} such)"
+                )
     images = [image for group in groups for image in group]
     labels = np.repeat(np.arange(len(groups)), len(groups[0]))
     # Flattened features of one length need one size.
