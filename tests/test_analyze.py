@@ -1,6 +1,8 @@
 """The `srzoo analyze` commands, each from a command line to its files."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from srzoo.cli import parse
 from srzoo.command import execute
 from srzoo.commands.analysis import memory_size
-from srzoo.images import write_image
+from srzoo.images import decode_image, read_image, write_image
 from tests.support import photograph, write_options, write_photographs
 
 pytest.importorskip("matplotlib")
@@ -132,6 +134,8 @@ def test_saliency_of_layers_and_ablation_against_gt(small):
     found = numbers("one")["layers"]["model.0"]
     assert len(found["saliency"]) == len(found["ablation_psnr_plain"]) == len(found["ablation_psnr_compensated"]) == 12
     assert numbers("one")["parameters"]["ablation_reference"] == "gt"
+    # One of twelve channels changes little.
+    assert abs(numbers("one")["psnr_whole"] - max(found["ablation_psnr_plain"])) < 3
     assert (
         command("saliency", "lq/00.png", "-opt", small, "--layer", "model.0", "model.1.sub.0.act@3", "-o", "both") == 0
     )
@@ -153,7 +157,15 @@ def test_degradations_are_compared_between_two_networks(small, monkeypatch, caps
     chi = {name: values["calinski_harabasz"] for name, values in found["layers"]["model.0"].items()}
     assert chi.keys() == {"one.safetensors", "two.safetensors"}
     assert len(set(chi.values())) == 1
+    printed = capsys.readouterr().out
+    assert "larger images are cut to 20x28" in printed
+    assert "(spatial_mean, PCA to 2, n = 4, K = 2)" in printed
     assert (found["parameters"]["n"], found["parameters"]["K"]) == (4, 2)
+    write_image(small.parent / "other/00.png", photograph(24, 28))
+    write_image(small.parent / "other/02.png", photograph(24, 28))
+    for folders in (("lq", "other"), ("lq", "noise", "other")):
+        assert command("degradation", *folders, *words[2:], "-o", "none") == 2
+        assert "other has no 01, as lq has (1 such)" in capsys.readouterr().err
     monkeypatch.setattr("srzoo.analysis.degradation.find_spec", lambda _: None)
     assert command("degradation", *words, "-o", "plain") == 0
     assert "picture by PCA alone" in capsys.readouterr().out
@@ -212,3 +224,66 @@ def test_similarity_of_an_option_file_and_weights(small, capsys):
     assert 20 < len(numbers("some")["layers_a"]) <= 40
     assert command("similarity", small, "w.safetensors", "--images", "lq", "--layer", "modle.0", "-o", "none") == 2
     assert "did you mean model.0" in capsys.readouterr().err
+
+
+def test_images_of_one_name_stay_apart(small, capsys):
+    write_photographs(small.parent / "other", 2, 20, 24)
+    assert command("lam", "lq", "other", "-opt", small, "--fold", "2") == 0
+    sizes = {key: (each["height"], each["width"]) for key, each in numbers("lam")["images"].items()}
+    assert sizes == {"lq/00": (24, 28), "lq/01": (24, 28), "other/00": (20, 24), "other/01": (20, 24)}
+    assert (small.parent / "lam_other_00.png").is_file()
+    test = {name: {"type": "GTImages", "gt": str(small.parent / name)} for name in ("lq", "other")}
+    options = {**NETWORK, "datasets": {"test": test}, "val": {"metrics": {"psnr": {"type": "PSNR"}}}}
+    file = write_options(small.parent / "test.yml", options)
+    assert command("lam", "-opt", file, "--fold", "2", "--window", "0,0,4", "-o", "sets") == 0
+    assert numbers("sets")["images"].keys() == sizes.keys()
+    capsys.readouterr()
+    for words in (("lq/00.png", "lq/00.png"), ("lq", "lq/01.png")):
+        assert command("lam", *words, "-opt", small, "-o", "none") == 2
+        assert "expected images with different names, got lq/0" in capsys.readouterr().err
+
+
+def test_gt_that_does_not_belong_to_the_inputs_is_refused(small, capsys):
+    write_photographs(small.parent / "gt", 2, 48, 56)
+    write_photographs(small.parent / "three", 3, 48, 56)
+    write_photographs(small.parent / "larger", 2, 52, 56)
+    write_photographs(small.parent / "smaller", 2, 46, 56)
+    write_image(small.parent / "odd/00.png", photograph(49, 57))
+    for gt, message in (
+        ("three", "three/02.png: has no partner"),
+        ("larger", "lq/00.png: wrong scale ratio"),
+        ("smaller", "lq/00.png: wrong scale ratio"),
+    ):
+        assert command("errors", "lq", "--gt", gt, "-opt", small, "-o", "none") == 2
+        assert message in capsys.readouterr().err
+    for gt in ("larger", "smaller"):
+        assert command("errors", "lq/00.png", "--gt", f"{gt}/00.png", "-opt", small, "-o", "none") == 2
+        assert "but x2 of lq/00.png has 48x56" in capsys.readouterr().err
+    # Without the row and the column that were cut off before the reduction.
+    assert command("errors", "lq/00.png", "--gt", "odd/00.png", "-opt", small, "--crop", "16") == 0
+
+
+def test_pictures_have_the_shape_of_what_they_show(small):
+    from srzoo.commands.analyze_similarity import _figure
+
+    width, height = _figure(np.zeros((60, 3)), ["a"] * 60, ["b"] * 3, ["A", "B"]).get_size_inches()
+    assert height > 2 * width
+    # Twelve channels are two rows of up to eight.
+    assert command("features", "lq/00.png", "-opt", small, "--layer", "model.0", "-o", "sheet") == 0
+    height, width = read_image(small.parent / "sheet.png").rgb.shape[:2]
+    assert height < width / 2
+
+
+def test_outlines_are_seen_on_images_of_their_colour():
+    from srzoo.analysis.figures import mark_square, new_panels, show_image
+
+    orange = np.broadcast_to(np.array([0xD5, 0x5E, 0x00]) / 255, (32, 32, 3))
+    figure, (panel,) = new_panels(1, 1)
+    show_image(panel, orange, "")
+    mark_square(panel, 12, 12, 8)
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png")
+        shown = decode_image(file.getvalue(), Path("figure.png")).rgb
+    # Away from the margin of the figure; orange has no blue.
+    middle = shown[shown.shape[0] // 4 : -shown.shape[0] // 4, shown.shape[1] // 4 : -shown.shape[1] // 4]
+    assert middle[..., 2].max() > 128

@@ -1,8 +1,10 @@
 """`srzoo report`: from the folders of runs to one file."""
 
 import base64
+import html
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -187,6 +189,30 @@ def test_some_images_go_from_the_worst_to_the_best(runs):
 
 
 @pytest.mark.usefixtures("runs")
+def test_the_command_that_repeats_the_page_has_all_its_settings(tmp_path):
+    lam = {"network": {"type": "IMDN", "scale": 2}, "images": {}}
+    (tmp_path / "mine.json").write_text(json.dumps(lam))
+    np.savez(tmp_path / "mine.npz")
+    settings = ["--title", "a title", "--images", "0", "--max-size", "1024K", "--lam", "mine.json"]
+    assert report("experiments/run", "-o", "first.html", *settings) == 0
+    command = shlex.join(["srzoo", "report", "experiments/run", "-o", "first.html", *settings])
+    assert command in html.unescape(Path("first.html").read_text())
+
+
+def test_each_metric_has_its_protocol_in_the_head_of_scores(runs):
+    # Scores under a second protocol that the first run lacks.
+    file = runs / "run/results/held_out.json"
+    results = json.loads(file.read_text())
+    results["protocols"]["psnr_rgb"] = results["protocols"]["psnr"] | {"name": "basicsr-rgb"}
+    results["mean"]["psnr_rgb"] = results["mean"]["psnr"]
+    for image in results["images"]:
+        image["psnr_rgb"] = image["psnr"]
+    file.write_text(json.dumps(results))
+    assert report("experiments/bicubic", "experiments/run", "--images", "0") == 0
+    assert "held_out x2 psnr_rgb (basicsr-rgb)" in Path("report.html").read_text()
+
+
+@pytest.mark.usefixtures("runs")
 def test_the_page_stays_within_its_size():
     assert report("experiments/run", "--max-size", "100M") == 0
     whole = Path("report.html").stat().st_size
@@ -203,14 +229,16 @@ def test_attribution_maps_are_found_beside_runs_or_named(runs, tmp_path, capsys)
         "images": {"held_out": {"diffusion_index": 12.5, "height": 32, "width": 36, "window": [20, 24, 16]}},
     }
     heat = np.linspace(0, 1, 32 * 36).reshape(32, 36)
-    for stem in (runs / "run" / "lam", tmp_path / "mine"):
-        stem.with_suffix(".json").write_text(json.dumps(numbers))
+    initial = {"network": {"type": "IMDN", "scale": 2, "num_feat": 32}, "weights": {"file": "initial"}}
+    for stem, changed in ((runs / "run" / "lam", {}), (tmp_path / "mine", initial)):
+        stem.with_suffix(".json").write_text(json.dumps(numbers | changed))
         np.savez(stem.with_suffix(".npz"), allow_pickle=False, **{"held_out/heat": heat})
     assert report("experiments/run", "--lam", "mine.json", "--images", "3") == 0
     text = Path("report.html").read_text()
     assert text.count("held_out, IMDN x2: diffusion index 12.500 (32 x 36 pixels)</title>") == 2
     command = "srzoo analyze lam held_out.png --window 20,24,16 --weights x.pth --path gaussian_blur --sigma 1.2"
     assert command in text
+    assert "--window 20,24,16 --arch IMDN --scale 2 --set network_g.num_feat=32 --path gaussian_blur" in text
     assert '<rect x="12" y="10" width="8" height="8" class="mark" />' in text
     assert text.count('class="pixels lq"') == 2
     (tmp_path / "mine.npz").unlink()

@@ -83,10 +83,9 @@ def test_a_study_is_trained_tested_and_tabulated(tmp_path, capsys):
     for place in (said, (folder / "results.md").read_text()):
         assert "not distinguishable" in place
         assert " ± " in place
-        # Marks and deviations are not in these tables.
+        # Marks are not in these tables.
         assert "[1]" not in place
-        assert "standard deviation;" not in place
-        assert "± is their standard deviation" not in place
+        assert place.count("± is half the 95 % interval") == 1
     assert "all pairs, LaTeX, figures: srzoo compare" in said
 
 

@@ -101,12 +101,28 @@ def show_map(
     return shown
 
 
-def mark_square(axes: "Axes", top: float, left: float, size: float, colour: str = "#D55E00") -> None:
-    """Outline a square of pixels."""
+def mark_square(
+    axes: "Axes", top: float, left: float, size: float, colour: str = "#D55E00", *, label: str = "", edge: bool = True
+) -> None:
+    """Outline a square of pixels.
+
+    Args:
+        axes: panel.
+        top: first row.
+        left: first column.
+        size: side of the square [pixels].
+        colour: of the line.
+        label: in the legend; empty: none.
+        edge: with a white edge, for images of any colour.
+    """
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
     # Pixel centres lie on whole numbers.
-    axes.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, fill=False, edgecolor=colour, linewidth=1.5))
+    square = Rectangle((left - 0.5, top - 0.5), size, size, fill=False, edgecolor=colour, linewidth=1.5, label=label)
+    if edge:
+        square.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    axes.add_patch(square)
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

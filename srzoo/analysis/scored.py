@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from srzoo.analysis.seeds import SeedMean, mean_over_seeds
+
 
 @dataclass(frozen=True, eq=False)
 class SetScores:
@@ -75,6 +77,10 @@ class Method:
     def seed_means(self, dataset: str, metric: str) -> np.ndarray:
         """Return the mean over images for each seed, (seeds,)."""
         return self.values(dataset, metric, self.any_scores(dataset).keys).mean(1)
+
+    def over_seeds(self, dataset: str, metric: str) -> SeedMean:
+        """Return the mean over seeds of the means over images, with its 95 % interval."""
+        return mean_over_seeds(self.seed_means(dataset, metric).tolist())
 
     def mean(self, dataset: str, metric: str) -> float:
         """Return the mean over images and seeds."""

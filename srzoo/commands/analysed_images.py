@@ -1,6 +1,7 @@
 """Images that the `srzoo analyze` commands work on: files, folders, or the test datasets of an option file."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ class Image(NamedTuple):
     """One input of an analysis.
 
     Args:
-        key: its name in results.
+        key: its name in results, which no other image of the analysis has.
         lq: (C, h, w) in [0, 1].
         gt: (C, H, W) in [0, 1]; None if there is none.
     """
@@ -33,7 +34,7 @@ def images_of(arguments: Arguments, net: "nn.Module") -> Iterator[Image]:
     Raises:
         FileNotFoundError: no such file or folder.
         ValueError: neither inputs nor datasets.test, or GT that does not belong to the inputs.
-        DataError: datasets.test has faults.
+        DataError: the folders or datasets.test have faults.
     """
     import torch
 
@@ -45,6 +46,7 @@ def images_of(arguments: Arguments, net: "nn.Module") -> Iterator[Image]:
 
 def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
     from srzoo.contract import identity_of
+    from srzoo.data.check import DataError, check_datasets
     from srzoo.data.folders import search
     from srzoo.data.gt_images import GTImages
 
@@ -62,6 +64,10 @@ def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
             if arguments.inputs
             else GTImages(gt=gt[0], **colour)
         )
+        # GT without LQ, or of another size, would be left out or stop the analysis halfway.
+        faults = check_datasets({"images": dataset}, full=False, allow_overlap=True)
+        if faults:
+            raise DataError(faults)
         yield from (dataset[index] for index in range(len(dataset)))
         return
     if gt and arguments.inputs and len(gt) != len(arguments.inputs):
@@ -73,8 +79,26 @@ def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
         for word in (arguments.inputs or gt)
         for path in ([image.path for image in search(word).images] if word.is_dir() else [word])
     ]
-    for number, path in enumerate(files):
-        yield _sample(path, gt[number] if gt else None, reduced=not arguments.inputs, net=net)
+    for number, (path, key) in enumerate(zip(files, _keys(files), strict=True)):
+        truth = gt[number] if gt else None
+        yield _sample(path, key, truth, reduced=not arguments.inputs, net=net)
+
+
+def _keys(files: Sequence[Path]) -> list[str]:
+    """Return the stems of files or, if some have the same, their paths below the common folder without suffixes.
+
+    Raises:
+        ValueError: two files of one folder differ in nothing but the suffix, or a file is named twice.
+    """
+    stems = [file.stem for file in files]
+    if len(set(stems)) == len(stems):
+        return stems
+    paths = [file.absolute().with_suffix("") for file in files]
+    repeated = sorted({str(file) for file, path in zip(files, paths, strict=True) if paths.count(path) > 1})
+    if repeated:
+        raise ValueError(f"expected images with different names, got {', '.join(repeated)}: leave out or rename some")
+    common = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(common).as_posix() for path in paths]
 
 
 def _pairs(lq: Path, gt: Path, scale: int, colour: dict[str, object]) -> "PairedImages":
@@ -89,7 +113,7 @@ def _pairs(lq: Path, gt: Path, scale: int, colour: dict[str, object]) -> "Paired
     return PairedImages(gt=gt, lq=lq, lq_template=template, **colour)  # pyright: ignore[reportArgumentType]
 
 
-def _sample(path: Path, gt: Path | None, *, reduced: bool, net: "nn.Module") -> "Sample":
+def _sample(path: Path, key: str, gt: Path | None, *, reduced: bool, net: "nn.Module") -> "Sample":
     """Read one image, as LQ or (reduced) as GT, and the GT that belongs to it."""
     import torch
 
@@ -106,13 +130,15 @@ def _sample(path: Path, gt: Path | None, *, reduced: bool, net: "nn.Module") -> 
         lq = imresize(truth.contiguous(), 1 / scale)
     elif gt is not None:
         height, width = (scale * side for side in lq.shape[-2:])
-        if truth.shape[1] < height or truth.shape[2] < width:
+        # GT may have the rows and columns that were cut off before it was reduced: fewer than the scale.
+        if [side // scale for side in truth.shape[1:]] != list(lq.shape[1:]):
             raise ValueError(
-                f"{gt} has {truth.shape[1]}x{truth.shape[2]} pixels, but x{scale} of {path} has {height}x{width}"
+                f"{gt} has {truth.shape[1]}x{truth.shape[2]} pixels, but x{scale} of {path} has {height}x{width}: "
+                "name the GT image that it was made from"
             )
         truth = truth[:, :height, :width]
     images = [to_tensor(image.permute(1, 2, 0).numpy()) for image in (lq, truth)]
-    sample: dict[str, object] = {"key": path.stem, "lq": images[0]}
+    sample: dict[str, object] = {"key": key, "lq": images[0]}
     if gt is not None or reduced:
         sample["gt"] = images[1]
     return sample  # pyright: ignore[reportReturnType]
@@ -126,5 +152,9 @@ def _test_samples(arguments: Arguments) -> "Iterator[Sample]":
     options = load_options(arguments.opt, arguments.set, purpose="network").options if arguments.opt else None
     if options is None or not options.datasets.test:
         raise ValueError("no images: name files or folders, or an option file with datasets.test")
-    for dataset in build_datasets(options, ["test"])["test"].values():
-        yield from (dataset[index] for index in range(len(dataset)))  # pyright: ignore[reportArgumentType]
+    datasets = build_datasets(options, ["test"])["test"]
+    for name, dataset in datasets.items():
+        for index in range(len(dataset)):  # pyright: ignore[reportArgumentType]
+            sample = dataset[index]
+            # Set14 and BSD100 both have an img_001.
+            yield {**sample, "key": f"{name}/{sample['key']}"} if len(datasets) > 1 else sample

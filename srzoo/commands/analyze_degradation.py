@@ -75,10 +75,12 @@ def run(arguments: Arguments) -> None:
         results[layer] = found
         arrays |= {f"{layer}/{name}": values for name, values in points.items()}
         for name, numbers in found.items():
-            logger.info(
-                f"{layer}, {name}: Calinski-Harabasz index {numbers['calinski_harabasz']:.4g} ({arguments.reduction}, "
-                f"n = {len(labels)}, K = {len(names)})"
-            )
+            for key, reduction in (("", ""), (f"_pca{arguments.pca}", f", PCA to {arguments.pca}")):
+                if (index := numbers.get(f"calinski_harabasz{key}")) is not None:
+                    logger.info(
+                        f"{layer}, {name}: Calinski-Harabasz index {index:.4g} ({arguments.reduction}{reduction}, "
+                        f"n = {len(labels)}, K = {len(names)})"
+                    )
         output.picture(_figure(layer, found, points, names, labels), layer if len(arguments.layer) > 1 else "")
     output.arrays({**arrays, "labels": labels})
     parameters = {"reduction": arguments.reduction, "pca": arguments.pca, "n": len(labels), "K": len(names)}
@@ -94,17 +96,26 @@ def _labelled(arguments: Arguments, net: "nn.Module") -> "tuple[list[str], np.nd
     """
     import numpy as np
 
+    from srzoo.engine.log import logger
+
     names = [path.resolve().name for path in arguments.inputs]
     if len(set(names)) < len(names):
         names = [str(path) for path in arguments.inputs]
     groups = [list(images_of(Arguments(**{**vars(arguments), "inputs": [path]}), net)) for path in arguments.inputs]
-    if len({len(group) for group in groups}) != 1:
-        counts = ", ".join(f"{name} {len(group)}" for name, group in zip(names, groups, strict=True))
-        raise ValueError(f"expected the same images under each degradation, got {counts}")
+    keys = [{image.key for image in group} for group in groups]
+    for name, own in zip(names[1:], keys[1:], strict=True):
+        for holder, other, missing in ((names[0], name, keys[0] - own), (name, names[0], own - keys[0])):
+            if missing:
+                raise ValueError(
+                    f"expected images of the same names under each degradation: {other} has no {min(missing)}, as "
+                    f"{holder} has ({len(missing)} such)"
+                )
     images = [image for group in groups for image in group]
     labels = np.repeat(np.arange(len(groups)), len(groups[0]))
     # Flattened features of one length need one size.
     height, width = (min(image.lq.shape[dim] for image in images) for dim in (1, 2))
+    if any(image.lq.shape[1:] != (height, width) for image in images):
+        logger.info(f"larger images are cut to {height}x{width}, the smallest height and width among them")
     return names, labels, [image._replace(lq=image.lq[:, :height, :width]) for image in images]
 
 

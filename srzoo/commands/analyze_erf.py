@@ -86,14 +86,21 @@ def _figure(found: "ReceptiveField") -> "Figure":
     values = np.log10(np.maximum(found.field / found.field.max(), 1e-6))
     ends = (-middle - 0.5, middle + 0.5, middle + 0.5, -middle - 0.5)
     show_map(panels[0], values, "sensitivity", label="log10 of the share of the maximum", low=-6, high=0, extent=ends)
-    for radius, colour, name in (
-        (found.radius_90, "white", "90 %"),
-        (found.radius_99, COLOURS[4], "99 %"),
-        (found.receptive_radius, COLOURS[1], "theoretical"),
-    ):
-        if radius is not None and radius <= middle:
-            mark_square(panels[0], -radius, -radius, 2 * radius + 1, colour)
-            panels[0].text(-radius, -radius, name, color=colour, fontsize=7, va="bottom")
+    radii = [
+        (radius, colour, f"{name}: {radius}")
+        for radius, colour, name in (
+            (found.receptive_radius, COLOURS[1], "theoretical"),
+            (found.radius_99, COLOURS[4], "99 %"),
+            (found.radius_90, "white", "90 %"),
+        )
+        if radius is not None and radius <= middle
+    ]
+    for radius, colour, label in radii:
+        mark_square(panels[0], -radius, -radius, 2 * radius + 1, colour, label=label, edge=False)
+    panels[0].legend(fontsize=7, loc="upper left", facecolor="0.1", labelcolor="white", framealpha=1)
+    # The part that the network sees, with a margin.
+    reach = min(middle, max(found.support_radius, *(radius for radius, _, _ in radii)) + 4) + 0.5
+    panels[0].set(xlim=(-reach, reach), ylim=(reach, -reach))
     panels[0].set_xlabel("columns from the centre [LQ pixels]", fontsize=8)
     panels[0].set_ylabel("rows from the centre [LQ pixels]", fontsize=8)
     shares = shares_within(found.field)

@@ -172,4 +172,7 @@ def _curves(by_edge: "Classes", by_frequency: "Classes") -> "Figure":
         shares.bar(names, classes.count / classes.count.sum(), color=COLOURS[4], alpha=0.3)
         shares.set_ylabel("share of the pixels (bars)", fontsize=8)
         shares.tick_params(labelsize=7)
+        # The curve in front of the bars.
+        panel.set_zorder(shares.get_zorder() + 1)
+        panel.patch.set_visible(False)
     return figure

@@ -78,7 +78,7 @@ def _figure(layer: str, key: str, maps: "np.ndarray", statistics: "ChannelStatis
     import numpy as np
 
     from srzoo.analysis.features import contact_sheet
-    from srzoo.analysis.figures import AMOUNT, SIGNED, new_panels, show_map
+    from srzoo.analysis.figures import AMOUNT, SIGNED, new_figure, show_map
 
     shown = maps[:_SHOWN]
     columns = min(_COLUMNS, len(shown))
@@ -86,16 +86,16 @@ def _figure(layer: str, key: str, maps: "np.ndarray", statistics: "ChannelStatis
     if low < 0:  # signed values: 0 in the middle of the scale
         low, high = -max(-low, high), max(-low, high)
     rest = f", first {_SHOWN} of {len(maps)}" if len(maps) > _SHOWN else ""
-    figure, panels = new_panels(1, 1, side=7.5, title=f"{layer} on {key}: {len(maps)} channels{rest}")
-    show_map(
-        panels[0], contact_sheet(shown, columns), "", label="feature", low=low, high=high,
-        cmap=SIGNED if low < 0 else AMOUNT,
-    )  # fmt: skip
-    panels[0].axis("off")
+    sheet = contact_sheet(shown, columns)
+    tall = min(max(6.5 * sheet.shape[0] / sheet.shape[1], 1.5), 12)
+    figure = new_figure(7.5, tall + 0.5, f"{layer} on {key}: {len(maps)} channels{rest}")
+    panel = figure.subplots()
+    show_map(panel, sheet, "", label="feature", low=low, high=high, cmap=SIGNED if low < 0 else AMOUNT)
+    panel.axis("off")
     height, width = (side + 1 for side in maps.shape[1:])
     for channel in range(len(shown)):
         note = " dead" if statistics.dead[channel] else " saturated" if statistics.saturated[channel] else ""
-        panels[0].text(
+        panel.text(
             channel % columns * width, channel // columns * height, f"{channel}{note}", fontsize=6, va="top",
             bbox={"facecolor": "white", "alpha": 0.6, "pad": 0.5, "linewidth": 0},
         )  # fmt: skip

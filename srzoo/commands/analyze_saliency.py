@@ -44,7 +44,7 @@ def run(arguments: Arguments) -> None:
     """
     import torch
 
-    from srzoo.analysis.saliency import channel_ablation, channel_saliency
+    from srzoo.analysis.saliency import channel_ablation, channel_saliency, truncated_psnr
     from srzoo.engine.log import logger
 
     output = Output.of(arguments, "saliency")
@@ -57,7 +57,10 @@ def run(arguments: Arguments) -> None:
     layers = chosen_layers(arguments, net, lq)
     found, objective = channel_saliency(net, lq, layers, max_memory=arguments.max_memory)
     with torch.no_grad():
-        reference = net(lq) if image.gt is None else image.gt[None]
+        sr = net(lq)
+    reference = sr if image.gt is None else image.gt[None]
+    # Of the whole network, in the metric of the ablation; the output as it is equals itself.
+    whole = None if image.gt is None else float(truncated_psnr(sr, reference)[0])
     results: dict[str, dict[str, object]] = {}
     arrays: dict[str, np.ndarray] = {}
     for layer, saliency in found.items():
@@ -73,14 +76,16 @@ def run(arguments: Arguments) -> None:
         results[layer] |= {f"ablation_psnr_{name}": curve.tolist() for name, curve in curves.items()}
         arrays[f"{layer}/maps"] = saliency.maps
         arrays |= {f"{layer}/ablation_psnr_{name}": curve for name, curve in curves.items()}
-        output.picture(_figure(layer, image, saliency, curves), layer if len(found) > 1 else "")
+        output.picture(_figure(layer, image, saliency, curves, whole), layer if len(found) > 1 else "")
     output.arrays(arrays)
     parameters = {"image": image.key, "height": lq.shape[2], "width": lq.shape[3], "layers": layers}
     parameters["ablation_reference"] = "sr" if image.gt is None else "gt"
-    output.numbers(arguments, net, parameters, objective=objective, layers=results)
+    output.numbers(arguments, net, parameters, objective=objective, psnr_whole=whole, layers=results)
 
 
-def _figure(layer: str, image: Image, saliency: "ChannelSaliency", curves: "dict[str, np.ndarray]") -> "Figure":
+def _figure(
+    layer: str, image: Image, saliency: "ChannelSaliency", curves: "dict[str, np.ndarray]", whole: float | None
+) -> "Figure":
     import numpy as np
 
     from srzoo.analysis.figures import AMOUNT, COLOURS, new_figure
@@ -105,6 +110,9 @@ def _figure(layer: str, image: Image, saliency: "ChannelSaliency", curves: "dict
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, "o^", strict=False):
         plots[1].plot(curve[saliency.order], color=colour, marker=marker, markersize=3, linewidth=0.8, label=name)
         plots[1].set_ylabel(f"PSNR against {reference} [dB]", fontsize=8)
+    if curves:
+        if whole is not None:
+            plots[1].axhline(whole, color="0.4", linewidth=0.8, linestyle="--", label="all channels")
         plots[1].legend(fontsize=7)
     plots[-1].set_xlabel("channels, most salient first", fontsize=8)
     return figure

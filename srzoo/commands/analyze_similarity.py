@@ -103,8 +103,8 @@ def _named(arguments: Arguments, path: Path) -> Arguments:
 def _figure(found: "np.ndarray", layers: list[str], other: list[str], names: list[str]) -> "Figure":
     from srzoo.analysis.figures import new_figure, show_map
 
-    side = max(4.0, 0.2 * max(found.shape))
-    figure = new_figure(side + 1.5, side, "linear CKA of layers")
+    height, width = (max(4.0, 0.2 * count) for count in found.shape)
+    figure = new_figure(width + 1.5, height, "linear CKA of layers")
     axes = figure.subplots()
     show_map(axes, found, "", label="CKA (1: equal up to rotation and scale)", low=0, high=1)
     # A name for every layer of small tables, for some of large ones.

@@ -90,7 +90,7 @@ def _megabytes(size: int) -> str:
 
 def _report(arguments: Arguments) -> "Report":
     from srzoo.commands.reported_pictures import scored_together
-    from srzoo.commands.reported_runs import record_of, words_of
+    from srzoo.commands.reported_runs import record_of
     from srzoo.commands.reported_scores import (
         named_after_tests,
         panels_of,
@@ -105,7 +105,7 @@ def _report(arguments: Arguments) -> "Report":
     tested = tested_again(found)
     runs = named_after_tests(found, tested)
     again = [run.name for run, before in zip(runs, found, strict=True) if before.name in tested]
-    command = shlex.join(["srzoo", "report", *words_of(arguments.runs), "-o", arguments.out.name])
+    command = _command(arguments)
     groups = scored_together(runs)
     sets, overlays = _pictures(arguments, runs, groups, command)
     return Report(
@@ -120,6 +120,20 @@ def _report(arguments: Arguments) -> "Report":
         notes=[f"Tables and pictures leave these out, as a test has scored their last weights: {', '.join(again)}."]
         * bool(again),
     )
+
+
+def _command(arguments: Arguments) -> str:
+    """Return the command that writes the page again."""
+    from srzoo.commands.reported_runs import words_of
+
+    words = ["srzoo", "report", *words_of(arguments.runs), "-o", arguments.out.name]
+    if arguments.title is not None:
+        words += ["--title", arguments.title]
+    if arguments.images is not None:
+        words += ["--images", str(arguments.images)]
+    if arguments.max_size != memory_size(_DEFAULT_SIZE):
+        words += ["--max-size", f"{arguments.max_size // 1024}K"]
+    return shlex.join([*words, *(["--lam", *words_of(arguments.lam)] if arguments.lam else [])])
 
 
 def _pictures(

@@ -32,8 +32,7 @@ class AttributionMap:
     def overlay(self, lq: np.ndarray | None) -> Overlay:
         """Return the map as the report shows it, over LQ (h, w, 3) uint8 if it is known."""
         height, width = self.heat.shape
-        network = self.analysis["network"]
-        assert isinstance(network, Mapping)
+        network = self._network()
         scale = int(str(network["scale"]))
         top, left, side = (float(value) / scale for value in self._window())
         index = self.numbers["diffusion_index"]
@@ -48,6 +47,11 @@ class AttributionMap:
             command=self._command(),
         )
 
+    def _network(self) -> Mapping[str, object]:
+        network = self.analysis["network"]
+        assert isinstance(network, Mapping)
+        return network
+
     def _window(self) -> list[int]:
         window = self.numbers["window"]
         assert isinstance(window, list)
@@ -58,6 +62,13 @@ class AttributionMap:
         words = ["srzoo", "analyze", "lam", f"{self.key}.png", "--window", ",".join(map(str, self._window()))]
         if isinstance(weights, Mapping) and weights.get("file") != "initial":
             words += ["--weights", str(weights["file"])]
+        else:
+            network = self._network()
+            words += ["--arch", str(network["type"]), "--scale", str(network["scale"])]
+            settings = [
+                f"network_g.{key}={json.dumps(value)}" for key, value in network.items() if key not in ("type", "scale")
+            ]
+            words += ["--set", *settings] if settings else []
         for name, value in (parameters if isinstance(parameters, Mapping) else {}).items():
             words += [f"--{name}", str(value)]
         return shlex.join(words)

@@ -54,6 +54,11 @@ class ScoredTogether:
         assert run.result is not None
         return run.result.sets[self.dataset]
 
+    def protocol(self, metric: str) -> str:
+        """Return the name of the protocol of a metric; scores that are compared have one."""
+        protocols = (self.scores_of(run).protocols.get(metric) for run in self.runs)
+        return next((str(each.get("name", metric)) for each in protocols if each is not None), metric)
+
     @property
     def metrics(self) -> list[str]:
         """Metrics of any run, in order."""

@@ -17,6 +17,7 @@ from srzoo.report.curves import Panel
 from srzoo.report.markup import element, joined
 from srzoo.report.page import ScoreTable
 from srzoo.report.run_options import metric_direction, options_of
+from srzoo.report.scores import MARGIN, with_margin
 from srzoo.report.scrub import text_without_paths
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def _means(
     for group in groups:
         names = {run.name for run in group.runs}
         for metric in group.metrics:
-            protocol = group.scores.protocols.get(metric, {}).get("name", metric)
-            head.append(f"{group.title} {metric} ({protocol})")
+            head.append(f"{group.title} {metric} ({group.protocol(metric)})")
             for method, row in zip(gathered.methods, rows, strict=True):
                 scored = names.issuperset(method.seeds) and group.dataset in method.datasets
                 word = _mean(method, group.dataset, metric) if scored else "-"
@@ -148,16 +148,15 @@ def _means(
     # The notes below the comparisons hold these too.
     notes = [text_without_paths(note) for note in gathered.notes] if compared is None else []
     if compared is None and any(len(method.seeds) > 1 for method in gathered.methods):
-        notes.append("± is the standard deviation over seeds")
+        notes.append(MARGIN)
     return ScoreTable("Mean scores", head, rows, notes, command)
 
 
 def _mean(method: "Method", dataset: str, metric: str) -> str:
     if metric not in method.metrics(dataset):
         return "-"
-    means = method.seed_means(dataset, metric)
-    word = score_word(float(means.mean()), 4)
-    return word if len(means) == 1 else f"{word} ± {means.std(ddof=1):.4f}"
+    spread = method.over_seeds(dataset, metric)
+    return with_margin(score_word(spread.mean, 4), spread)
 
 
 def _marked(word: str, compared: Compared, name: str, dataset: str, metric: str) -> str:

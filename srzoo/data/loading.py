@@ -1,6 +1,8 @@
 """Batches of training samples: the samples of each step, rank and micro-batch, and the loader that reads them."""
 
+import atexit
 import contextlib
+import multiprocessing
 import random
 import signal
 from collections.abc import Iterable, Iterator
@@ -197,3 +199,16 @@ def start_worker(worker: int) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)  # workers are the parallelism; OpenCV's threads would compete with them
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End the processes that still load samples when the interpreter exits, as after an error or a signal.
+
+    Python would send them SIGTERM, which they ignore (:func:`start_worker`), and wait for them forever.
+    """
+    workers = [child for child in multiprocessing.active_children() if child.daemon]
+    if workers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would raise their end as an error
+    for worker in workers:
+        worker.kill()

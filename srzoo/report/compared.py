@@ -12,7 +12,7 @@ from srzoo.analysis.scored import Method
 from srzoo.analysis.speed import Speed
 from srzoo.report.compared_notes import Looks, notes, p_text
 from srzoo.report.costs import Rows
-from srzoo.report.scores import cost_cells, cost_head, score_cell
+from srzoo.report.scores import cost_cells, cost_head, score_cell, with_margin
 
 Mark = Literal["best", "second"]
 DIFFERENCES_HEAD = [
@@ -83,15 +83,11 @@ def _mark(found: Ranking, name: str) -> Mark | None:
 
 
 def _score(method: Method, dataset: str, metric: str) -> str:
-    """Return the mean score, with the standard deviation over seeds."""
+    """Return the mean score, with half of its 95 % interval over seeds."""
     if dataset not in method.datasets or metric not in method.metrics(dataset):
         return score_cell(None)
-    means = method.seed_means(dataset, metric)
-    text = score_cell(float(means.mean()))
-    if len(means) == 1 or not math.isfinite(means.mean()):
-        return text
-    decimals = len(text.partition(".")[2])
-    return f"{text} ± {means.std(ddof=1):.{decimals}f}"
+    spread = method.over_seeds(dataset, metric)
+    return with_margin(score_cell(spread.mean), spread)
 
 
 def difference_rows(comparison: Comparison, approximate: str) -> Rows:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from srzoo.analysis.comparison import Comparison
 from srzoo.analysis.paired import LEVEL, PairedComparison
 from srzoo.analysis.statistics import smallest_p
+from srzoo.report.scores import MARGIN
 
 T = TypeVar("T")
 
@@ -154,9 +155,7 @@ def _seeds(rows: Sequence[PairedComparison]) -> list[str]:
     )
     if max(numbers.values()) == 1:
         return []
-    lines = [
-        "seeds: " + ", ".join(f"{name} {count}" for name, count in numbers.items()) + "; ± is their standard deviation"
-    ]
+    lines = ["seeds: " + ", ".join(f"{name} {count}" for name, count in numbers.items()), MARGIN]
     if single := [name for name, count in numbers.items() if count == 1]:
         lines.append(f"one seed of {', '.join(single)} says nothing about its others: intervals know nothing of them")
     return lines

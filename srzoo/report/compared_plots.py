@@ -61,4 +61,5 @@ def _draw_differences(axes: "Axes", row: PairedComparison) -> None:
         axes.set_xlabel("images in the order of their differences")
     axes.set_ylabel(f"{row.candidate} - {row.baseline}", fontsize=8)
     axes.set_title(f"p (Holm) = {p_text(row.p_holm)}: {row.verdict}", fontsize=9)
-    axes.legend(fontsize=8, loc="upper left")
+    # Differences rise from left to right: the corner without lines.
+    axes.legend(fontsize=8, loc="upper left" if row.difference > 0 else "lower right")

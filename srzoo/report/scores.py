@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srzoo.analysis.cost import Cost
+from srzoo.analysis.seeds import SeedMean
 from srzoo.analysis.speed import Speed
 from srzoo.report.costs import Rows, in_units, markdown_table
 
 SUFFIXES = (".md", ".tex", ".csv")
+# The note below tables with :func:`with_margin`.
+MARGIN = "± is half the 95 % interval of the mean over seeds (Student's t)"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ def cost_cells(cost: Cost | None, speed: Speed | None, *, timed: bool, exact: bo
 def score_cell(value: float | None, *, exact: bool = False) -> str:
     """Write a score as papers do: SSIM and the like with more decimals than PSNR."""
     return _cell(value, 2 if value is None or abs(value) > 1 else 4, exact)
+
+
+def with_margin(mean: str, spread: SeedMean) -> str:
+    """Append to a mean over seeds, as it was written, half of its 95 % interval with as many decimals."""
+    decimals = len(mean.partition(".")[2])
+    return mean if spread.margin is None else f"{mean} ± {spread.margin:.{decimals}f}"
 
 
 def _cell(value: float | None, decimals: int, exact: bool) -> str:

@@ -14,10 +14,9 @@ from srzoo.report.compared_notes import Looks, notes
 from srzoo.report.compared_numbers import json_text
 from srzoo.report.costs import Rows, aligned, markdown_table
 from srzoo.report.results import read_groups
+from srzoo.report.scores import MARGIN, with_margin
 from srzoo.report.seeds import gather
 from srzoo.studies.folder import StudyFolder
-
-_MARGIN = "± is half the 95 % interval of the mean over seeds (Student's t)"
 
 
 @dataclass(frozen=True)
@@ -112,21 +111,19 @@ def score_rows(scores: StudyScores) -> Rows:
         variant = f"{score.variant} (= {same[score.variant]})" if same[score.variant] else score.variant
         # Equal cells below each other are shown once.
         shown = [name if here[: number + 1] != before[: number + 1] else "" for number, name in enumerate(here)]
-        rows.append([*shown, variant, number_with_margin(score.over_seeds), str(score.over_seeds.num_seeds)])
+        rows.append([*shown, variant, _mean(score.over_seeds), str(score.over_seeds.num_seeds)])
         before = here
     return rows
 
 
-def number_with_margin(spread: SeedMean) -> str:
+def _mean(spread: SeedMean) -> str:
     """Write a mean with its margin: four decimals, and five for scores up to 1, as papers give SSIM."""
-    decimals = 5 if abs(spread.mean) <= 1 else 4
-    margin = "" if spread.margin is None else f" ± {spread.margin:.{decimals}f}"
-    return f"{spread.mean:.{decimals}f}{margin}"
+    return with_margin(f"{spread.mean:.{5 if abs(spread.mean) <= 1 else 4}f}", spread)
 
 
 def text(scores: StudyScores, comparison: Comparison | None) -> str:
     """Return the tables and their notes as aligned text."""
-    parts = [aligned(score_rows(scores), texts=3) + f"\n{_MARGIN}"]
+    parts = [aligned(score_rows(scores), texts=3) + f"\n{MARGIN}"]
     if comparison is not None:
         looks = Looks()
         rows = [DIFFERENCES_HEAD, *difference_rows(comparison, looks.approximate)]
@@ -137,7 +134,7 @@ def text(scores: StudyScores, comparison: Comparison | None) -> str:
 
 def markdown(scores: StudyScores, comparison: Comparison | None) -> str:
     """Return the tables and their notes in Markdown."""
-    parts = [f"# {scores.study.name}", markdown_table(score_rows(scores)), f"{_MARGIN}."]
+    parts = [f"# {scores.study.name}", markdown_table(score_rows(scores)), f"{MARGIN}."]
     if comparison is not None:
         rows = [DIFFERENCES_HEAD, *difference_rows(comparison, Looks().approximate)]
         parts += [f"Compared with {comparison.baseline}:", markdown_table(rows)]
@@ -146,10 +143,9 @@ def markdown(scores: StudyScores, comparison: Comparison | None) -> str:
 
 
 def _notes(comparison: Comparison, looks: Looks) -> list[str]:
-    """Return the notes of a comparison without those on marks and deviations, which are not shown here."""
+    """Return the notes of a comparison without those on marks, which are not shown here, and on the scores' margin."""
     lines = notes(comparison, comparison, (), looks)
-    shown = (line.replace("; ± is their standard deviation", "") for line in lines)
-    return [line for line in shown if not line.startswith(f"{looks.star}: ")]
+    return [line for line in lines if not line.startswith(f"{looks.star}: ") and line != MARGIN]
 
 
 def numbers(scores: StudyScores, comparison: Comparison | None) -> str:

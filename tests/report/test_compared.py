@@ -151,12 +151,13 @@ def test_long_lists_are_cut():
     assert "img_009, ... (4 more)" in words
 
 
-def test_seeds_are_counted_with_their_deviation():
+def test_seeds_are_counted_and_their_interval_is_half_a_margin():
     base = np.linspace(25, 33, 12)
     several = network("a", base, base + 0.1, base + 0.2), network("b", base + 3, base + 3.1)
     words = text(compared(*several, network("c", base)))
-    assert "29.10 ± 0.10" in words
-    assert "seeds: a 3, b 2, c 1; ± is their standard deviation" in words
+    # A standard deviation of 0.1 times Student's 4.303 / sqrt(3).
+    assert "29.10 ± 0.25" in words
+    assert "seeds: a 3, b 2, c 1\n± is half the 95 % interval of the mean over seeds (Student's t)" in words
     assert "of several seeds also that the interval over seeds and images excludes 0" in words
     assert "one seed of c says nothing about its others" in words
     assert "bootstrap over seeds and images, widened for few seeds" in words
