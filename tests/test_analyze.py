@@ -212,3 +212,14 @@ def test_similarity_of_an_option_file_and_weights(small, capsys):
     assert 20 < len(numbers("some")["layers_a"]) <= 40
     assert command("similarity", small, "w.safetensors", "--images", "lq", "--layer", "modle.0", "-o", "none") == 2
     assert "did you mean model.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("numbers_of_gt", [(5, 6), (0, 5)])
+def test_lq_without_gt_of_its_name_is_named_and_nothing_written(small, capsys, numbers_of_gt):
+    for number, path in zip(numbers_of_gt, write_photographs(small.parent / "parted", 2, 48, 56), strict=True):
+        path.rename(path.with_name(f"gt_{number}.png" if number else "00.png"))
+    assert command("errors", "lq", "--gt", "parted", "-opt", small, "-o", "parted_errors") == 2
+    said = capsys.readouterr().err
+    assert "fault(s) in the data" in said
+    assert "01.png" in said
+    assert not list(small.parent.glob("parted_errors*"))

@@ -33,7 +33,7 @@ def images_of(arguments: Arguments, net: "nn.Module") -> Iterator[Image]:
     Raises:
         FileNotFoundError: no such file or folder.
         ValueError: neither inputs nor datasets.test, or GT that does not belong to the inputs.
-        DataError: datasets.test has faults.
+        DataError: folders of LQ and GT, or datasets.test, have faults.
     """
     import torch
 
@@ -45,6 +45,7 @@ def images_of(arguments: Arguments, net: "nn.Module") -> Iterator[Image]:
 
 def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
     from srzoo.contract import identity_of
+    from srzoo.data.check import DataError, check_datasets
     from srzoo.data.folders import search
     from srzoo.data.gt_images import GTImages
 
@@ -62,6 +63,10 @@ def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
             if arguments.inputs
             else GTImages(gt=gt[0], **colour)
         )
+        # Images without a partner are named: results over the others would be those of another set.
+        faults = check_datasets({"images": dataset}, full=False, allow_overlap=True, progress=False)
+        if faults:
+            raise DataError(faults)
         yield from (dataset[index] for index in range(len(dataset)))
         return
     if gt and arguments.inputs and len(gt) != len(arguments.inputs):
