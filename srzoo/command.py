@@ -88,7 +88,7 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
         rank = os.environ.get("RANK")
         # All ranks read the same option file.
         if rank in (None, "0") or type(error).__name__ != "OptionsError":
-            _print_error(f"error{f' (rank {rank})' if rank else ''}: {error}")
+            _print_error(f"error{f' (rank {rank})' if rank else ''}: {_text(error)}")
         return 2
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -98,6 +98,14 @@ def execute(command: Callable[[Arguments], None], arguments: Arguments) -> int:
 
             ranks.finalise()
     return 0
+
+
+def _text(error: Exception) -> str:
+    """Return the message of an error; that of the system has its file first, and no error number."""
+    if not isinstance(error, OSError) or error.errno is None or not error.strerror:
+        return str(error)
+    files = " -> ".join(str(file) for file in (error.filename, error.filename2) if file is not None)
+    return f"{files}: {error.strerror}" if files else error.strerror
 
 
 def _print_error(message: str) -> None:

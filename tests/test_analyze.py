@@ -287,3 +287,14 @@ def test_outlines_are_seen_on_images_of_their_colour():
     # Away from the margin of the figure; orange has no blue.
     middle = shown[shown.shape[0] // 4 : -shown.shape[0] // 4, shown.shape[1] // 4 : -shown.shape[1] // 4]
     assert middle[..., 2].max() > 128
+
+
+@pytest.mark.parametrize("numbers_of_gt", [(5, 6), (0, 5)])
+def test_lq_without_gt_of_its_name_is_named_and_nothing_written(small, capsys, numbers_of_gt):
+    for number, path in zip(numbers_of_gt, write_photographs(small.parent / "parted", 2, 48, 56), strict=True):
+        path.rename(path.with_name(f"gt_{number}.png" if number else "00.png"))
+    assert command("errors", "lq", "--gt", "parted", "-opt", small, "-o", "parted_errors") == 2
+    said = capsys.readouterr().err
+    assert "fault(s) in the data" in said
+    assert "01.png" in said
+    assert not list(small.parent.glob("parted_errors*"))

@@ -11,7 +11,7 @@ import pytest
 
 from srzoo import __version__
 from srzoo.cli import COMMANDS, GROUPS, parse
-from srzoo.command import execute, load_command, parser_of
+from srzoo.command import Arguments, execute, load_command, parser_of
 from srzoo.commands import doctor
 from tests.support import ROOT, training_options, write_options
 
@@ -307,3 +307,20 @@ def test_doctor_says_what_is_wrong_and_what_to_do(capsys, monkeypatch):
     assert "pip install -r requirements.txt" in out.out
     assert "FAIL  disk" in out.out
     assert "2 check(s) failed: PyTorch, disk" in out.err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(30, "Read-only file system", "runs/x"), "error: runs/x: Read-only file system\n"),
+        (OSError(18, "Invalid cross-device link", "a", None, "b"), "error: a -> b: Invalid cross-device link\n"),
+        (OSError(30, "could not write x: Read-only file system"), "error: could not write x: Read-only file system\n"),
+        (FileNotFoundError("weights x do not exist"), "error: weights x do not exist\n"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_first_and_no_number(error, said, capsys):
+    def run(_arguments):
+        raise error
+
+    assert execute(run, Arguments()) == 2
+    assert capsys.readouterr().err == said

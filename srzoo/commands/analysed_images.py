@@ -65,7 +65,7 @@ def _samples(arguments: Arguments, net: "nn.Module") -> "Iterator[Sample]":
             else GTImages(gt=gt[0], **colour)
         )
         # GT without LQ, or of another size, would be left out or stop the analysis halfway.
-        faults = check_datasets({"images": dataset}, full=False, allow_overlap=True)
+        faults = check_datasets({"images": dataset}, full=False, allow_overlap=True, progress=False)
         if faults:
             raise DataError(faults)
         yield from (dataset[index] for index in range(len(dataset)))

@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gt", type=Path, metavar="GT", help="folder of GT images, 8 bits")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write OUT/<kind>/<name>.png to")
     parser.add_argument(
-        "--kinds", nargs="+", default=["all"], metavar="KIND", help="degradations to make (default: all eight)"
+        "--kinds",
+        nargs="+",
+        default=["all"],
+        metavar="KIND",
+        help="degradations to make (default: all)",
     )
     parser.add_argument(
         "--kernel",
@@ -47,11 +51,11 @@ def run(arguments: Arguments) -> None:
     from srzoo.data.degrade import KINDS, degrade_folder
 
     kinds = KINDS if arguments.kinds == ["all"] else tuple(arguments.kinds)
+    files = degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale, arguments.kernel)
     written = 0
     try:
-        for _ in tqdm(
-            degrade_folder(arguments.gt, arguments.out, kinds, arguments.scale, arguments.kernel), unit="img"
-        ):
+        for _ in tqdm(files, unit="img"):
             written += 1
     finally:  # images that cannot be used are reported after the others are written
-        sys.stdout.write(f"wrote {written} images to {arguments.out}\n")
+        if written:
+            sys.stdout.write(f"wrote {written} images to {arguments.out}\n")

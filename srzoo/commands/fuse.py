@@ -14,11 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Merge every re-parameterisable block of a network into one convolution, in float64; compare the merged "
         "network with the original on noise and on images with extreme borders; write it, with the name and checksum "
         "of the weights that it comes from.",
-        "-opt options/test/rt4ksr/RT4KSR_x2.yml --weights weights/rt4ksr_x2.pth --out rt4ksr_x2_fused.safetensors",
+        "-opt options/test/rt4ksr/RT4KSR_x2.yml --weights weights/rt4ksr_x2.pth -o rt4ksr_x2_fused.safetensors",
     )
     add_options_file(parser, use="which names the network")
     add_weights(parser, form="in training form")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write (.safetensors)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="file to write (.safetensors)")
     add_overwrite(parser, "OUT")
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,6 @@ from srzoo.commands.arguments import add_overrides
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from srzoo.options import Options
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def named_networks(arguments: Arguments) -> list[NamedNetwork]:
         OptionsError: the options of a network are wrong.
     """
     from srzoo.components import build_network
-    from srzoo.options import load_options
+    from srzoo.options import load_architecture, load_options
     from srzoo.weights import load_network
 
     listed = list(arguments.networks)
@@ -99,33 +96,14 @@ def named_networks(arguments: Arguments) -> list[NamedNetwork]:
         elif kind == "scale" or not listed or listed[0][0] != "scale":
             raise ValueError("--arch TYPE and --scale N come in pairs, in this order: --arch IMDN --scale 4")
         else:
-            options = options_of_arch(value, listed.pop(0)[1], arguments.set)
-            found.append(NamedNetwork(options.name, build_network(options)))
+            options = load_architecture(value, listed.pop(0)[1], arguments.set).options
+            found.append(NamedNetwork(f"{value.replace('/', '_')}_x{options.scale}", build_network(options)))
     names = [each.name for each in found]
     # Results are listed by name.
     return [
         replace(each, name=f"{each.name} ({place + 1})") if names.count(each.name) > 1 else each
         for place, each in enumerate(found)
     ]
-
-
-def options_of_arch(name: str, scale: int, overrides: Sequence[str]) -> "Options":
-    """Return the options of a registered network, checked as those of an option file are.
-
-    Raises:
-        LookupError: no network has this name.
-        OptionsError: its options are wrong.
-    """
-    from srzoo.options import load_options
-    from srzoo.registry import ARCHS
-
-    ARCHS.reach(name)
-    label = f"{name.replace('/', '_')}_x{scale}"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, f"{label}.yml")
-        # JSON is YAML.
-        file.write_text(json.dumps({"name": label, "scale": scale, "network_g": {"type": name}}))
-        return load_options(file, overrides, purpose="network").options
 
 
 def _of_results(file: Path) -> NamedNetwork:

@@ -9,12 +9,13 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from srzoo.options.inheritance import OptionFiles
 from srzoo.options.limits import MAX_SEEDS, MAX_VARIANTS, LimitExceeded, shortened
-from srzoo.options.schema import RUN_NAME
+from srzoo.options.schema import RUN_NAME, Options
 from srzoo.options.tree import KeyPath, OptionFault, Tree, dotted, merge, paths_below
 
 # Options that a variant cannot set -> the reason.
@@ -76,7 +77,8 @@ def read_sweep(file: Path, overrides: Sequence[str], files: OptionFiles) -> Swee
     whole = files.read(file, overrides)
     sweep, test = whole.value.pop("sweep", None), whole.value.pop("test", None)
     if sweep is None:
-        meant = difflib.get_close_matches("sweep", whole.value, n=1)
+        # Other options, such as `seed`, are no misspelt `sweep`.
+        meant = difflib.get_close_matches("sweep", set(whole.value) - {field.name for field in fields(Options)}, n=1)
         hint = f"did you mean `sweep` by {meant[0]!r}?" if meant else f"to train it use `srzoo train -opt {file}`"
         whole.fault(("sweep",), f"this is no study; {hint}")
     if "stages" in whole.value:

@@ -182,3 +182,10 @@ def test_shipped_option_files_are_enough(tmp_path):
     files = sorted((ROOT / "options" / "test").glob("rt4ksr/*_x2.yml"))[:1]
     assert profile("-opt", *files, "--no-latency", "--input", "32x32", "--json", out) == 0
     assert networks_in(out)[0]["type"] == "RT4KSR"
+
+
+def test_a_misspelt_network_is_named_by_the_command_line_and_no_file(capsys):
+    assert profile("--arch", "IMDM", "--scale", "4", "--no-latency") == 2
+    said = capsys.readouterr().err
+    assert "--arch: network_g: unknown network 'IMDM'; did you mean 'IMDN'?" in said
+    assert ".yml" not in said

@@ -126,3 +126,10 @@ def test_wrong_requests_are_refused(tmp_path, monkeypatch, capsys):
     assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out", "--kinds", "bicubic") == 0
     assert srzoo(monkeypatch, "data", "degrade", tmp_path / "gt", tmp_path / "out") == 2
     assert "1 files exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("blurr", "gt"), ("bicubic", "nowhere")])
+def test_a_refused_request_reports_no_written_images(kind, folder, tmp_path, monkeypatch, capsys):
+    write_photographs(tmp_path / "gt", 1)
+    assert srzoo(monkeypatch, "data", "degrade", tmp_path / folder, tmp_path / "out", "--kinds", kind) == 2
+    assert "wrote" not in capsys.readouterr().out

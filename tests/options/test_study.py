@@ -204,6 +204,9 @@ def test_a_file_without_a_sweep_is_no_study(tmp_path):
     file = write_options(tmp_path / "x.yml", training_options(tmp_path) | {"sweeep": GRID})
     with pytest.raises(OptionsError, match="this is no study; did you mean `sweep` by 'sweeep'"):
         load_study(file, (), weights_after)
+    file = write_options(tmp_path / "y.yml", training_options(tmp_path) | {"seed": 1})
+    with pytest.raises(OptionsError, match="this is no study; to train it use `srzoo train"):
+        load_study(file, (), weights_after)
 
 
 def test_options_show_prints_every_variant(load, tmp_path, capsys):
