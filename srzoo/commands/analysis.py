@@ -105,6 +105,7 @@ def analysed_network(arguments: Arguments) -> "nn.Module":
     """
     import torch
 
+    from srzoo import heap
     from srzoo.engine.log import logger
 
     if not (arguments.weights or arguments.opt or arguments.arch):
@@ -115,9 +116,12 @@ def analysed_network(arguments: Arguments) -> "nn.Module":
     word = arguments.device
     word = ("cuda" if torch.cuda.is_available() else "cpu") if word == "auto" else word
     try:
-        return net.to(torch.device(word)).eval()
+        net = net.to(torch.device(word)).eval()
     except (RuntimeError, AssertionError) as error:  # the latter from builds of PyTorch without CUDA
         raise ValueError(f"--device {word}: {str(error).splitlines()[0]}") from error
+    if word == "cpu":
+        heap.keep_freed()
+    return net
 
 
 def source_of_weights(arguments: Arguments) -> str:

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from torch.distributed import HashStore
+from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]  # documented, but not in __all__
 
 from srzoo import ranks
 from srzoo.engine import guard
