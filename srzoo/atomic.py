@@ -35,10 +35,24 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"could not write {path}: {error.strerror}; an earlier file is intact"
-            ) from error
+            kept = "; the earlier file is intact" if os.path.lexists(path) else ""
+            raise OSError(error.errno, f"could not write {path}: {error.strerror}{kept}") from error
         raise
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file can be written under a name, before the work whose result it is to hold.
+
+    Raises:
+        ValueError: it is a folder, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file")
+    existing = next(place for place in path.absolute().parents if place.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is a file, and a folder is needed for {path.name}: choose another name")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"no permission to write to the folder {existing}: choose another one")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -61,6 +61,8 @@ def read_tensor_file(path: Path) -> tuple[Mapping[str, object], dict[str, str]]:
     for magic, kind in _NOT_WEIGHTS.items():
         if start.lstrip()[: len(magic)].lower() == magic:
             raise CheckpointError(f"{path}: not a weights file but {kind}")
+    if path.suffix in (".yml", ".yaml"):
+        raise CheckpointError(f"{path}: not a weights file but an option file: name it with -opt")
     # Eight bytes with the length of a JSON header come before it; zip archives and pickles start otherwise.
     is_safetensors = start[8:9] == b"{" and not start.startswith(b"PK")
     foreign = not start.startswith((b"PK", b"\x80"))

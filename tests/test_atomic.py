@@ -17,10 +17,12 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(
-        OSError, match=r"could not write .*weights.bin: No space left on device; an earlier file is intact"
+        OSError, match=r"could not write .*weights.bin: No space left on device; the earlier file is intact"
     ):
         write_atomic(target, fills_the_disk)
     assert target.read_text() == "good"
+    with pytest.raises(OSError, match=r"could not write .*new.bin: No space left on device$"):
+        write_atomic(tmp_path / "new.bin", fills_the_disk)
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -222,6 +222,9 @@ def test_files_taken_for_weights_are_called_by_their_kind(tmp_path, start, kind)
         (tmp_path / name).write_bytes(start + bytes(200))
         with pytest.raises(CheckpointError, match=f"{name}: not a weights file but {kind}"):
             read_weights(tmp_path / name)
+    (tmp_path / "w.yml").write_text("name: x\n")
+    with pytest.raises(CheckpointError, match=r"w\.yml: not a weights file but an option file: name it with -opt"):
+        read_weights(tmp_path / "w.yml")
     zipped(tmp_path / "w.zip")
     with pytest.raises(CheckpointError, match=r"not a weights file but an archive of note\.txt: unpack it first"):
         read_weights(tmp_path / "w.zip")
@@ -323,7 +326,7 @@ def test_a_full_disk_leaves_the_old_weights(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("srzoo.atomic.os.fsync", full)
-    with pytest.raises(OSError, match="No space left on device; an earlier file is intact"):
+    with pytest.raises(OSError, match="No space left on device; the earlier file is intact"):
         save(path, network(1))
     with pytest.raises(OSError, match="No space left"):
         save_state(tmp_path / "1.state", {"model": {}, "step": 1})

@@ -6,6 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
+from srzoo.atomic import require_writable
+
 # Sizes of LQ images by name: (width, height).
 SIZES = {"ntire": (256, 256), "720p": (1280, 720), "1080p": (1920, 1080)}
 _TORCHRUN = "torchrun --nproc_per_node=NUM_GPUS srzoo/train.py -opt FILE"
@@ -132,9 +134,11 @@ def check_target(target: Path, overwrite: bool, suffixes: tuple[str, ...] = ()) 
     """Check that a file can be written under a name.
 
     Raises:
-        ValueError: the name ends in none of `suffixes`, or the file exists and `overwrite` is off.
+        ValueError: the name ends in none of `suffixes`, the file exists and `overwrite` is off, or its folder cannot be
+            written to.
     """
     if suffixes and target.suffix not in suffixes:
         raise ValueError(f"expected an output name ending in {' or '.join(suffixes)}, got {target}")
     if target.exists() and not overwrite:
         raise ValueError(f"{target} exists: choose another name, or replace it with --overwrite")
+    require_writable(target)

@@ -101,6 +101,9 @@ def run(arguments: Arguments) -> None:
         from srzoo.report.plots import plot_quality
 
         plot_quality(arguments.plot, profiles)
+    written = [str(target) for target in (arguments.json, arguments.markdown, arguments.plot) if target]
+    if written:
+        logger.info(f"wrote {', '.join(written)}")
 
 
 def _check(arguments: Arguments) -> None:
@@ -109,7 +112,8 @@ def _check(arguments: Arguments) -> None:
     Raises:
         ValueError: they contradict each other.
     """
-    from srzoo.report.plots import require_matplotlib
+    from srzoo.atomic import require_writable
+    from srzoo.report.plots import require_plot
 
     if arguments.pressure and arguments.no_latency:
         raise ValueError("--pressure measures, and --no-latency only counts: remove one of them")
@@ -120,7 +124,9 @@ def _check(arguments: Arguments) -> None:
     if arguments.plot:
         if not arguments.pressure and not any(kind == "results" for kind, _ in arguments.networks):
             raise ValueError("--plot draws the scores of --results FILE, or the measurements of --pressure: name one")
-        require_matplotlib()
+        require_plot(arguments.plot)
+    for target in filter(None, (arguments.json, arguments.markdown, arguments.plot)):
+        require_writable(target)
 
 
 def _device(arguments: Arguments) -> "torch.device":

@@ -1,10 +1,10 @@
 """Plan of a run over image files: which file is written from which, and everything that can be refused before."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from srzoo.atomic import require_writable
 from srzoo.data.listing import Fault
 from srzoo.images import FORMATS, FileLayout, Header, read_header
 from srzoo.infer.gather import InputFile
@@ -103,14 +103,10 @@ def refuse_unwritable(jobs: Sequence[Job]) -> None:
     """Check that the folders of the outputs can be written to or made.
 
     Raises:
-        ValueError: one cannot.
+        ValueError: one cannot, or an output is a folder.
     """
-    for folder in dict.fromkeys(job.target.parent for job in jobs):
-        existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        if not existing.is_dir():
-            raise ValueError(f"{existing} is a file, and a folder is needed for the outputs: choose another name")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise ValueError(f"no permission to write to the folder {existing}: choose another one with -o")
+    for target in {job.target.parent: job.target for job in jobs}.values():
+        require_writable(target)
 
 
 def listed(lines: Sequence[str]) -> str:

@@ -1,10 +1,10 @@
 """Plots of quality against cost, and of speed and memory against the size of the input."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srzoo.analysis.figures import require_matplotlib
 from srzoo.analysis.profile import Profile
 from srzoo.analysis.speed import Pressure
 from srzoo.atomic import write_atomic
@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def require_matplotlib() -> None:
-    """Check that plots can be drawn.
+_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def require_plot(file: Path) -> None:
+    """Check that a plot can be drawn to a file.
 
     Raises:
-        ValueError: matplotlib is not installed.
+        ValueError: matplotlib is not installed, or the name has no known suffix.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError('plots need matplotlib: pip install "srzoo[report]"')
+    require_matplotlib()
+    if file.suffix.lower() not in _SUFFIXES:
+        raise ValueError(f"expected a plot's name that ends in {', '.join(_SUFFIXES)}, got {file}")
 
 
 def _figure(columns: int) -> "Figure":
-    require_matplotlib()
     # Without pyplot no window system is touched, and no state is shared.
     from matplotlib.figure import Figure
 
@@ -32,10 +35,7 @@ def _figure(columns: int) -> "Figure":
 
 
 def _save(figure: "Figure", file: Path) -> None:
-    kinds = figure.canvas.get_supported_filetypes()
     kind = file.suffix.lstrip(".").lower()
-    if kind not in kinds:
-        raise ValueError(f"expected a plot's name that ends in .png, .pdf or .svg, got {file}")
     write_atomic(file, lambda target: figure.savefig(target, format=kind, dpi=150))
 
 
@@ -47,6 +47,7 @@ def plot_quality(file: Path, profiles: Sequence[Profile]) -> None:
     Raises:
         ValueError: no profile has scores, the name has no known suffix, or matplotlib is missing.
     """
+    require_plot(file)
     measures = list(dict.fromkeys(measure for profile in profiles for measure in profile.quality))
     if not measures:
         raise ValueError("no scores to draw: name result files with --results")
@@ -69,6 +70,7 @@ def plot_pressure(file: Path, pressure: Mapping[str, Sequence[Pressure]]) -> Non
     Raises:
         ValueError: the name has no known suffix, or matplotlib is missing.
     """
+    require_plot(file)
     figure = _figure(2)
     time, memory = figure.subplots(1, 2)
     for name, results in pressure.items():

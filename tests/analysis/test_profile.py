@@ -116,6 +116,9 @@ def test_another_program_runs_the_deployed_network(monkeypatch, tmp_path):
         ("--arch IMDN --scale 4 --backend openvino --compile", "they do nothing with --backend openvino"),
         ("--arch IMDN --scale 4 --plot x.png", "--plot draws"),
         ("--arch IMDN --scale 4 --runs 1", "--runs must be at least 2"),
+        ("--arch IMDN --scale 4 --pressure --plot x.gif", "ends in .png, .pdf, .svg, got x.gif"),
+        ("--arch IMDN --scale 4 --json .", ". is a folder: name a file"),
+        ("--arch IMDN --scale 4 --markdown /dev/null/x.md", "/dev/null is a file, and a folder is needed for x.md"),
     ],
 )
 def test_contradictions_are_refused(words, message, capsys):
@@ -166,6 +169,7 @@ def test_quality_against_cost_from_result_files(tmp_path, capsys):
     out, plot = tmp_path / "q.json", tmp_path / "q.svg"
     words = ["--results", *files, "--no-latency", "--input", "16x16"]
     assert profile(*words, "--json", out, "--plot", plot) == 0
+    assert f"wrote {out}, {plot}" in capsys.readouterr().out
     few, many = networks_in(out)
     assert few["quality"] == {"Set5 psnr": 30.0, "Set5 ssim": 0.9}
     assert few["params"] < many["params"]
