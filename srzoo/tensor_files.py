@@ -189,9 +189,12 @@ def _reason(error: Exception) -> str:
             f"refused, because reading it would run code from the file ({refused.group(0)}); ask its author for a "
             "plain state dict or a safetensors file"
         )
-    # Longer messages give advice, to read the file with weights_only=False among it.
-    short = len(text.splitlines()) == 1 and "weights_only" not in text
-    return f"not a PyTorch weights file, or a damaged one ({text if short else type(error).__name__})"
+    # Errors of the unpickler itself say nothing to a user: it takes the bytes of any file for its operations. Longer
+    # messages give advice, to read the file with weights_only=False among it.
+    told = isinstance(error, RuntimeError | OSError) and len(text.splitlines()) == 1 and "weights_only" not in text
+    reason = f" ({text})" if told else ""
+    expected = "expected a safetensors file or one that torch.save wrote"
+    return f"not a PyTorch weights file, or a damaged one{reason}; {expected}"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -58,6 +58,14 @@ def test_figures_are_written_in_the_formats_asked_for(runs, tmp_path, capsys):
     assert "Set14_psnr.png exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--markdown", "--latex", "--csv", "--json", "--plot"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(runs, tmp_path, monkeypatch, capsys, option):
+    monkeypatch.setattr("srzoo.report.results.read_results", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "file").write_text("")
+    assert compared(*runs, option, tmp_path / "file" / "out") == 2
+    assert "is a file, and a folder is needed" in capsys.readouterr().err
+
+
 def test_the_baseline_is_the_first_or_the_one_named(runs, capsys):
     assert compared(*runs, "--baseline", "second", "--dataset", "Set14") == 0
     printed = capsys.readouterr().out

@@ -297,6 +297,17 @@ def test_files_of_another_kind_are_refused(tmp_path, name, content, message):
         read_weights(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    "content", [b"a: 1\n", b"name: x\nscale: 4\n", b"0", b"}]", b"hello", b"\x89PNG\r\n\x1a\n" * 9]
+)
+def test_any_file_that_is_no_weights_file_is_told_what_was_expected(tmp_path, content):
+    (tmp_path / "x.bin").write_bytes(content)
+    with pytest.raises(CheckpointError) as raised:
+        read_weights(tmp_path / "x.bin")
+    text = str(raised.value).removeprefix(f"{tmp_path / 'x.bin'}: not a PyTorch weights file, or a damaged one")
+    assert text == "; expected a safetensors file or one that torch.save wrote"
+
+
 def test_a_truncated_file_is_refused(tmp_path):
     torch.save(network().state_dict(), tmp_path / "w.pth")
     (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:-2000])

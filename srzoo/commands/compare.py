@@ -91,7 +91,7 @@ def run(arguments: Arguments) -> None:
         ValueError: results are damaged, or cannot be compared; files exist.
     """
     from srzoo.analysis.comparison import Choices, compare, compare_all_pairs
-    from srzoo.atomic import write_text
+    from srzoo.atomic import require_writable, write_text
     from srzoo.engine.log import log_to, logger
     from srzoo.report import compared_formats, compared_numbers
     from srzoo.report.compared import Compared
@@ -106,6 +106,10 @@ def run(arguments: Arguments) -> None:
         "json": compared_numbers.json_text,
     }
     targets = {getattr(arguments, name): write for name, write in formats.items() if getattr(arguments, name)}
+    for target in targets:
+        check_target(target, arguments.overwrite)
+    if arguments.plot:
+        require_writable(arguments.plot / "figure")
     found = gather(read_results(arguments.results))
     baseline = _baseline(found.methods, arguments.baseline)
     others = [method for method in found.methods if method is not baseline]
@@ -114,8 +118,8 @@ def run(arguments: Arguments) -> None:
     )
     comparison = compare(baseline, others, choices)
     figures = _figures(comparison, arguments)
-    # Before anything is written.
-    for target in [*targets, *(file for files in figures.values() for file in files)]:
+    # Before anything is written; the names of the figures need the comparison.
+    for target in (file for files in figures.values() for file in files):
         check_target(target, arguments.overwrite)
     pairs = compare_all_pairs([baseline, *others], choices)
     costs, remarks = _costs(found.results, arguments)

@@ -10,7 +10,7 @@ _PRESSURE_HEAD = ["input", "p50 [ms]", "p95 [ms]", "memory [MiB]"]
 
 
 def rows(profiles: Sequence[Profile]) -> Rows:
-    """Return the cells of a table, its head first; columns that no network needs are left out."""
+    """Return the cells of a table, its head first; columns after multiply-adds that no network needs are left out."""
     head = ["network", "parameters", "deployed", "multiply-adds", "attention products", "activations", "convolutions"]
     table = [[*head, "p50 [ms]", "p95 [ms]", "images/s", "memory [MiB]"]]
     for profile in profiles:
@@ -31,7 +31,8 @@ def rows(profiles: Sequence[Profile]) -> Rows:
             cells.append(_memory(speed.peak_memory_mib))
         table.append(cells)
     empty = {"", "0"}
-    used = [column for column in range(len(table[0])) if column == 0 or {row[column] for row in table[1:]} - empty]
+    always = head.index("multiply-adds")
+    used = [place for place in range(len(table[0])) if place <= always or {row[place] for row in table[1:]} - empty]
     return [[row[column] for column in used] for row in table]
 
 

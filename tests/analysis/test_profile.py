@@ -159,6 +159,13 @@ def test_pressure_and_its_plot(tmp_path, monkeypatch, capsys):
     assert "16x16" in capsys.readouterr().out
 
 
+def test_the_table_shows_that_a_network_costs_nothing(capsys):
+    assert profile("--arch", "Bicubic", "--scale", 2, "--no-latency") == 0
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert head.split() == ["network", "parameters", "deployed", "multiply-adds"]
+    assert row.split() == ["Bicubic_x2", "0", "0", "0"]
+
+
 def test_quality_against_cost_from_result_files(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     files = []
