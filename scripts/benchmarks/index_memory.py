@@ -3,13 +3,14 @@
 python scripts/benchmarks/index_memory.py [--count 1300000] [--forms pack pairs ...] [--starts fork spawn]
 
 Packs have names like ImageNet's and no pixels. Memory is the proportional set size (a page that n processes share
-counts as 1/n in each) of all processes, beyond that of the same processes with an index of 100 images, after workers
-have looked up images at random.
+counts as 1/n in each; libraries left out) of all processes, beyond that of the same processes with an index of 100
+images, after workers have looked up images at random.
 """
 
 import argparse
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,9 @@ from srzoo.data.paired import PairedImages
 from srzoo.data.storage import pack_index, read_header
 
 WORKERS = 4
+# Line of /proc/PID/smaps that begins a mapping, and the end of one whose file is a library or a program.
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
+_LIBRARY = re.compile(r"\.so(\.[\d.]+)?$|/bin/[^/]+$")
 # Look-ups by all workers together: more than the addresses that a process may remember.
 LOOKUPS = 20_000
 
@@ -79,12 +83,19 @@ class Lookups(Dataset[int]):
 
 
 def resident(process: int, field: str = "Pss") -> float:
-    """Return the memory of a process and its children [MB]; Rss counts shared pages in each of them."""
+    """Return the memory of a process and its children [MB]; Rss counts shared pages in each of them.
+
+    Libraries are left out: other programs share them, and their share changes when one of those starts or ends.
+    """
     total = 0.0
     for number in [process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]:
         with contextlib.suppress(OSError):  # it has ended
-            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1000
+            counted = True
+            for line in Path(f"/proc/{number}/smaps").read_text().splitlines():
+                if _MAPPING.match(line):
+                    counted = _LIBRARY.search(line) is None
+                elif counted and line.startswith(f"{field}:"):
+                    total += int(line.split()[1]) / 1000
     return total
 
 
