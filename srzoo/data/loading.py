@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import random
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
@@ -19,6 +20,9 @@ from srzoo.data.levels import Crop, collate_crops
 from srzoo.data.transfer import DeviceBatches
 from srzoo.stop_signals import SIGNALS
 from srzoo.streams import Purpose, stream
+
+# Time that other processes have to end when the interpreter exits while samples are loaded [s].
+_PATIENCE = 2.0
 
 
 class SampleKey(NamedTuple):
@@ -205,10 +209,15 @@ def start_worker(worker: int) -> None:
 def _end_workers() -> None:
     """End the processes that still load samples when the interpreter exits, as after an error or a signal.
 
-    Python would send them SIGTERM, which they ignore (:func:`start_worker`), and wait for them forever.
+    Python would send SIGTERM to all its daemons, which these ignore (:func:`start_worker`), and wait for them forever.
+    Others, of a program that uses srzoo, have a moment to end in their own way.
     """
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would raise their end as an error
     for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + _PATIENCE
+    for worker in workers:
+        worker.join(max(until - time.monotonic(), 0))
         worker.kill()
